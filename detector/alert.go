@@ -1,0 +1,36 @@
+package detector
+
+import "time"
+
+// AlertState is the state of an alert.
+type AlertState string
+
+const (
+	AlertPending  AlertState = "pending"
+	AlertFiring   AlertState = "firing"
+	AlertResolved AlertState = "resolved"
+)
+
+// Alert is one story told to people: the shifts of one upgrade with one cause,
+// the root first.
+type Alert struct {
+	// Key is stable for the life of the alert, so that receivers can drop
+	// doubles.
+	Key     string     `json:"key"`
+	Upgrade string     `json:"upgrade"`
+	State   AlertState `json:"state"`
+	// Cause is the leading cause of the story.
+	Cause Cause `json:"cause"`
+	// Root is the verdict that the story is told by, Others those under it.
+	Root   Verdict   `json:"root"`
+	Others []Verdict `json:"others,omitempty"`
+	// Suspects are the binaries of the upgrade as changed, for versions.
+	Binaries []Binary `json:"binaries,omitempty"`
+	// Flags are the flags that gate something in the blamed binary.
+	Flags     []string  `json:"flags,omitempty"`
+	StartsAt  time.Time `json:"starts_at"`
+	EndsAt    time.Time `json:"ends_at,omitzero"`
+	UpdatedAt time.Time `json:"updated_at"`
+	// Revision counts the changes of the alert.
+	Revision int64 `json:"revision"`
+}

@@ -1,0 +1,88 @@
+package detector
+
+import (
+	"sort"
+	"time"
+)
+
+// Upgrade is one change of a set of binaries, with a window. Its JSON and YAML
+// form is the upgrade record of the product.
+type Upgrade struct {
+	ID      string `json:"id" yaml:"id"`
+	Package string `json:"package,omitempty" yaml:"package,omitempty"`
+	// StartedAt and FinishedAt bound the window in which instances switched.
+	// FinishedAt is zero while the window is open.
+	StartedAt  time.Time `json:"started_at" yaml:"started_at"`
+	FinishedAt time.Time `json:"finished_at,omitzero" yaml:"finished_at,omitempty"`
+	Binaries   []Binary  `json:"binaries" yaml:"binaries"`
+	// Source says how the upgrade was learnt: "record", "build-info", ...
+	Source string `json:"source,omitempty" yaml:"source,omitempty"`
+	// ClosedAt is when the watch over the upgrade ended; zero while it lasts.
+	ClosedAt time.Time `json:"closed_at,omitzero" yaml:"closed_at,omitempty"`
+}
+
+// Binary is a program that an upgrade replaced.
+type Binary struct {
+	Name string `json:"name" yaml:"name"`
+	From string `json:"from,omitempty" yaml:"from,omitempty"`
+	To   string `json:"to,omitempty" yaml:"to,omitempty"`
+	// Selector holds the label values that say which series the binary emits.
+	Selector map[string]string `json:"selector,omitempty" yaml:"selector,omitempty"`
+	// DeployedAt is when the first instance switched.
+	DeployedAt time.Time `json:"deployed_at,omitzero" yaml:"deployed_at,omitempty"`
+	// Instances says when each instance switched, where that is known.
+	Instances []Deployment `json:"instances,omitempty" yaml:"instances,omitempty"`
+	// Flags are the feature flags that gate something in the binary.
+	Flags []string `json:"flags,omitempty" yaml:"flags,omitempty"`
+	// SHA256 is the digest of the new file, hex, where it is known.
+	SHA256 string `json:"sha256,omitempty" yaml:"sha256,omitempty"`
+}
+
+// Deployment is the switch of one instance to the new build.
+type Deployment struct {
+	Instance string    `json:"instance" yaml:"instance"`
+	At       time.Time `json:"at" yaml:"at"`
+}
+
+// Matches says whether the binary emits the series with these labels: every
+// label of the selector has the selector's value. An empty selector matches
+// nothing.
+func (b Binary) Matches(labels map[string]string) bool {
+	if len(b.Selector) == 0 {
+		return false
+	}
+	for n, v := range b.Selector {
+		if labels[n] != v {
+			return false
+		}
+	}
+	return true
+}
+
+// Time is when the binary was deployed: DeployedAt, else its first instance's
+// switch, else the upgrade's start.
+func (u Upgrade) Time(b Binary) time.Time {
+	if !b.DeployedAt.IsZero() {
+		return b.DeployedAt
+	}
+	if len(b.Instances) > 0 {
+		at := make([]time.Time, 0, len(b.Instances))
+		for _, d := range b.Instances {
+			at = append(at, d.At)
+		}
+		sort.Slice(at, func(i, j int) bool { return at[i].Before(at[j]) })
+		return at[0]
+	}
+	return u.StartedAt
+}
+
+// Flip is a change of a feature flag: a treatment when Aftershock did it on
+// somebody's behalf, a change like any other when not.
+type Flip struct {
+	Flag    string    `json:"flag"`
+	Variant string    `json:"variant"`
+	Before  string    `json:"before"`
+	At      time.Time `json:"at"`
+	Actor   string    `json:"actor"`
+	Ours    bool      `json:"ours"`
+}

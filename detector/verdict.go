@@ -1,0 +1,149 @@
+package detector
+
+import (
+	"time"
+)
+
+// State is the verdict over one indicator.
+type State string
+
+const (
+	// Regressed: the indicator got worse by more than the margin.
+	Regressed State = "regressed"
+	// Improved: it got better by more than the margin.
+	Improved State = "improved"
+	// Clear: it is proven to be within the margin.
+	Clear State = "clear"
+	// Undecided: the data doesn't say yet. No data is undecided, never clear.
+	Undecided State = "undecided"
+)
+
+// Direction of a shift.
+const (
+	Worse  = "worse"
+	Better = "better"
+)
+
+// Cause kinds.
+const (
+	CauseBinary      = "binary"
+	CauseThirdParty  = "third-party"
+	CauseLoad        = "load"
+	CauseEnvironment = "environment"
+	CauseEarlier     = "earlier"
+	CauseUnknown     = "unknown"
+)
+
+// Effect is the size of a shift as a ratio of shares with its interval.
+type Effect struct {
+	// What says which share: "share of requests over 0.5 s", "retries per call".
+	What string `json:"what"`
+	// Before and After are shares (or retries per call), Ratio is after/before
+	// and Low..High its interval at the configured confidence.
+	Before float64 `json:"before"`
+	After  float64 `json:"after"`
+	Ratio  float64 `json:"ratio"`
+	Low    float64 `json:"low"`
+	High   float64 `json:"high"`
+}
+
+// Onset is when a shift began, as an interval.
+type Onset struct {
+	At       time.Time `json:"at"`
+	Earliest time.Time `json:"earliest"`
+	Latest   time.Time `json:"latest"`
+}
+
+// Cause is what a shift may be put down to. The probabilities of one shift's
+// causes add up to 1.
+type Cause struct {
+	Kind        string   `json:"kind"`
+	Name        string   `json:"name,omitempty"`
+	Probability float64  `json:"probability"`
+	Why         []string `json:"why,omitempty"`
+}
+
+// QuantileRange is a quantile before and after, each as the bucket that holds
+// it (seconds). Upper may be +Inf, which is written as the string "+Inf".
+type QuantileRange struct {
+	Q      float64  `json:"q"`
+	Before Interval `json:"before"`
+	After  Interval `json:"after"`
+}
+
+// FalseAlarms is how often the same rule fired at placebo upgrades here.
+type FalseAlarms struct {
+	Fired    int `json:"fired"`
+	Placebos int `json:"placebos"`
+}
+
+// CoursePoint is the indicator's share over one block of time, for charts.
+type CoursePoint struct {
+	Time time.Time `json:"time"` // end of the block
+	Bad  float64   `json:"bad"`
+	// Total is the number of requests or calls in the block.
+	Total float64 `json:"total"`
+	// Expected is the share that the baseline expects, with its band.
+	Expected float64 `json:"expected"`
+	Low      float64 `json:"low"`
+	High     float64 `json:"high"`
+}
+
+// Verdict is what is known of one indicator after one upgrade.
+type Verdict struct {
+	Upgrade   string          `json:"upgrade"`
+	Indicator Indicator       `json:"indicator"`
+	State     State           `json:"verdict"`
+	Since     time.Time       `json:"since"`
+	Direction string          `json:"direction,omitempty"`
+	Effect    *Effect         `json:"effect,omitempty"`
+	Quantiles []QuantileRange `json:"quantiles,omitempty"`
+	Onset     *Onset          `json:"onset,omitempty"`
+	Causes    []Cause         `json:"causes,omitempty"`
+	// Control names what the indicator was compared with.
+	Control string `json:"control,omitempty"`
+	// Warnings are doubts as data: too little traffic, a changed bucket layout,
+	// a gap, two upgrades at once.
+	Warnings    []string     `json:"warnings,omitempty"`
+	FalseAlarms *FalseAlarms `json:"false_alarms,omitempty"`
+	// Missing says what an undecided verdict lacks, DecidedIn about how long
+	// (seconds) until it is decided at present traffic; 0 where that can't be
+	// told.
+	Missing   string  `json:"missing,omitempty"`
+	DecidedIn float64 `json:"decided_in_seconds,omitempty"`
+	// Recovered is when a shift was seen to be back within the margin.
+	Recovered time.Time `json:"recovered_at,omitzero"`
+	// Course is the indicator's course around the upgrade, for those that
+	// shifted: at most a few hundred points.
+	Course []CoursePoint `json:"course,omitempty"`
+}
+
+// Event names.
+const (
+	EventShift     = "shift"
+	EventRecovered = "recovered"
+	EventVerdict   = "verdict"
+	EventSummary   = "summary"
+)
+
+// Event is one line of what the product says, in the form of the jsonl output.
+type Event struct {
+	Time    time.Time `json:"time"`
+	Event   string    `json:"event"`
+	Upgrade string    `json:"upgrade"`
+	// Indicator is nil for a summary.
+	Indicator   *Indicator      `json:"indicator,omitempty"`
+	Verdict     State           `json:"verdict,omitempty"`
+	Direction   string          `json:"direction,omitempty"`
+	Effect      *Effect         `json:"effect,omitempty"`
+	Quantiles   []QuantileRange `json:"quantiles,omitempty"`
+	Onset       *Onset          `json:"onset,omitempty"`
+	Causes      []Cause         `json:"causes,omitempty"`
+	Control     string          `json:"control,omitempty"`
+	Warnings    []string        `json:"warnings,omitempty"`
+	FalseAlarms *FalseAlarms    `json:"false_alarms,omitempty"`
+	Missing     string          `json:"missing,omitempty"`
+	DecidedIn   float64         `json:"decided_in_seconds,omitempty"`
+	// Verdicts holds every indicator's verdict, for a summary alone.
+	Verdicts []Verdict `json:"verdicts,omitempty"`
+}

@@ -36,7 +36,9 @@ func TestMetricServersKeepWhatIsWritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer resp.Body.Close()
-			var got struct{ Data struct{ Result []struct{ Value [2]any } } }
+			var got struct {
+				Data struct{ Result []struct{ Value [2]any } }
+			}
 			if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
 				t.Fatal(err)
 			}

@@ -119,11 +119,6 @@ func (s *Sender) Close() {
 // Receivers are the names of the receivers in the config's order.
 func (s *Sender) Receivers() []string { return append([]string(nil), s.names...) }
 
-// Preview renders the alert as the named receiver would get it.
-func (s *Sender) Preview(receiver string, a detector.Alert) (notify.Message, error) {
-	return s.composer.Compose(receiver, a)
-}
-
 // Error is a failed delivery.
 type Error struct {
 	Receiver string

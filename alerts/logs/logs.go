@@ -3,6 +3,7 @@ package logs
 
 import (
 	"context"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -24,7 +25,7 @@ func New(log logrus.FieldLogger) *Notifier { return &Notifier{log} }
 func (n *Notifier) Notify(_ context.Context, m notify.Message) (bool, error) {
 	fields := logrus.Fields{
 		"receiver": m.Receiver, "story": notify.StoryID(m.Key), "revision": m.Revision,
-		"summary": m.Headline, "starts_at": m.StartsAt,
+		"summary": m.Headline, "starts_at": m.StartsAt.Format(time.RFC3339),
 	}
 	for _, name := range []string{"upgrade", "service", "indicator", "cause", "binary", "severity"} {
 		if v := m.Labels[name]; v != "" {

@@ -56,8 +56,7 @@ func (l *Loop) closeUpgrade(id string, now time.Time, tick *Tick) {
 		if u.ID == id {
 			// The last verdicts are put down before they are forgotten.
 			tick.Verdicts = append(tick.Verdicts, l.judge.Verdicts(id)...)
-			u.ClosedAt = now
-			l.upgrade(u, tick)
+			l.upgrade(l.o.Changes.Close(id, now), tick)
 		}
 	}
 }

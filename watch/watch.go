@@ -55,9 +55,10 @@ type Source interface {
 // Changes learns of upgrades.
 type Changes interface {
 	// Observe answers the upgrades that are new or changed by what the frame
-	// shows; Record merges one that somebody reported.
+	// shows; Record merges one that somebody reported; Close ends one.
 	Observe(f detector.Frame) []detector.Upgrade
 	Record(u detector.Upgrade) detector.Upgrade
+	Close(id string, at time.Time) detector.Upgrade
 	Save() ([]byte, error)
 	Restore(state []byte) error
 }

@@ -78,6 +78,9 @@ func (e *entry) forward(sw swtch) {
 		if c.Started.IsZero() || c.ID == "" && first.Before(c.Started) {
 			c.Started = first
 		}
+		if sw.at.Before(c.Started) {
+			c.Started = sw.at
+		}
 	}
 	c.LastSwitch = later(c.LastSwitch, sw.at)
 	c.Activity = later(c.Activity, sw.at)
@@ -150,12 +153,13 @@ type state struct {
 	Last     time.Time  `json:"last"`
 	Services []*service `json:"services"`
 	Open     []*change  `json:"open"`
+	Used     []string   `json:"used"`
 }
 
 // Save gives the detector's memory as JSON, so that a restarted daemon knows
 // what ran before.
 func (d *Detector) Save() ([]byte, error) {
-	s := state{Format: stateFormat, Last: d.last, Services: []*service{}, Open: d.open}
+	s := state{Format: stateFormat, Last: d.last, Services: []*service{}, Open: d.open, Used: d.used}
 	for _, key := range sortedKeys(d.services) {
 		s.Services = append(s.Services, d.services[key])
 	}
@@ -193,7 +197,7 @@ func (d *Detector) Restore(data []byte) error {
 			}
 		}
 	}
-	d.last, d.services, d.open = s.Last, services, s.Open
+	d.last, d.services, d.open, d.used = s.Last, services, s.Open, s.Used
 	return nil
 }
 

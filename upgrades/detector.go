@@ -36,6 +36,7 @@ type Detector struct {
 	pruned   time.Time // when the memory was last cleared of what is long gone
 	services map[string]*service
 	open     []*change // in the order in which they were opened
+	used     []string  // the last maxUsed IDs that were given
 }
 
 // NewDetector gives a detector that has seen nothing.
@@ -214,20 +215,17 @@ func (d *Detector) reversal(c *change) *change {
 
 // report names, ends and gives what has changed.
 func (d *Detector) report(now moment) []detector.Upgrade {
-	taken := map[string]bool{}
-	for _, c := range d.open {
-		taken[c.ID] = true
-	}
 	var out []detector.Upgrade
 	var still []*change
 	for _, c := range d.open {
 		if c.ID == "" {
 			id := makeID(c.upgrade().Binaries, c.Started)
 			c.ID = id
-			for n := 2; taken[c.ID]; n++ {
+			for n := 2; slices.Contains(d.used, c.ID); n++ {
 				c.ID = fmt.Sprintf("%s-%d", id, n)
 			}
-			taken[c.ID] = true
+			d.used = append(d.used, c.ID)
+			d.used = d.used[max(0, len(d.used)-maxUsed):]
 		}
 		over := !slices.ContainsFunc(c.Entries, func(e *entry) bool { return !e.RolledBack })
 		if over || now.at.Sub(c.Activity) >= d.settle {

@@ -54,6 +54,9 @@ func Merge(record, found detector.Upgrade, settle time.Duration) (detector.Upgra
 // record's binaries that are the same.
 func pairBinaries(record, found detector.Upgrade) map[int]int {
 	pairs, taken := map[int]int{}, map[int]bool{}
+	// What takes an upgrade back is another change than the one that the record
+	// tells of, unless it names the very version.
+	strict := slices.Contains(strings.Split(found.Source, ", "), "rollback")
 	for _, same := range []func(a, b detector.Binary) bool{
 		func(a, b detector.Binary) bool { return a.Name == b.Name && maps.Equal(a.Selector, b.Selector) },
 		func(a, b detector.Binary) bool { return a.Name == b.Name && agree(a.Selector, b.Selector) },
@@ -65,7 +68,7 @@ func pairBinaries(record, found detector.Upgrade) map[int]int {
 				continue
 			}
 			for i, a := range record.Binaries {
-				if !taken[i] && same(a, b) && sameTarget(a, b) {
+				if !taken[i] && same(a, b) && sameTarget(a, b, strict) {
 					pairs[j], taken[i] = i, true
 					break
 				}
@@ -85,10 +88,11 @@ func agree(a, b map[string]string) bool {
 }
 
 // sameTarget says whether the two don't name different versions. A revision or
-// a toolchain that only one of them knows is no difference.
-func sameTarget(a, b detector.Binary) bool {
+// a toolchain that only one of them knows is no difference. With strict, both
+// must name one.
+func sameTarget(a, b detector.Binary, strict bool) bool {
 	x, y := bareVersion(a.To), bareVersion(b.To)
-	return x == "" || y == "" || x == y
+	return x == y && x != "" || !strict && (x == "" || y == "")
 }
 
 func bareVersion(v string) string {

@@ -29,20 +29,30 @@ func TestMerge(t *testing.T) {
 		record detector.Upgrade
 		want   string // as line gives it; "" for two upgrades
 	}{
-		{"a name and a time are enough", record(5, detector.Binary{Name: "dten-payments"}),
-			"5..20 record, build-info; dten-payments 4.1.3>4.2.0 @10 a:10 b:20; dten-checkout 4.1.3>4.2.0 @15"},
-		{"the record's times win", record(5, detector.Binary{Name: "dten-payments", DeployedAt: at(11)}),
-			"5..20 record, build-info; dten-payments 4.1.3>4.2.0 @11 a:10 b:20; dten-checkout 4.1.3>4.2.0 @15"},
-		{"a record that comes late is widened", record(12, detector.Binary{Name: "dten-payments", To: "v4.2.0"}),
-			"9..20 record, build-info; dten-payments 4.1.3>v4.2.0 @10 a:10 b:20; dten-checkout 4.1.3>4.2.0 @15"},
-		{"the same selector under another name", record(5, detector.Binary{Name: "payments", Selector: map[string]string{"service": "payments"}}),
-			"5..20 record, build-info; payments 4.1.3>4.2.0 @10 a:10 b:20; dten-checkout 4.1.3>4.2.0 @15"},
+		{
+			"a name and a time are enough", record(5, detector.Binary{Name: "dten-payments"}),
+			"5..20 record, build-info; dten-payments 4.1.3>4.2.0 @10 a:10 b:20; dten-checkout 4.1.3>4.2.0 @15",
+		},
+		{
+			"the record's times win", record(5, detector.Binary{Name: "dten-payments", DeployedAt: at(11)}),
+			"5..20 record, build-info; dten-payments 4.1.3>4.2.0 @11 a:10 b:20; dten-checkout 4.1.3>4.2.0 @15",
+		},
+		{
+			"a record that comes late is widened", record(12, detector.Binary{Name: "dten-payments", To: "v4.2.0"}),
+			"9..20 record, build-info; dten-payments 4.1.3>v4.2.0 @10 a:10 b:20; dten-checkout 4.1.3>4.2.0 @15",
+		},
+		{
+			"the same selector under another name", record(5, detector.Binary{Name: "payments", Selector: map[string]string{"service": "payments"}}),
+			"5..20 record, build-info; payments 4.1.3>4.2.0 @10 a:10 b:20; dten-checkout 4.1.3>4.2.0 @15",
+		},
 		{"another target", record(5, detector.Binary{Name: "dten-payments", To: "4.3.0"}), ""},
 		{"another binary", record(5, detector.Binary{Name: "dten-gateway"}), ""},
 		{"another service of the same binary", record(5, detector.Binary{Name: "dten-payments", Selector: map[string]string{"service": "x"}}), ""},
 		{"long before", record(-60, detector.Binary{Name: "dten-payments"}), ""},
-		{"long before, to the same version and without an end", record(-60, detector.Binary{Name: "dten-payments", To: "4.2.0"}),
-			"-60..20 record, build-info; dten-payments 4.1.3>4.2.0 @10 a:10 b:20; dten-checkout 4.1.3>4.2.0 @15"},
+		{
+			"long before, to the same version and without an end", record(-60, detector.Binary{Name: "dten-payments", To: "4.2.0"}),
+			"-60..20 record, build-info; dten-payments 4.1.3>4.2.0 @10 a:10 b:20; dten-checkout 4.1.3>4.2.0 @15",
+		},
 		{"long after", record(51, detector.Binary{Name: "dten-payments", To: "4.2.0"}), ""},
 	}
 	for _, tt := range tests {

@@ -17,6 +17,7 @@ const (
 	maxBuilds    = 64 // of one service
 	maxSightings = 8  // of one instance
 	maxOpen      = 4  // upgrades of one service at a time
+	maxUsed      = 1000
 	// forgetInstance is how long before the last sight of its service an
 	// instance must have gone to be forgotten; forgetService how long a service.
 	forgetInstance = 24 * time.Hour

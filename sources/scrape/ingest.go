@@ -33,7 +33,9 @@ type ingest struct {
 	// room is how many more series the store takes.
 	room int64
 
-	samples int
+	// samples were in the answer, stored of them were appended.
+	samples, stored int
+
 	dropped drops
 	builder labels.Builder
 	lset    labels.Labels
@@ -130,6 +132,7 @@ func (in *ingest) sample(p textparse.Parser, entry textparse.Entry) *failure {
 	}
 	if err == nil {
 		e.ref = ref
+		in.stored++
 	}
 	// A sample that was dropped is still a sign of life of its series.
 	if known {

@@ -234,7 +234,7 @@ func (l *loop) finish(in *ingest, f *failure, ts time.Time, took time.Duration) 
 	if f != nil {
 		kind = f.kind
 	} else {
-		l.metrics.samples.Add(float64(in.samples - in.dropped.outOfOrder - in.dropped.duplicate - in.dropped.outOfBounds))
+		l.metrics.samples.Add(float64(in.stored))
 	}
 	l.metrics.scrapes.WithLabelValues(string(kind)).Inc()
 	l.metrics.duration.Observe(took.Seconds())

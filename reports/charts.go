@@ -70,6 +70,11 @@ func (r Review) course(s Shift) template.HTML {
 	}
 	y := newAxis(slices.DeleteFunc(values, math.IsNaN), courseHeight)
 	p := newPicture(courseHeight+24, fmt.Sprintf("Course of %s: %s, %s", words.Indicator(s.Verdict.Indicator), words.Name(what), words.Range(over.from, over.to)))
+	title := words.Name(what)
+	if y.log {
+		title += ", logarithmic axis"
+	}
+	p.text("label", "start", 0, -34, -10, title)
 	r.windows(p, over, s)
 	for _, v := range y.ticks {
 		p.line("grid", 0, y.at(v), 1, y.at(v))

@@ -32,7 +32,7 @@ func (r Review) Rest() []Shift { return r.Shifts[len(r.Cards()):] }
 func vocabulary() map[string]any {
 	return map[string]any{
 		"indicator": words.Indicator, "place": words.Place, "series": words.Series,
-		"change": words.Change, "ratio": words.Ratio, "beforeAfter": words.BeforeAfter,
+		"change": words.Change, "ratio": words.Ratio, "spread": words.Spread, "beforeAfter": words.BeforeAfter,
 		"value": words.Value, "factor": words.Factor, "count": words.Count,
 		"bucket": words.Bucket, "quantile": words.Quantile,
 		"time": words.Time, "clock": words.Clock, "between": words.Range, "onset": words.Onset,

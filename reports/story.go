@@ -25,6 +25,9 @@ func (r Review) result() string {
 		return fmt.Sprintf("No data: nothing can be said of %s, since no indicator was seen.", name)
 	case Regressed:
 		s := fmt.Sprintf("Regressed: %s got worse after %s and %s still.", some(c.Regressed+c.Recovered), name, isAre(c.Regressed+c.Recovered))
+		if c.Recovered > 0 && c.Regressed == 1 {
+			return fmt.Sprintf("Regressed: %s got worse after %s; %d recovered, %s did not.", some(c.Regressed+c.Recovered), name, c.Recovered, words.Indicator(r.Shifts[0].Verdict.Indicator))
+		}
 		if c.Recovered > 0 {
 			s = fmt.Sprintf("Regressed: %s got worse after %s; %d recovered, %d did not.", some(c.Regressed+c.Recovered), name, c.Recovered, c.Regressed)
 		}

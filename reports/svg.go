@@ -191,12 +191,18 @@ var steps = [...]time.Duration{
 	24 * time.Hour, 48 * time.Hour, 7 * 24 * time.Hour, 14 * 24 * time.Hour, 28 * 24 * time.Hour,
 }
 
-// ticks are at most four round instants with their labels.
+// ticks are at most five round instants with their labels, at most four where the
+// labels are long.
 func (s span) ticks() (at []time.Time, labels []string) {
 	length := s.to.Sub(s.from)
+	days := s.from.UTC().Format(time.DateOnly) != s.to.UTC().Format(time.DateOnly)
+	most := time.Duration(4)
+	if days {
+		most = 3
+	}
 	step := length // longer than all: the ends alone would do
 	for _, d := range steps {
-		if length/d <= 3 {
+		if length <= most*d {
 			step = d
 			break
 		}
@@ -210,7 +216,7 @@ func (s span) ticks() (at []time.Time, labels []string) {
 		layout = "Jan 2"
 	case step < time.Minute:
 		layout = "15:04:05"
-	case s.from.UTC().Format(time.DateOnly) != s.to.UTC().Format(time.DateOnly):
+	case days:
 		layout = "Jan 2 15:04"
 	}
 	for t := s.from.UTC().Truncate(step); !t.After(s.to); t = t.Add(step) {

@@ -8,13 +8,15 @@ import (
 	"strings"
 
 	"aftershock/sources/openmetrics"
+	"aftershock/sources/promapi"
+	"aftershock/sources/scrape"
 	"aftershock/sources/tsdbdir"
 )
 
 // Config names the one place that telemetry is read from.
 type Config struct {
-	// PLUG: Prometheus *promapi.Config `yaml:"prometheus,omitempty"`
-	// PLUG: Scrape *scrape.Config `yaml:"scrape,omitempty"`
+	Prometheus  *promapi.Config     `yaml:"prometheus,omitempty"`
+	Scrape      *scrape.Config      `yaml:"scrape,omitempty"`
 	TSDB        *tsdbdir.Config     `yaml:"tsdb,omitempty"`
 	OpenMetrics *openmetrics.Config `yaml:"openmetrics,omitempty"`
 }
@@ -28,7 +30,12 @@ type section interface {
 // sections lists the parts that are given, by their YAML key.
 func (c *Config) sections() map[string]section {
 	m := make(map[string]section)
-	// PLUG: prometheus, scrape
+	if c.Prometheus != nil {
+		m["prometheus"] = c.Prometheus
+	}
+	if c.Scrape != nil {
+		m["scrape"] = c.Scrape
+	}
 	if c.TSDB != nil {
 		m["tsdb"] = c.TSDB
 	}
@@ -69,8 +76,7 @@ func At(where string) (Config, error) {
 		if u.Scheme != "http" && u.Scheme != "https" {
 			return Config{}, fmt.Errorf("read telemetry from %s: want an http or https URL", u.Redacted())
 		}
-		// PLUG: return Config{Prometheus: &promapi.Config{URL: where}}, nil
-		return Config{}, fmt.Errorf("read telemetry from %s: servers can't be read", u.Redacted())
+		return Config{Prometheus: &promapi.Config{URL: where}}, nil
 	}
 	info, err := os.Stat(where)
 	if err != nil {

@@ -20,6 +20,8 @@ import (
 
 	"aftershock/detector"
 	"aftershock/sources/openmetrics"
+	"aftershock/sources/promapi"
+	"aftershock/sources/scrape"
 	"aftershock/sources/series"
 	"aftershock/sources/tsdbdir"
 )
@@ -32,10 +34,17 @@ type Reader interface {
 	Series(ctx context.Context, start, end time.Time, add func(series.Series) error) error
 }
 
+// framer is a reader that folds by itself, since how it reads depends on the
+// step: a server that counts increments on its side.
+type framer interface {
+	Frames(ctx context.Context, start, end time.Time, step time.Duration, yield func(detector.Frame) error) error
+}
+
 // Source gives frames. It is safe for concurrent use; reads wait for each
 // other.
 type Source struct {
 	reader  Reader
+	scraper *scrape.Scraper // nil unless the daemon scrapes by itself
 	log     logrus.FieldLogger
 	metrics *metrics
 	extent  func(ctx context.Context) (first, last time.Time, err error) // nil where it can't be told
@@ -47,16 +56,32 @@ type Source struct {
 	warned map[string]bool
 }
 
-// Open opens what the configuration names. log gets warnings, reg the metrics
-// aftershock_source_…; reg may be nil.
-func Open(ctx context.Context, cfg Config, log logrus.FieldLogger, reg prometheus.Registerer) (*Source, error) {
+// Open opens what the configuration names. dir is where own scraping keeps its
+// samples. log gets warnings, reg the metrics aftershock_source_…; reg may be
+// nil. A server need not answer yet.
+func Open(ctx context.Context, cfg Config, dir string, log logrus.FieldLogger, reg prometheus.Registerer) (*Source, error) {
 	cfg.SetDefaults()
 	if errs := cfg.Validate("sources"); len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	switch {
-	// PLUG: case cfg.Prometheus != nil: promapi.Open(ctx, *cfg.Prometheus, log, reg), then New
-	// PLUG: case cfg.Scrape != nil: scrape.Open(ctx, *cfg.Scrape, dir, log, reg), then New
+	case cfg.Prometheus != nil:
+		p, err := promapi.New(*cfg.Prometheus, log, reg)
+		if err != nil {
+			return nil, err
+		}
+		return New(p, log, reg)
+	case cfg.Scrape != nil:
+		sc, err := scrape.Open(ctx, *cfg.Scrape, dir, log, reg)
+		if err != nil {
+			return nil, err
+		}
+		s, err := New(sc, log, reg)
+		if err != nil {
+			return nil, errors.Join(err, sc.Close())
+		}
+		s.scraper = sc
+		return s, nil
 	case cfg.TSDB != nil:
 		d, err := tsdbdir.Open(*cfg.TSDB, slogTo(log))
 		if err != nil {
@@ -100,10 +125,40 @@ func New(r Reader, log logrus.FieldLogger, reg prometheus.Registerer) (*Source, 
 
 // Close closes the reader.
 func (s *Source) Close() error {
-	if c, ok := s.reader.(io.Closer); ok {
+	switch c := s.reader.(type) {
+	case io.Closer:
 		return c.Close()
+	case interface{ Close() }:
+		c.Close()
 	}
 	return nil
+}
+
+// Run does what the source has to do all the while, which is scraping, until
+// ctx ends.
+func (s *Source) Run(ctx context.Context) error {
+	if s.scraper != nil {
+		return s.scraper.Run(ctx)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// Reload makes a changed configuration hold: targets and intervals of own
+// scraping. Another source waits for the next start.
+func (s *Source) Reload(cfg Config) error {
+	if s.scraper == nil || cfg.Scrape == nil {
+		return nil
+	}
+	return s.scraper.Reload(*cfg.Scrape)
+}
+
+// Targets are the targets of own scraping as they stand; nil for other sources.
+func (s *Source) Targets() []scrape.TargetStatus {
+	if s.scraper == nil {
+		return nil
+	}
+	return s.scraper.Targets()
 }
 
 // ErrNoRange says that a source can't tell from when to when it has telemetry:
@@ -127,6 +182,9 @@ func (s *Source) Range(ctx context.Context) (first, last time.Time, err error) {
 // are read. Else the counters are primed with what lies a little before start
 // (series.Lookback), so that the first frame counts what it should.
 func (s *Source) Frames(ctx context.Context, start, end time.Time, step time.Duration, yield func(detector.Frame) error) error {
+	if f, ok := s.reader.(framer); ok {
+		return f.Frames(ctx, start, end, step, yield)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	from := start

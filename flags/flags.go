@@ -145,6 +145,7 @@ type Switchboard struct {
 	log     logrus.FieldLogger
 	metrics *metrics
 	now     func() time.Time
+	grace   time.Duration // how old a planned toggle is when nobody is at it any more
 
 	serving  atomic.Pointer[snapshot]
 	client   atomic.Pointer[openfeature.Client]
@@ -173,7 +174,7 @@ func New(c Config, store Store, log logrus.FieldLogger, reg prometheus.Registere
 		return nil, err
 	}
 	s := &Switchboard{
-		config: c, store: store, log: log, metrics: m, now: time.Now,
+		config: c, store: store, log: log, metrics: m, now: time.Now, grace: 3 * writeTimeout,
 		inFlight: map[string]bool{}, pinned: map[string]pinned{},
 	}
 	d := emptyDocument()

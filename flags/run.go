@@ -25,10 +25,13 @@ type pinned struct {
 // ends, takes up what others write to the store and watches whether somebody
 // puts a toggled flag back. Connect comes first.
 func (s *Switchboard) Run(ctx context.Context) error {
-	if s.client.Load() == nil {
+	if s.itself.Load() == nil {
 		return fmt.Errorf("run switchboard: %w: it isn't connected", ErrNotReady)
 	}
-	defer s.stopping.Store(true)
+	defer func() {
+		s.stopping.Store(true)
+		s.itself.Swap(nil).close()
+	}()
 	s.stopping.Store(false)
 	// A verification under way must learn of the end at once.
 	stop := context.AfterFunc(ctx, func() { s.stopping.Store(true) })

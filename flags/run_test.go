@@ -293,9 +293,13 @@ func TestMergeFile(t *testing.T) {
 	const b1 = `"b":{"state":"ENABLED","defaultVariant":"x","variants":{"x":1,"y":2}}`
 	const b2 = `"b":{"state":"ENABLED","defaultVariant":"y","variants":{"x":1,"y":2}}`
 	store := &memory{}
+	var flips []string
 	load := func(text string) *Switchboard {
 		t.Helper()
-		s, _ := start(t, store, Config{Definitions: writeFile(t, text)})
+		flips = nil
+		s, _ := start(t, store, Config{Definitions: writeFile(t, text), OnFlip: func(f detector.Flip) {
+			flips = append(flips, fmt.Sprintf("%s %s>%s %v", f.Flag, f.Before, f.Variant, f.Ours))
+		}})
 		return s
 	}
 	serving := func(s *Switchboard) string {
@@ -332,6 +336,9 @@ func TestMergeFile(t *testing.T) {
 	}
 	if s = load(`{"metadata":{"k":"v"},"flags":{` + b2 + `}}`); serving(s) != "b=y/xy" || s.serving.Load().set.Metadata()["k"] != "v" {
 		t.Errorf("now the file's: got %s", serving(s))
+	}
+	if d := cmp.Diff([]string{"b x>y false"}, flips); d != "" {
+		t.Errorf("flips by the file (-want +got):\n%s", d)
 	}
 	if s = load(`{"flags":{}}`); serving(s) != "" {
 		t.Errorf("dropped: got %s", serving(s))

@@ -18,11 +18,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/open-feature/go-sdk/openfeature"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 
@@ -145,9 +145,10 @@ type Switchboard struct {
 	log     logrus.FieldLogger
 	metrics *metrics
 	now     func() time.Time
+	grace   time.Duration // how old a planned toggle is when nobody is at it any more
 
 	serving  atomic.Pointer[snapshot]
-	client   atomic.Pointer[openfeature.Client]
+	itself   atomic.Pointer[connection]
 	stopping atomic.Bool
 
 	mu       sync.Mutex      // guards what follows, and orders the writes of serving
@@ -173,7 +174,7 @@ func New(c Config, store Store, log logrus.FieldLogger, reg prometheus.Registere
 		return nil, err
 	}
 	s := &Switchboard{
-		config: c, store: store, log: log, metrics: m, now: time.Now,
+		config: c, store: store, log: log, metrics: m, now: time.Now, grace: 3 * writeTimeout,
 		inFlight: map[string]bool{}, pinned: map[string]pinned{},
 	}
 	d := emptyDocument()
@@ -238,7 +239,23 @@ func (s *Switchboard) mergeFile(ctx context.Context) error {
 	s.log.WithFields(logrus.Fields{
 		"revision": revision, "added": changes.added, "changed": changes.changed, "removed": changes.removed, "kept": changes.kept,
 	}).Info("merged the file of flag definitions")
+	s.announce(now, changes)
 	return nil
+}
+
+// announce tells of the flags that a merge of the file flipped: somebody else's
+// doing, unlike a toggle.
+func (s *Switchboard) announce(before *snapshot, c changes) {
+	if s.config.OnFlip == nil {
+		return
+	}
+	after, at := s.serving.Load(), s.now().UTC()
+	for _, flag := range slices.Concat(c.changed, c.removed) {
+		f := detector.Flip{Flag: flag, Before: before.served(flag, s), Variant: after.served(flag, s), At: at, Actor: "definitions file"}
+		if f.Before != f.Variant {
+			s.config.OnFlip(f)
+		}
+	}
 }
 
 // refresh serves what the store has, if that is newer.

@@ -25,10 +25,13 @@ type pinned struct {
 // ends, takes up what others write to the store and watches whether somebody
 // puts a toggled flag back. Connect comes first.
 func (s *Switchboard) Run(ctx context.Context) error {
-	if s.client.Load() == nil {
+	if s.itself.Load() == nil {
 		return fmt.Errorf("run switchboard: %w: it isn't connected", ErrNotReady)
 	}
-	defer s.stopping.Store(true)
+	defer func() {
+		s.stopping.Store(true)
+		s.itself.Swap(nil).close()
+	}()
 	s.stopping.Store(false)
 	// A verification under way must learn of the end at once.
 	stop := context.AfterFunc(ctx, func() { s.stopping.Store(true) })
@@ -38,11 +41,18 @@ func (s *Switchboard) Run(ctx context.Context) error {
 	}
 	tick := time.NewTicker(s.config.Check)
 	defer tick.Stop()
+	again := time.NewTimer(s.grace)
+	defer again.Stop()
 	failing := false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-again.C:
+			if err := s.Resume(ctx); err != nil && ctx.Err() == nil {
+				s.log.WithError(err).Error("couldn't finish toggles of an earlier run")
+			}
+			continue
 		case <-tick.C:
 		}
 		err := errors.Join(s.refresh(ctx), s.hold(ctx))
@@ -58,7 +68,9 @@ func (s *Switchboard) Run(ctx context.Context) error {
 
 // Resume audits the end of toggles that were cut off: those that were planned
 // and never applied, those applied and not verified, and those undone whose own
-// line doesn't say so yet. Run calls it.
+// line doesn't say so yet. What was planned only seconds ago is left alone, as
+// another daemon on the same store may be at it. Run calls it, and again when
+// those seconds are over.
 func (s *Switchboard) Resume(ctx context.Context) error {
 	toggles, err := s.store.Toggles(ctx, "", 1000)
 	if err != nil {
@@ -88,6 +100,8 @@ func (s *Switchboard) resume(ctx context.Context, t detector.Toggle) error {
 	var err error
 	last := s.serving.Load().document.Acts[t.Flag].Last
 	switch {
+	case t.State == detector.TogglePlanned && last != t.ID && s.now().Sub(t.Updated) < s.grace:
+		return nil
 	case t.State == detector.TogglePlanned && last != t.ID:
 		_, err = s.record(ctx, t, detector.ToggleFailed, "not applied: the daemon stopped before")
 	case t.State == detector.ToggleApplied && last != t.ID:

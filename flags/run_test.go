@@ -67,6 +67,7 @@ func TestCrashAtEachStep(t *testing.T) {
 			t.Logf("%s: crashed at %q", name, dead)
 			store.fail = nil
 			s2, _ := start(t, store, Config{Definitions: file})
+			s2.grace = 0
 			if err := s2.Resume(t.Context()); err != nil {
 				t.Errorf("%s, crash at %q: resume: %v", name, dead, err)
 			}
@@ -160,6 +161,34 @@ func TestStopDuringVerification(t *testing.T) {
 		all, err := store.Toggles(t.Context(), "other", 1)
 		return err == nil && len(all) == 1 && all[0].State == detector.ToggleVerified
 	})
+}
+
+// What was planned a moment ago may be another daemon's; later it is dead.
+func TestPlannedIsGivenTime(t *testing.T) {
+	store := &memory{}
+	s, _ := start(t, store, Config{Definitions: writeFile(t, fleet)})
+	s.grace = 100 * time.Millisecond
+	store.audit = append(store.audit, detector.Toggle{ID: "x", Flag: "other", After: "on", State: detector.TogglePlanned, Updated: time.Now()})
+	if err := s.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]detector.ToggleState{"planned"}, store.states("x")); d != "" {
+		t.Errorf("at once (-want +got):\n%s", d)
+	}
+	run(t, s)
+	eventually(t, "the planned toggle is given up", func() bool { return len(store.states("x")) == 2 })
+	if d := cmp.Diff([]detector.ToggleState{"planned", "failed"}, store.states("x")); d != "" {
+		t.Errorf("later (-want +got):\n%s", d)
+	}
+}
+
+func BenchmarkEvaluateOne(b *testing.B) {
+	s, _ := start(b, &memory{}, Config{Definitions: writeFile(b, fleet)})
+	h := s.Handler()
+	for b.Loop() {
+		r := httptest.NewRequest(http.MethodPost, "/ofrep/v1/evaluate/flags/masked", strings.NewReader(`{"context":{"targetingKey":"me"}}`))
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
 }
 
 func TestPutBackBySomebody(t *testing.T) {
@@ -264,9 +293,13 @@ func TestMergeFile(t *testing.T) {
 	const b1 = `"b":{"state":"ENABLED","defaultVariant":"x","variants":{"x":1,"y":2}}`
 	const b2 = `"b":{"state":"ENABLED","defaultVariant":"y","variants":{"x":1,"y":2}}`
 	store := &memory{}
+	var flips []string
 	load := func(text string) *Switchboard {
 		t.Helper()
-		s, _ := start(t, store, Config{Definitions: writeFile(t, text)})
+		flips = nil
+		s, _ := start(t, store, Config{Definitions: writeFile(t, text), OnFlip: func(f detector.Flip) {
+			flips = append(flips, fmt.Sprintf("%s %s>%s %v", f.Flag, f.Before, f.Variant, f.Ours))
+		}})
 		return s
 	}
 	serving := func(s *Switchboard) string {
@@ -303,6 +336,9 @@ func TestMergeFile(t *testing.T) {
 	}
 	if s = load(`{"metadata":{"k":"v"},"flags":{` + b2 + `}}`); serving(s) != "b=y/xy" || s.serving.Load().set.Metadata()["k"] != "v" {
 		t.Errorf("now the file's: got %s", serving(s))
+	}
+	if d := cmp.Diff([]string{"b x>y false"}, flips); d != "" {
+		t.Errorf("flips by the file (-want +got):\n%s", d)
 	}
 	if s = load(`{"flags":{}}`); serving(s) != "" {
 		t.Errorf("dropped: got %s", serving(s))
@@ -364,7 +400,7 @@ func TestHandler(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer res.Body.Close()
+		defer func() { _ = res.Body.Close() }()
 		b, err := io.ReadAll(res.Body)
 		if err != nil {
 			t.Fatal(err)
@@ -416,7 +452,7 @@ func TestHandler(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res.Body.Close()
+	_ = res.Body.Close()
 	if res.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("GET: got %d, want 405", res.StatusCode)
 	}

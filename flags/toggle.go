@@ -95,7 +95,7 @@ func (s *Switchboard) Undo(ctx context.Context, flag, reason, actor string) (det
 // new document of start, which the toggle was planned on; it is asked again
 // where somebody changed another flag since.
 func (s *Switchboard) act(ctx context.Context, t detector.Toggle, start *snapshot, change func(*snapshot) (document, error)) (detector.Toggle, error) {
-	if s.client.Load() == nil || s.stopping.Load() {
+	if s.itself.Load() == nil || s.stopping.Load() {
 		return detector.Toggle{}, fmt.Errorf("set flag %q: %w: the daemon isn't serving flags, so that it couldn't be verified", t.Flag, ErrNotReady)
 	}
 	s.begin(t.ID)

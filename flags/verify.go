@@ -35,10 +35,26 @@ func probe(n int) map[string]any {
 // absent marks an answer that leaves the value to the caller's default.
 type absent struct{}
 
+// connection is the switchboard's own OpenFeature client.
+type connection struct {
+	api    *openfeature.EvaluationAPI
+	client *openfeature.Client
+}
+
+func (c *connection) close() {
+	if c == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	// It has nothing to flush: an error here is of no use to anybody.
+	_ = c.api.Shutdown(ctx)
+}
+
 // Connect gives the switchboard the address at which it is served itself, as
 // soon as the listener is bound: toggles are verified there, by an OpenFeature
 // client of the switchboard's own. Until then flags can't be toggled. It makes
-// no request.
+// no request. The end of Run also ends the connection.
 func (s *Switchboard) Connect(ctx context.Context, c ofrep.Config) error {
 	// A verification wants what is served now.
 	c.CacheTTL, c.StaleTTL, c.Poll = 0, 0, 0
@@ -50,7 +66,7 @@ func (s *Switchboard) Connect(ctx context.Context, c ofrep.Config) error {
 	if err := api.SetProviderAndWait(ctx, p); err != nil {
 		return fmt.Errorf("connect switchboard to its own listener: %w", err)
 	}
-	s.client.Store(api.NewClient())
+	s.itself.Swap(&connection{api: api, client: api.NewClient()}).close()
 	return nil
 }
 
@@ -86,8 +102,8 @@ func (s *Switchboard) verify(ctx context.Context, t detector.Toggle) (bool, stri
 // look evaluates the toggled flag once a probe and says what isn't as written,
 // "" if nothing.
 func (s *Switchboard) look(ctx context.Context, t detector.Toggle) string {
-	client := s.client.Load()
-	if client == nil {
+	itself := s.itself.Load()
+	if itself == nil {
 		return "the switchboard isn't connected"
 	}
 	n := s.serving.Load()
@@ -99,7 +115,7 @@ func (s *Switchboard) look(ctx context.Context, t detector.Toggle) string {
 			return fmt.Sprintf("the definition at revision %d gives %s, not variant %q", n.revision, or(want.Variant, want.Reason), t.After)
 		}
 		key, _ := probe(i)[openfeature.TargetingKey].(string)
-		got, err := client.ObjectValueDetails(ctx, t.Flag, absent{}, openfeature.NewEvaluationContext(key, nil))
+		got, err := itself.client.ObjectValueDetails(ctx, t.Flag, absent{}, openfeature.NewEvaluationContext(key, nil))
 		if err != nil {
 			if want.ErrorCode != "" && string(got.ErrorCode) == want.ErrorCode {
 				continue // an undo restored a definition that was broken before

@@ -52,15 +52,9 @@ func build(m material, now time.Time) Review {
 // the bytes don't depend on how the journal stores it.
 func (m material) until(now time.Time) material {
 	before := func(t time.Time) bool { return !t.After(now) }
-	keep := func(t time.Time) time.Time {
-		if before(t) {
-			return t
-		}
-		return time.Time{}
-	}
 	m.verdicts = slices.Clone(m.verdicts)
 	for n := range m.verdicts {
-		m.verdicts[n].Recovered = keep(m.verdicts[n].Recovered)
+		m.verdicts[n] = asOf(m.verdicts[n], now)
 	}
 	slices.SortStableFunc(m.verdicts, func(a, b detector.Verdict) int {
 		return cmp.Compare(a.Indicator.Key(), b.Indicator.Key())
@@ -82,6 +76,25 @@ func (m material) until(now time.Time) material {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Flag, b.Flag), cmp.Compare(a.Variant, b.Variant))
 	})
 	return m
+}
+
+// asOf takes a verdict back to what was known at an instant, as far as the latest
+// verdict tells: a recovery that was yet to come leaves the shift standing, and a
+// state reached later wasn't known.
+func asOf(v detector.Verdict, now time.Time) detector.Verdict {
+	switch {
+	case v.Recovered.After(now):
+		v.Recovered, v.State = time.Time{}, detector.Regressed
+		if v.Direction == detector.Better {
+			v.State = detector.Improved
+		}
+	case v.Since.After(now):
+		v = detector.Verdict{
+			Upgrade: v.Upgrade, Indicator: v.Indicator, State: detector.Undecided,
+			Missing: "it was decided after the instant of this review", Control: v.Control, FalseAlarms: v.FalseAlarms,
+		}
+	}
+	return v
 }
 
 // flags are those that gate something in the upgrade's binaries.

@@ -155,6 +155,7 @@ func upgraded() *journal {
 	better := place
 	better.Indicator = indicator(detector.Latency, duration, "service", "catalog", "http_route", "/items")
 	better.State, better.Direction, better.Recovered = detector.Improved, detector.Better, time.Time{}
+	better.Since = instant("2026-03-06T10:20:00Z")
 	better.Effect = &detector.Effect{What: "share of requests over 0.1 s", Before: 0.051, After: 0.034, Ratio: 0.67, Low: 0.61, High: 0.73}
 	better.Causes = []detector.Cause{{Kind: detector.CauseBinary, Name: "dten-checkout", Probability: 0.55}, {Kind: detector.CauseUnknown, Probability: 0.45}}
 	better.Quantiles, better.Course = nil, nil

@@ -119,6 +119,9 @@ func (r Review) done() string {
 }
 
 func (r Review) open() string {
+	if r.Outcome == Blind {
+		return "Open: everything, until an indicator is seen."
+	}
 	var open []string
 	if n := r.Counts.Regressed; n > 0 {
 		open = append(open, plural(n, "indicator")+" still worse")

@@ -61,7 +61,8 @@ func typed(contentType, body string) http.HandlerFunc {
 func quiet() (*logrus.Logger, *logtest.Hook) { return logtest.NewNullLogger() }
 
 func testConfig(addrs ...string) Config {
-	c := Config{Interval: model.Duration(time.Second), Targets: []Group{{Targets: addrs, Labels: map[string]string{"service": "checkout"}}}}
+	// Tests that scrape by hand aren't held up by a busy machine.
+	c := Config{Interval: model.Duration(time.Minute), Timeout: model.Duration(time.Minute), Targets: []Group{{Targets: addrs, Labels: map[string]string{"service": "checkout"}}}}
 	c.SetDefaults()
 	return c
 }

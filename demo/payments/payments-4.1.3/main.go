@@ -1,0 +1,19 @@
+// Command payments-4.1.3 is dten-payments 4.1.3.
+package main
+
+import (
+	"context"
+
+	"aftershock/demo/fleet"
+	"aftershock/demo/payments"
+	"aftershock/demo/payments/backoff"
+)
+
+func main() {
+	fleet.Main(fleet.Program{Service: "payments", Binary: "dten-payments", Version: "4.1.3"}, func(s *fleet.Service) error {
+		legacy := backoff.Legacy()
+		return payments.Setup(s, payments.Build{
+			Strategy: func(context.Context) backoff.Strategy { return legacy },
+		})
+	})
+}

@@ -171,7 +171,7 @@ func TestFailingWebhooks(t *testing.T) {
 				w.Header().Set(header[n], header[n+1])
 			}
 			w.WriteHeader(code)
-			fmt.Fprint(w, "no\nway \x1b[31m", strings.Repeat("x", 1<<20))
+			_, _ = fmt.Fprint(w, "no\nway \x1b[31m", strings.Repeat("x", 1<<20))
 		}
 	}
 	for _, tc := range []struct {

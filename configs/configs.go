@@ -11,22 +11,20 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"aftershock/alerts"
 	"aftershock/flags"
 	"aftershock/journal"
-	"aftershock/sources/promapi"
-	"aftershock/sources/scrape"
+	"aftershock/reports"
+	"aftershock/sources"
 	"aftershock/upgrades"
 	"aftershock/watch"
+	"aftershock/web"
 
 	"github.com/sirupsen/logrus"
 	"go.yaml.in/yaml/v3"
@@ -41,47 +39,20 @@ type Config struct {
 	// directory.
 	Data     string          `yaml:"data"`
 	Log      Log             `yaml:"log"`
-	Web      Web             `yaml:"web"`
+	Web      web.Config      `yaml:"web"`
 	Journal  journal.Config  `yaml:"journal"`
-	Sources  Sources         `yaml:"sources"`
+	Sources  sources.Config  `yaml:"sources"`
 	Watch    watch.Config    `yaml:"watch"`
 	Upgrades upgrades.Config `yaml:"upgrades"`
 	Flags    flags.Config    `yaml:"flags"`
 	Alerts   alerts.Config   `yaml:"alerts"`
-	Reports  Reports         `yaml:"reports"`
+	Reports  reports.Config  `yaml:"reports"`
 }
 
 // Log says how the daemon logs.
 type Log struct {
 	Level  string `yaml:"level"`  // a logrus level
 	Format string `yaml:"format"` // text or json
-}
-
-// Web says where the daemon listens.
-type Web struct {
-	// Listen is host:port; port 0 lets the kernel pick one.
-	Listen string `yaml:"listen"`
-	// ExternalURL is where people reach the console, for links; "" for none.
-	ExternalURL string `yaml:"external_url"`
-}
-
-// Sources says where telemetry comes from: exactly one is set.
-type Sources struct {
-	Prometheus  *promapi.Config `yaml:"prometheus"`
-	Scrape      *scrape.Config  `yaml:"scrape"`
-	TSDB        *Path           `yaml:"tsdb"`
-	OpenMetrics *Path           `yaml:"openmetrics"`
-}
-
-// Path is a source of telemetry on disk.
-type Path struct {
-	Path string `yaml:"path"`
-}
-
-// Reports says where reviews are written.
-type Reports struct {
-	// Dir is a directory; "" writes none by itself.
-	Dir string `yaml:"dir"`
 }
 
 // Load reads the configuration file. The error is a *Error when the file could
@@ -147,7 +118,6 @@ func tree(data []byte) (*yaml.Node, *Problem) {
 func (c *Config) preset() {
 	c.Upgrades.SetDefaults()
 	c.Log = Log{Level: "info", Format: "text"}
-	c.Web = Web{Listen: "127.0.0.1:8787"}
 }
 
 // setDefaults fills in what the file left out, and what one section takes from
@@ -160,12 +130,8 @@ func (c *Config) setDefaults() {
 	c.Watch.SetDefaults()
 	c.Flags.SetDefaults()
 	c.Alerts.SetDefaults()
-	if c.Sources.Prometheus != nil {
-		c.Sources.Prometheus.SetDefaults()
-	}
-	if c.Sources.Scrape != nil {
-		c.Sources.Scrape.SetDefaults()
-	}
+	c.Web.SetDefaults()
+	c.Sources.SetDefaults()
 	if c.Alerts.ExternalURL == "" {
 		c.Alerts.ExternalURL = c.Web.ExternalURL
 	}
@@ -180,9 +146,9 @@ func (c *Config) setDefaults() {
 func (c *Config) validate() []error {
 	return slices.Concat(
 		c.Log.validate("log"),
-		c.Web.validate("web"),
+		c.Web.Validate("web"),
 		c.Journal.Validate("journal"),
-		c.Sources.validate("sources"),
+		c.Sources.Validate("sources"),
 		c.Watch.Validate("watch"),
 		c.Upgrades.Validate("upgrades"),
 		c.Flags.Validate("flags"),
@@ -206,53 +172,6 @@ func (l Log) validate(path string) []error {
 	}
 	if l.Format != "text" && l.Format != "json" {
 		errs = append(errs, fmt.Errorf("%s.format: want text or json", path))
-	}
-	return errs
-}
-
-func (w Web) validate(path string) []error {
-	var errs []error
-	_, port, err := net.SplitHostPort(w.Listen)
-	if n, nerr := strconv.ParseUint(port, 10, 16); err != nil || nerr != nil || n > 65535 {
-		errs = append(errs, fmt.Errorf("%s.listen: got %q, want HOST:PORT such as 127.0.0.1:8787", path, w.Listen))
-	}
-	if w.ExternalURL != "" {
-		u, err := url.Parse(w.ExternalURL)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
-			errs = append(errs, fmt.Errorf("%s.external_url: want http://HOST or https://HOST, with a path if need be and without credentials", path))
-		}
-	}
-	return errs
-}
-
-func (s *Sources) validate(path string) []error {
-	var errs []error
-	var set []string
-	if s.Prometheus != nil {
-		set = append(set, "prometheus")
-		errs = append(errs, s.Prometheus.Validate(path+".prometheus")...)
-	}
-	if s.Scrape != nil {
-		set = append(set, "scrape")
-		errs = append(errs, s.Scrape.Validate(path+".scrape")...)
-	}
-	for _, p := range []struct {
-		name string
-		path *Path
-	}{{"tsdb", s.TSDB}, {"openmetrics", s.OpenMetrics}} {
-		if p.path == nil {
-			continue
-		}
-		set = append(set, p.name)
-		if p.path.Path == "" {
-			errs = append(errs, fmt.Errorf("%s.%s.path: is missing", path, p.name))
-		}
-	}
-	switch {
-	case len(set) == 0:
-		errs = append(errs, fmt.Errorf("%s: give one of prometheus, scrape, tsdb, openmetrics", path))
-	case len(set) > 1:
-		errs = append(errs, fmt.Errorf("%s: give one alone, got %s", path, strings.Join(set, " and ")))
 	}
 	return errs
 }

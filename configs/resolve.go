@@ -10,16 +10,17 @@ import (
 // resolve makes the file's relative paths start at its directory.
 func (c *Config) resolve(dir string, dataGiven bool) {
 	paths := []*string{
-		&c.Upgrades.Records, &c.Flags.Definitions, &c.Reports.Dir,
+		&c.Upgrades.Records, &c.Flags.Definitions, &c.Reports.Dir, &c.Web.ConfigFile,
 		&c.Alerts.Templates.Headline, &c.Alerts.Templates.Text,
 	}
 	if dataGiven {
 		paths = append(paths, &c.Data)
 	}
-	for _, p := range []*Path{c.Sources.TSDB, c.Sources.OpenMetrics} {
-		if p != nil {
-			paths = append(paths, &p.Path)
-		}
+	if s := c.Sources.TSDB; s != nil {
+		paths = append(paths, &s.Path)
+	}
+	if s := c.Sources.OpenMetrics; s != nil {
+		paths = append(paths, &s.Path)
 	}
 	if s := c.Sources.Scrape; s != nil {
 		for i := range s.Files {

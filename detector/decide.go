@@ -24,7 +24,7 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 	var events []Event
 	shifted := before == Regressed || before == Improved
 	switch {
-	case shifted && tr.recovered(j.last, temper, &j.cfg):
+	case shifted && (tr.recovered(j.last, temper, &j.cfg) || tr.faded(j.last, temper, &j.cfg)):
 		v.Recovered = j.last
 		v.State = Undecided
 		if tr.proven(&j.cfg) {
@@ -37,10 +37,12 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 	case better && before != Improved && tr.lasting(j.last, temper, -1, &j.cfg):
 		events = append(events, j.shift(s, m, Improved, Better))
 	case shifted:
-		if tr.Treated.IsZero() {
-			tr.Shift = tr.effect(&j.cfg)
-			v.Effect = tr.Shift
+		if !tr.Treated.IsZero() || tr.strength() < tr.Peak {
+			break
 		}
+		tr.Peak = tr.strength()
+		tr.Shift = tr.effect(&j.cfg)
+		v.Effect = tr.Shift
 		if lead := tr.explain(s, m); lead != tr.Lead {
 			tr.Lead = lead
 			events = append(events, v.event(j.last, EventShift))
@@ -55,10 +57,36 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 	return events
 }
 
+// strength is the evidence for a shift in the direction of the verdict.
+func (tr *Trial) strength() float64 {
+	if tr.Verdict.Direction == Better {
+		return tr.ev.better
+	}
+	return tr.ev.worse
+}
+
+// faded says whether a shift that nobody treated is over: it hasn't shown in
+// the last fifth of the window for a while.
+func (tr *Trial) faded(now time.Time, temper float64, cfg *Config) bool {
+	sign := 1.0
+	if tr.Verdict.Direction == Better {
+		sign = -1
+	}
+	if !tr.Treated.IsZero() || tr.lasting(now, temper, sign, cfg) {
+		tr.Faded = time.Time{}
+		return false
+	}
+	if tr.Faded.IsZero() {
+		tr.Faded = now
+	}
+	return now.Sub(tr.Faded) >= max(10*cfg.Step, cfg.Day/96)
+}
+
 // shift puts down a shift that was just found.
 func (j *Judge) shift(s *scene, m moved, state State, direction string) Event {
 	tr, v := m.trial, &m.trial.Verdict
 	v.State, v.Direction, v.Recovered = state, direction, time.Time{}
+	tr.Peak, tr.Faded = tr.strength(), time.Time{}
 	tr.Shift = tr.effect(&j.cfg)
 	v.Effect = tr.Shift
 	tr.Lead = tr.explain(s, m)

@@ -36,6 +36,11 @@ type Trial struct {
 	Treated time.Time
 	// Lead is the leading cause that was last announced.
 	Lead string
+	// Peak is the strongest evidence for the shift so far, as a log e-value:
+	// size and causes are told as of then, not as of its fading.
+	Peak float64
+	// Faded is since when the shift no longer shows, zero while it does.
+	Faded time.Time
 
 	ev    evidence
 	start time.Time

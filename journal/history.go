@@ -38,7 +38,7 @@ type Page struct {
 // State gives the judge's last saved state and the time up to which it has seen
 // everything; the zero time when there is none.
 func (j *Journal) State(ctx context.Context) (at time.Time, state []byte, err error) {
-	err = j.read(ctx, "read the judge's state", func(t tx) error {
+	err = j.read("read the judge's state", func(t tx) error {
 		us := int64(0)
 		err := one(ctx, t, func(r row) error { return r.Scan(&us, &state) }, `SELECT at_us, state FROM judge`)
 		if errors.Is(err, ErrNotFound) {
@@ -53,7 +53,7 @@ func (j *Journal) State(ctx context.Context) (at time.Time, state []byte, err er
 // Upgrades lists the upgrades, the last started first, and where the next page
 // begins ("" when there is none).
 func (j *Journal) Upgrades(ctx context.Context, p Page) (all []detector.Upgrade, next string, err error) {
-	err = j.read(ctx, "list the upgrades", func(t tx) error {
+	err = j.read("list the upgrades", func(t tx) error {
 		all, next, err = list[detector.Upgrade](ctx, t, p, `
 			SELECT document, started_us, id FROM upgrades WHERE (started_us, id) < ($1, $2)
 			ORDER BY started_us DESC, id DESC LIMIT $3`)
@@ -64,7 +64,7 @@ func (j *Journal) Upgrades(ctx context.Context, p Page) (all []detector.Upgrade,
 
 // Upgrade gives one upgrade, or ErrNotFound.
 func (j *Journal) Upgrade(ctx context.Context, id string) (u detector.Upgrade, err error) {
-	err = j.read(ctx, "read upgrade "+id, func(t tx) error {
+	err = j.read("read upgrade "+id, func(t tx) error {
 		return one(ctx, t, document(&u), `SELECT document FROM upgrades WHERE id = $1`, text(id))
 	})
 	return u, err
@@ -72,7 +72,7 @@ func (j *Journal) Upgrade(ctx context.Context, id string) (u detector.Upgrade, e
 
 // Verdicts gives the verdicts of an upgrade in order of their indicator's key.
 func (j *Journal) Verdicts(ctx context.Context, upgrade string) (all []detector.Verdict, err error) {
-	err = j.read(ctx, "read the verdicts of upgrade "+upgrade, func(t tx) error {
+	err = j.read("read the verdicts of upgrade "+upgrade, func(t tx) error {
 		return t.each(ctx, documents(&all), `SELECT document FROM verdicts WHERE upgrade = $1 ORDER BY indicator`, text(upgrade))
 	})
 	return all, err
@@ -89,7 +89,7 @@ type EventQuery struct {
 
 // StoredEvent is an event with its number: later ones have higher numbers.
 type StoredEvent struct {
-	ID int64
+	ID int64 `json:"id"`
 	detector.Event
 }
 
@@ -102,7 +102,7 @@ func (j *Journal) Events(ctx context.Context, q EventQuery) (all []StoredEvent, 
 		query = `SELECT id, document FROM events WHERE id > $1 AND upgrade = $3 ORDER BY id LIMIT $2`
 		args = append(args, text(q.Upgrade))
 	}
-	err = j.read(ctx, "read the events", func(t tx) error {
+	err = j.read("read the events", func(t tx) error {
 		return t.each(ctx, func(r row) error {
 			var e StoredEvent
 			var doc []byte
@@ -143,7 +143,7 @@ func (j *Journal) Alerts(ctx context.Context, q AlertQuery) (all []detector.Aler
 		args = append(args, text(string(q.State)))
 		query += fmt.Sprintf(` AND state = $%d`, len(args)+3)
 	}
-	err = j.read(ctx, "list the alerts", func(t tx) error {
+	err = j.read("list the alerts", func(t tx) error {
 		all, next, err = list[detector.Alert](ctx, t, q.Page, query+` ORDER BY starts_us DESC, key DESC LIMIT $3`, args...)
 		return err
 	})
@@ -152,7 +152,7 @@ func (j *Journal) Alerts(ctx context.Context, q AlertQuery) (all []detector.Aler
 
 // Alert gives one alert, or ErrNotFound.
 func (j *Journal) Alert(ctx context.Context, key string) (a detector.Alert, err error) {
-	err = j.read(ctx, "read alert "+key, func(t tx) error {
+	err = j.read("read alert "+key, func(t tx) error {
 		return one(ctx, t, document(&a), `SELECT document FROM alerts WHERE key = $1`, text(key))
 	})
 	return a, err

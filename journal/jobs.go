@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"time"
 )
 
@@ -32,15 +33,15 @@ const (
 // Job is durable work: it is worked at least once by the handler of its kind.
 type Job struct {
 	// Kind says which handler works the job.
-	Kind string
+	Kind string `json:"kind"`
 	// Key is the job's identity within its kind: a job whose kind and key are
 	// known already is dropped, also when the first is done. Keys are
 	// forgotten a week after the job was done, 90 days after it was given up.
-	Key string
+	Key string `json:"key"`
 	// Payload is the handler's, at most 1 MiB of JSON; nil is null.
-	Payload json.RawMessage
+	Payload json.RawMessage `json:"payload,omitempty"`
 	// At is when to begin; zero is now.
-	At time.Time
+	At time.Time `json:"at,omitzero"`
 }
 
 func (j Job) validate() error {
@@ -101,10 +102,10 @@ const (
 // JobStatus is a job as it stands.
 type JobStatus struct {
 	Job
-	State    JobState
-	Attempts int
+	State    JobState `json:"state"`
+	Attempts int      `json:"attempts"`
 	// Error is the last attempt's, "" where none failed.
-	Error string
+	Error string `json:"error,omitempty"`
 }
 
 // Jobs lists the jobs that are not done, those given up included: the newest
@@ -158,7 +159,7 @@ func (j *Journal) handle(handlers map[string]Handler) func(ctx context.Context, 
 		kind, handler := job.Kind, handlers[job.Kind]
 		err := fmt.Errorf("find the handler of %q: there is none in this program", kind)
 		if handler != nil {
-			err = handler(ctx, job)
+			err = recovered(ctx, handler, job)
 		} else {
 			kind = "unknown" // not a label from the database
 		}
@@ -179,6 +180,16 @@ func (j *Journal) handle(handlers map[string]Handler) func(ctx context.Context, 
 		}
 		return err
 	}
+}
+
+// recovered turns a handler's panic into an error.
+func recovered(ctx context.Context, handler Handler, job Job) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("work the job: panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return handler(ctx, job)
 }
 
 func logFields(job Job, attempt int) map[string]any {
@@ -217,7 +228,7 @@ func (j *Journal) adopt(ctx context.Context, owner int32) error {
 
 // count sets the gauges of jobs by state.
 func (j *Journal) count(ctx context.Context) error {
-	return j.read(ctx, "count the jobs", func(t tx) error {
+	return j.read("count the jobs", func(t tx) error {
 		counts := map[JobState]float64{JobWaiting: 0, JobRunning: 0, JobAgain: 0, JobDone: 0, JobFailed: 0}
 		err := t.each(ctx, func(r row) error {
 			var state string

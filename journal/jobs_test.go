@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"aftershock/internal/servers"
 )
 
 // work runs Work until the test or stop ends it.
@@ -118,7 +120,7 @@ func testJobsFail(t *testing.T, p place) {
 	if hopeless.Kind != "hopeless" || hopeless.Attempts != 1 || !strings.Contains(hopeless.Error, "receiver says 400") {
 		t.Errorf("got %+v, want the hopeless job visible", hopeless)
 	}
-	if panics.Kind != "panics" || panics.State != JobAgain && panics.State != JobRunning {
+	if panics.Kind != "panics" || panics.State != JobAgain && panics.State != JobRunning || !strings.Contains(panics.Error, "panic: oops") {
 		t.Errorf("got %+v, want the panicking job to be tried again", panics)
 	}
 	if err := j.count(t.Context()); err != nil {
@@ -240,4 +242,60 @@ func testJobsAdopted(t *testing.T, p place) {
 		err := one(t.Context(), j.db.read(), func(r row) error { return r.Scan(&leader) }, `SELECT leader_id FROM river_leader`)
 		return err == nil && leader != "aftershock-999999"
 	})
+}
+
+// TestPostgreSQLSharedWork lets two daemons work one database's jobs.
+func TestPostgreSQLSharedWork(t *testing.T) {
+	p := place{config: Config{URL: servers.PostgreSQL(t).Database()}}
+	var mu sync.Mutex
+	worked := map[string]int{}
+	by := [2]int{}
+	daemons := [2]*Journal{}
+	for n := range daemons {
+		daemons[n] = p.open(t)
+		work(t, daemons[n], map[string]Handler{"a": func(_ context.Context, job Job) error {
+			mu.Lock()
+			defer mu.Unlock()
+			worked[job.Key]++
+			by[n]++
+			return nil
+		}})
+	}
+	want := map[string]int{}
+	for n := range 300 {
+		key := fmt.Sprint(n)
+		want[key] = 1
+		enqueue(t, daemons[n%2], Job{Kind: "a", Key: key})
+		enqueue(t, daemons[(n+1)%2], Job{Kind: "a", Key: key})
+	}
+	until(t, "all jobs to be worked", func() bool { return len(must[[]JobStatus](t)(daemons[0].Jobs(t.Context(), 1))) == 0 })
+	mu.Lock()
+	defer mu.Unlock()
+	equal(t, "worked", worked, want)
+	if by[0] == 0 || by[1] == 0 {
+		t.Errorf("got %v jobs worked by each, want both to share", by)
+	}
+}
+
+// TestPostgreSQLLivingKeepTheirJobs looks for the jobs of the dead while their
+// owner lives, and once it is gone.
+func TestPostgreSQLLivingKeepTheirJobs(t *testing.T) {
+	p := place{config: Config{URL: servers.PostgreSQL(t).Database()}}
+	first, second := p.open(t), p.open(t)
+	began, finish := make(chan struct{}, 10), make(chan struct{})
+	work(t, first, map[string]Handler{"a": func(context.Context, Job) error {
+		began <- struct{}{}
+		<-finish
+		return nil
+	}})
+	enqueue(t, first, Job{Kind: "a", Key: "1"})
+	receive(t, began)
+	if n := must[int64](t)(second.db.adopt(t.Context(), lockOwners)); n != 0 {
+		t.Errorf("took %d jobs from the living", n)
+	}
+	// Without its connection the first is as good as dead.
+	first.db.leave(t.Context())
+	until(t, "the job to be taken over", func() bool { return must[int64](t)(second.db.adopt(t.Context(), lockOwners)) == 1 })
+	second.db.leave(t.Context())
+	close(finish)
 }

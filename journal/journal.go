@@ -152,7 +152,7 @@ func (j *Journal) Close() error {
 // Ping says whether the database answers.
 func (j *Journal) Ping(ctx context.Context) error {
 	n := 0
-	return j.read(ctx, "ask the journal", func(t tx) error {
+	return j.read("ask the journal", func(t tx) error {
 		return one(ctx, t, func(r row) error { return r.Scan(&n) }, `SELECT 1`)
 	})
 }
@@ -168,7 +168,8 @@ func (j *Journal) write(ctx context.Context, what string, f func(tx) error) erro
 	return nil
 }
 
-func (j *Journal) read(_ context.Context, what string, f func(tx) error) error {
+// read runs queries; what says in an error what was tried.
+func (j *Journal) read(what string, f func(tx) error) error {
 	if err := f(j.db.read()); err != nil {
 		return fmt.Errorf("%s: %w", what, j.db.explain(err))
 	}

@@ -18,7 +18,6 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 	"github.com/riverqueue/river/rivertype"
 	"github.com/sirupsen/logrus"
-	logrusslog "github.com/sirupsen/logrus/hooks/slog"
 )
 
 // queue keeps the jobs. The only code that knows river is in this file.
@@ -35,8 +34,10 @@ type riverQueue[T any] struct {
 	driver riverdriver.Driver[T]
 	native func(tx) T
 	log    *slog.Logger
-	// poll says to look for jobs every so often instead of listening.
-	poll bool
+	// poll is how often to look for jobs, listen whether the database tells of
+	// new ones.
+	poll   time.Duration
+	listen bool
 	// workers is how many jobs are worked at the same time.
 	workers int
 }
@@ -45,14 +46,14 @@ type riverQueue[T any] struct {
 // and writes more.
 func newSQLiteQueue(db *sqliteDB, log logrus.FieldLogger) queue {
 	return &riverQueue[*sql.Tx]{
-		driver: riversqlite.New(db.writer), log: bridge(log), poll: true, workers: 32,
+		driver: riversqlite.New(db.writer), log: bridge(log), poll: 80 * time.Millisecond, workers: 32,
 		native: func(t tx) *sql.Tx { return t.(sqliteTx).conn.(*sql.Tx) },
 	}
 }
 
 func newPostgresQueue(db *postgresDB, log logrus.FieldLogger) queue {
 	return &riverQueue[pgx.Tx]{
-		driver: riverpgxv5.New(db.pool), log: bridge(log), workers: 32,
+		driver: riverpgxv5.New(db.pool), log: bridge(log), poll: 250 * time.Millisecond, listen: true, workers: 32,
 		native: func(t tx) pgx.Tx { return t.(postgresTx).conn.(pgx.Tx) },
 	}
 }
@@ -202,9 +203,9 @@ func (q *riverQueue[T]) start(ctx context.Context, owner int32, work func(contex
 		Logger:                      q.log,
 		Workers:                     workers,
 		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: q.workers}},
-		PollOnly:                    q.poll,
+		PollOnly:                    !q.listen,
 		FetchCooldown:               20 * time.Millisecond,
-		FetchPollInterval:           50 * time.Millisecond,
+		FetchPollInterval:           q.poll,
 		RetryPolicy:                 retry{},
 		MaxAttempts:                 maxAttempts,
 		JobTimeout:                  jobTimeout,
@@ -282,31 +283,4 @@ func jobState(state string, failed bool) JobState {
 		return JobAgain // near its next try river calls it available
 	}
 	return JobWaiting
-}
-
-// bridge carries river's own logs into log, one level lower where they tell of
-// river's inner life.
-func bridge(log logrus.FieldLogger) *slog.Logger {
-	options := &logrusslog.HandlerOptions{LevelMapper: func(l slog.Level) logrus.Level {
-		switch {
-		case l >= slog.LevelError:
-			return logrus.ErrorLevel
-		case l >= slog.LevelWarn:
-			return logrus.WarnLevel
-		case l >= slog.LevelInfo:
-			return logrus.DebugLevel
-		}
-		return logrus.TraceLevel
-	}}
-	switch l := log.(type) {
-	case *logrus.Logger:
-		return slog.New(logrusslog.NewHandler(l, options))
-	case *logrus.Entry:
-		s := slog.New(logrusslog.NewHandler(l.Logger, options))
-		for name, value := range l.Data {
-			s = s.With(name, value)
-		}
-		return s
-	}
-	return slog.New(slog.DiscardHandler)
 }

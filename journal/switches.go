@@ -16,7 +16,7 @@ const maxDefinitions = 4 << 20
 // Definitions gives the flag definitions as they were put, to the byte, and
 // their revision; revision 0 and nil when there are none yet.
 func (j *Journal) Definitions(ctx context.Context) (revision int64, definitions []byte, err error) {
-	err = j.read(ctx, "read the flag definitions", func(t tx) error {
+	err = j.read("read the flag definitions", func(t tx) error {
 		err := one(ctx, t, func(r row) error { return r.Scan(&revision, &definitions) },
 			`SELECT revision, document FROM definitions ORDER BY revision DESC LIMIT 1`)
 		if errors.Is(err, ErrNotFound) {
@@ -101,7 +101,7 @@ func audit(ctx context.Context, x tx, t detector.Toggle) error {
 // Toggles gives the latest state of each toggle of a flag ("" for all), the
 // last act first, at most limit (0 is 100, and 1000 the most).
 func (j *Journal) Toggles(ctx context.Context, flag string, limit int) (all []detector.Toggle, err error) {
-	err = j.read(ctx, "read the toggles", func(t tx) error {
+	err = j.read("read the toggles", func(t tx) error {
 		return t.each(ctx, documents(&all), `
 			SELECT document FROM toggles
 			WHERE (CAST($1 AS TEXT) = '' OR flag = $1)
@@ -114,7 +114,7 @@ func (j *Journal) Toggles(ctx context.Context, flag string, limit int) (all []de
 // ToggleHistory gives every state of one toggle in the order they were audited,
 // or ErrNotFound.
 func (j *Journal) ToggleHistory(ctx context.Context, id string) (all []detector.Toggle, err error) {
-	err = j.read(ctx, "read the audit of toggle "+id, func(t tx) error {
+	err = j.read("read the audit of toggle "+id, func(t tx) error {
 		err := t.each(ctx, documents(&all), `SELECT document FROM toggles WHERE id = $1 ORDER BY seq`, text(id))
 		if err == nil && len(all) == 0 {
 			return ErrNotFound
@@ -154,7 +154,7 @@ func flip(ctx context.Context, x tx, id string, f detector.Flip) error {
 // toggles of the audit made (from when they were applied) and those put by
 // PutFlips. It gives the last 1000 at most.
 func (j *Journal) Flips(ctx context.Context, since time.Time) (all []detector.Flip, err error) {
-	err = j.read(ctx, "read the flips", func(t tx) error {
+	err = j.read("read the flips", func(t tx) error {
 		return t.each(ctx, documents(&all), `
 			SELECT document FROM (
 				SELECT at_us, id, document FROM flips WHERE at_us >= $1 ORDER BY at_us DESC, id DESC LIMIT $2
@@ -165,7 +165,7 @@ func (j *Journal) Flips(ctx context.Context, since time.Time) (all []detector.Fl
 
 // Setting gives a value that PutSetting wrote, or ErrNotFound.
 func (j *Journal) Setting(ctx context.Context, key string) (value string, err error) {
-	err = j.read(ctx, "read setting "+key, func(t tx) error {
+	err = j.read("read setting "+key, func(t tx) error {
 		return one(ctx, t, func(r row) error { return r.Scan(&value) }, `SELECT value FROM settings WHERE key = $1`, text(key))
 	})
 	return value, err

@@ -208,3 +208,6 @@ func secured(h http.Handler) http.Handler {
 		h.ServeHTTP(w, r)
 	})
 }
+
+// BadRequest is an error that tells the caller what was wrong with a request.
+func BadRequest(detail string) error { return problem{http.StatusBadRequest, detail} }

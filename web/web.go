@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -93,6 +94,8 @@ type Options struct {
 	Token    string
 	Registry *prometheus.Registry
 	Log      logrus.FieldLogger
+	// Slog is the same log for what speaks slog.
+	Slog *slog.Logger
 }
 
 // Server serves all of it.
@@ -103,11 +106,12 @@ type Server struct {
 	started  time.Time
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	sessions sessions
 }
 
 // New binds the listener; Serve starts to answer.
 func New(o Options) (*Server, error) {
-	s := &Server{o: o, started: time.Now()}
+	s := &Server{o: o, started: time.Now(), sessions: sessions{until: map[string]time.Time{}}}
 	s.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "aftershock_http_requests_total", Help: "Requests answered, by route and status.",
 	}, []string{"route", "code"})
@@ -149,7 +153,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		stopped <- server.Shutdown(grace)
 	})
 	defer stop()
-	err := toolkit.Serve(s.listener, server, &toolkit.FlagConfig{WebConfigFile: &s.o.Config.ConfigFile}, slogFor(s.o.Log))
+	err := toolkit.Serve(s.listener, server, &toolkit.FlagConfig{WebConfigFile: &s.o.Config.ConfigFile}, s.o.Slog)
 	if ctx.Err() != nil && errors.Is(err, http.ErrServerClosed) {
 		if err := <-stopped; err != nil {
 			return fmt.Errorf("stop the web server: %w", errors.Join(err, server.Close()))

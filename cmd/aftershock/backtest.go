@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"aftershock/detector"
@@ -163,17 +162,5 @@ func (p *printer) summary(e detector.Event) error {
 	if !p.text {
 		return json.NewEncoder(p.w).Encode(e)
 	}
-	t := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "\nINDICATOR\tVERDICT\tEFFECT\tCAUSE\n")
-	for _, v := range e.Verdicts {
-		effect, cause := "", v.Missing
-		if v.Effect != nil {
-			effect = words.Ratio(*v.Effect)
-		}
-		if len(v.Causes) > 0 {
-			cause = fmt.Sprintf("%s (%.0f%%)", words.Suspect(v.Causes[0], nil), v.Causes[0].Probability*100)
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", v.Indicator.Name(), v.State, effect, cause)
-	}
-	return t.Flush()
+	return printVerdicts(p.w, e.Verdicts, nil)
 }

@@ -29,7 +29,7 @@ func main() {
 func run(ctx context.Context, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	climate := weather.Config{Shards: 48, Burst: 500 * time.Millisecond, FailShare: .03, Phase: 700 * time.Millisecond, SlowShare: .012}
+	climate := weather.Config{Shards: 96, Burst: 450 * time.Millisecond, FailShare: .032, Phase: time.Second, SlowShare: .02}
 	fs := flag.NewFlagSet("acmepay", flag.ContinueOnError)
 	listen := fs.String("listen", "127.0.0.1:0", "`address` to listen on")
 	addrFile := fs.String("addr-file", "", "`file` to write the bound address to")
@@ -91,13 +91,13 @@ func charge(rw http.ResponseWriter, r *http.Request, w *weather.Weather) {
 	sky := w.At(h.Sum32(), time.Now())
 	// A failing shard still answers now and then, a sound one fails rarely.
 	if chance := rand.Float64(); (sky.Failing && chance < .93) || chance < .002 {
-		fleet.Work(r.Context(), 15*time.Millisecond, .4)
+		fleet.Work(r.Context(), 25*time.Millisecond, .4)
 		http.Error(rw, `{"error":"shard unavailable"}`, http.StatusServiceUnavailable)
 		return
 	}
-	median := 40 * time.Millisecond
+	median := 80 * time.Millisecond
 	if sky.Slow {
-		median = 320 * time.Millisecond
+		median = 700 * time.Millisecond
 	}
 	fleet.Work(r.Context(), median, .35)
 	rw.Header().Set("Content-Type", "application/json")

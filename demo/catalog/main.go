@@ -20,7 +20,7 @@ type item struct {
 func main() {
 	fleet.Main(fleet.Program{Service: "catalog", Binary: "dten-catalog", Version: "4.1.3"}, func(s *fleet.Service) error {
 		fleet.Handle(s, "/items", func(ctx context.Context, _ http.Header, names []string) (any, error) {
-			fleet.Work(ctx, 30*time.Millisecond, 0.7) // search
+			fleet.Work(ctx, 60*time.Millisecond, 0.7) // search
 			items := make([]item, 0, len(names))
 			stocks := s.Features.Bool(ctx, "catalog-stock", true)
 			for _, n := range names {
@@ -34,7 +34,7 @@ func main() {
 			return items, nil
 		})
 		fleet.Handle(s, "/prices", func(ctx context.Context, _ http.Header, names []string) (any, error) {
-			fleet.Work(ctx, 10*time.Millisecond, 0.5)
+			fleet.Work(ctx, 30*time.Millisecond, 0.7)
 			var sum int64
 			for _, n := range names {
 				sum += cents(n)

@@ -53,7 +53,7 @@ func Setup(s *fleet.Service, b Build) error {
 }
 
 func price(ctx context.Context, s *fleet.Service, c Cart) (Order, error) {
-	fleet.Work(ctx, 10*time.Millisecond, 0.5) // read the cart
+	fleet.Work(ctx, 20*time.Millisecond, 0.7) // read the cart
 	var prices struct {
 		Cents int64 `json:"cents"`
 	}

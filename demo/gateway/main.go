@@ -15,7 +15,7 @@ func main() {
 	fleet.Main(fleet.Program{Service: "gateway", Binary: "dten-gateway", Version: "4.1.3"}, func(s *fleet.Service) error {
 		pass := func(route, service, to string) {
 			fleet.Handle(s, route, func(ctx context.Context, h http.Header, in json.RawMessage) (any, error) {
-				fleet.Work(ctx, 4*time.Millisecond, 0.5) // check the session
+				fleet.Work(ctx, 10*time.Millisecond, 0.7) // check the session
 				if s.Features.Bool(ctx, "gateway-trace-headers", false) {
 					h.Set("X-Served-By", s.Instance)
 				}

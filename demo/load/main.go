@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string) int {
 	defer stop()
 	fs := flag.NewFlagSet("load", flag.ContinueOnError)
 	var w wave
-	fs.Float64Var(&w.rate, "rate", 150, "mean arrivals per second")
+	fs.Float64Var(&w.rate, "rate", 130, "mean arrivals per second")
 	fs.Float64Var(&w.amplitude, "amplitude", .25, "height of the daily wave, 0 to 1")
 	fs.DurationVar(&w.day, "day", 30*time.Second, "length of the day")
 	endpoints := fs.String("endpoints", "endpoints.json", "`file` that says where the gateways listen")
@@ -132,9 +132,9 @@ func (s *shoppers) shop() {
 	var in any = map[string]any{"account": fmt.Sprintf("acc-%05d", rand.IntN(20000)), "items": items}
 	route := "/checkout"
 	switch chance := rand.Float64(); {
-	case chance < .30:
+	case chance < .27:
 		route, in = "/catalog", items
-	case chance < .46:
+	case chance < .42:
 		route = "/cart"
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)

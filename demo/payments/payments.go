@@ -38,7 +38,7 @@ type Build struct {
 func Setup(s *fleet.Service, b Build) error {
 	acme := newAcme(s)
 	fleet.Handle(s, "/charge", func(ctx context.Context, _ http.Header, c Charge) (any, error) {
-		fleet.Work(ctx, 12*time.Millisecond, 0.5) // look up the account
+		fleet.Work(ctx, 20*time.Millisecond, 0.6) // look up the account
 		r, err := acme.charge(ctx, b.Strategy(ctx), c)
 		if err != nil {
 			return nil, &fleet.StatusError{Code: http.StatusBadGateway, Message: err.Error()}

@@ -180,8 +180,11 @@ func factor(x float64) string {
 
 // Ratio writes the effect's ratio with its interval: ×2.26 (1.71–2.90).
 func Ratio(e detector.Effect) string {
-	return fmt.Sprintf("%s (%s–%s)", Factor(e.Ratio), factor(e.Low), factor(e.High))
+	return Factor(e.Ratio) + " (" + Spread(e) + ")"
 }
+
+// Spread writes the interval of the effect's ratio: 1.71–2.90.
+func Spread(e detector.Effect) string { return factor(e.Low) + "–" + factor(e.High) }
 
 // BeforeAfter writes the effect's values: 1.02% → 2.31%.
 func BeforeAfter(e detector.Effect) string {

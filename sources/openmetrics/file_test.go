@@ -305,7 +305,7 @@ func FuzzRead(f *testing.F) {
 }
 
 func FuzzValue(f *testing.F) {
-	for _, s := range []string{"0", "1.5", "123456789012345", "1234567890123456", "0.000001", "1e5", "NaN", "+Inf", "-1", ".5", "5.", "99999999999999.9"} {
+	for _, s := range []string{"", "0", "1.5", "123456789012345", "1234567890123456", "0.000001", "1e5", "NaN", "+Inf", "-1", ".5", "5.", "99999999999999.9"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -287,7 +287,7 @@ var powers = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10
 func parseValue(b []byte) (float64, error) {
 	var m uint64
 	point := -1
-	if len(b) <= 16 {
+	if len(b) > 0 && len(b) <= 16 {
 		for i, c := range b {
 			switch {
 			case c >= '0' && c <= '9':

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"aftershock/sources/series"
 )
 
 // maxNamesBody bounds the list of all metric names, in bytes.
@@ -32,7 +34,7 @@ func (s *Source) namesOf(ctx context.Context, from, to time.Time) ([]string, err
 		return nil, err
 	}
 	for _, name := range all {
-		if wanted(name) {
+		if series.Wanted(name) {
 			list.names = append(list.names, name)
 		}
 	}

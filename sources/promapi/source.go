@@ -43,6 +43,7 @@ type Source struct {
 	log      logrus.FieldLogger
 	requests *prometheus.CounterVec
 	samples  *prometheus.CounterVec
+	leftOut  *prometheus.CounterVec
 
 	mu sync.Mutex
 	// way is how to read, "" until the server was asked; probeAt is when to
@@ -52,6 +53,12 @@ type Source struct {
 	// pacers know how much the server answers at once, for each way.
 	pacers map[Way]*pacer
 	names  nameList
+	// live is the fold that the last frames came from, so that the next ones
+	// go on where it is.
+	live     *series.Fold
+	liveStep time.Duration
+	// told are the reasons for leaving series out that were logged.
+	told map[string]bool
 }
 
 // nameList is the wanted metric names of a span of time.
@@ -83,16 +90,19 @@ func New(config Config, log logrus.FieldLogger, reg prometheus.Registerer) (*Sou
 			Name: "aftershock_source_samples_total",
 			Help: "Samples read from the telemetry server.",
 		}, []string{"way"}),
-		pacers: map[Way]*pacer{},
+		leftOut: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "aftershock_source_series_left_out_total",
+			Help: "Series of the telemetry server that were left out, by reason.",
+		}, []string{"reason"}),
+		pacers: map[Way]*pacer{}, told: map[string]bool{},
 	}
 	for _, way := range ways {
 		s.pacers[way] = newPacer(way, time.Duration(config.Window))
 	}
-	if s.requests, err = register(reg, s.requests); err != nil {
-		return nil, err
-	}
-	if s.samples, err = register(reg, s.samples); err != nil {
-		return nil, err
+	for _, c := range []**prometheus.CounterVec{&s.requests, &s.samples, &s.leftOut} {
+		if *c, err = register(reg, *c); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -136,7 +146,14 @@ func (s *Source) Close() { s.client.CloseIdleConnections() }
 // several times, in pieces of time that ascend and don't overlap. The receiver
 // owns what it is given. An error of add ends the reading and is returned.
 func (s *Source) Series(ctx context.Context, start, end time.Time, add func(series.Series) error) error {
-	return s.read(ctx, span{from: start.UnixMilli(), to: end.UnixMilli()}, add)
+	way, err := s.Way(ctx)
+	if err != nil {
+		return err
+	}
+	if way == Steps {
+		way = JSON
+	}
+	return s.readWay(ctx, way, span{from: start.UnixMilli(), to: end.UnixMilli()}, add)
 }
 
 // span is what is read: times in milliseconds, both included. With a step, the
@@ -151,24 +168,23 @@ type span struct {
 // many samples there were.
 type reading func(ctx context.Context, names []string, w span, add func(series.Series) error) (int, error)
 
-func (s *Source) read(ctx context.Context, all span, add func(series.Series) error) error {
+// readWay reads all wanted series of a span in one of the ways.
+func (s *Source) readWay(ctx context.Context, way Way, all span, add func(series.Series) error) error {
 	if all.to < all.from {
 		return nil
-	}
-	way, err := s.Way(ctx)
-	if err != nil {
-		return err
 	}
 	names, err := s.namesOf(ctx, time.UnixMilli(all.from), time.UnixMilli(all.to))
 	if err != nil {
 		return err
 	}
 	read := reading(s.readChunks)
-	switch {
-	case way == Steps && all.step > 0:
+	switch way {
+	case Steps:
 		read = s.readSteps
-	case way != RemoteRead:
-		way, read = JSON, s.readJSON
+	case JSON:
+		read, all.step = s.readJSON, 0
+	default:
+		all.step = 0
 	}
 	for group := range slices.Chunk(names, maxGroup) {
 		err := s.windows(ctx, way, all, func(w span) (int, error) { return read(ctx, group, w, add) })

@@ -15,8 +15,9 @@ const (
 	leastWindow = time.Minute
 	// firstJSON is what is asked for as JSON before it is known how dense the
 	// series are, and targetJSON how many samples an answer should have then:
-	// servers hold a whole answer in memory.
+	// servers hold a whole answer in memory, and windows of steps are held here.
 	firstJSON  = 30 * time.Minute
+	firstSteps = 6 * time.Hour
 	targetJSON = 2_000_000
 	// calmFor is after how many good answers a longer window is tried again.
 	calmFor = 20
@@ -34,8 +35,11 @@ type pacer struct {
 
 func newPacer(way Way, most time.Duration) *pacer {
 	p := &pacer{most: most, ceiling: most, size: most}
-	if way == JSON {
+	switch way {
+	case JSON:
 		p.size, p.target = min(firstJSON, most), targetJSON
+	case Steps:
+		p.size, p.target = min(firstSteps, most), targetJSON
 	}
 	return p
 }

@@ -2,6 +2,7 @@ package scrape
 
 import (
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -129,8 +130,8 @@ func (c *Config) Validate(path string) []error {
 	if c.Scheme != "http" && c.Scheme != "https" {
 		bad("scheme", "is %q, must be http or https", c.Scheme)
 	}
-	if !strings.HasPrefix(c.MetricsPath, "/") {
-		bad("metrics_path", "is %q, must begin with /", c.MetricsPath)
+	if !validPath(c.MetricsPath) {
+		bad("metrics_path", "is %q, must be a URL's path that begins with /", c.MetricsPath)
 	}
 	for _, n := range []struct {
 		field string
@@ -205,8 +206,8 @@ func (g *Group) validate() []error {
 		switch {
 		case n == model.SchemeLabel && v != "http" && v != "https":
 			errs = append(errs, fmt.Errorf("labels.%s: is %q, must be http or https", n, clip(v)))
-		case n == model.MetricsPathLabel && !strings.HasPrefix(v, "/"):
-			errs = append(errs, fmt.Errorf("labels.%s: is %q, must begin with /", n, clip(v)))
+		case n == model.MetricsPathLabel && !validPath(v):
+			errs = append(errs, fmt.Errorf("labels.%s: is %q, must be a URL's path that begins with /", n, clip(v)))
 		case n == model.MetricNameLabel || n == model.AddressLabel:
 			errs = append(errs, fmt.Errorf("labels.%s: can't be set for a target", n))
 		}
@@ -226,7 +227,16 @@ func validateAddress(a string) error {
 	case strings.ContainsAny(a, "/?#@ \t\r\n"):
 		return fmt.Errorf("is %q, give host:port alone", clip(a))
 	}
+	if u, err := url.Parse("http://" + a + "/"); err != nil || u.Host != a {
+		return fmt.Errorf("is %q, not a valid host:port", clip(a))
+	}
 	return nil
+}
+
+// validPath says whether p is the path of a URL, perhaps with a query.
+func validPath(p string) bool {
+	_, err := url.Parse("http://h" + p)
+	return err == nil && strings.HasPrefix(p, "/")
 }
 
 // clip shortens what came from outside for a message.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -51,6 +53,10 @@ func fail(kind outcome, advice, format string, args ...any) *failure {
 
 // failTransport explains why no (whole) answer came.
 func failTransport(err error, timeout time.Duration) *failure {
+	var in *url.Error // says the URL again, which the log line has
+	if errors.As(err, &in) {
+		err = in.Err
+	}
 	var dns *net.DNSError
 	var ne net.Error
 	switch {
@@ -66,14 +72,14 @@ func failTransport(err error, timeout time.Duration) *failure {
 	}
 }
 
-// clipped is an error whose text is bounded, since servers write into it.
+// clipped is an error whose text is one bounded line, since servers write into it.
 type clipped struct{ error }
 
 func (c clipped) Error() string {
 	const most = 300
-	s := c.error.Error()
+	s := strings.Join(strings.Fields(c.error.Error()), " ")
 	if len(s) > most {
-		return s[:most] + "…"
+		return strings.ToValidUTF8(s[:most], "") + "…"
 	}
 	return s
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,17 +22,58 @@ const (
 	acceptProto = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6," + acceptText
 )
 
+// maxBodies bounds the answers that are in memory at a time, in bytes, so that
+// many large ones don't come together; the first freeBody bytes of each are free,
+// so that ordinary targets don't feel the large ones.
+const (
+	maxBodies = 512 << 20
+	freeBody  = 1 << 20
+)
+
+var errNoRoom = errors.New("no room for the answer")
+
+// charged counts what it reads beyond freeBody into held.
+type charged struct {
+	r    io.Reader
+	n    int64
+	held *hold
+}
+
+// hold is one answer's share of what all answers hold together.
+type hold struct {
+	total *atomic.Int64
+	n     int64
+}
+
+func (c *charged) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	if more := c.n - freeBody - c.held.n; more > 0 {
+		c.held.n += more
+		if c.held.total.Add(more) > maxBodies {
+			return n, errNoRoom
+		}
+	}
+	return n, err
+}
+
+func (h *hold) release() {
+	h.total.Add(-h.n)
+	h.n = 0
+}
+
 // fetch asks the target and reads its answer into buf, within the time left in
-// ctx and the limit of the body's size, and returns the answer's type.
-func fetch(ctx context.Context, set *settings, url string, buf *bytes.Buffer) (contentType string, f *failure) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+// ctx and the limit of the body's size, and returns the answer's type. held must
+// be released when buf is no longer in use.
+func fetch(ctx context.Context, set *settings, url string, buf *bytes.Buffer, held *hold) (contentType string, f *failure) {
+	req, err := newRequest(url)
 	if err != nil {
 		return "", fail(outcomeUnreachable, "correct the target", "make the request: %w", clipped{err})
 	}
 	req.Header.Set("Accept", set.accept)
 	req.Header.Set("Accept-Encoding", "gzip")
 	req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(set.timeout.Seconds(), 'f', -1, 64))
-	resp, err := set.client.Do(req)
+	resp, err := set.client.Do(req.WithContext(ctx))
 	if err != nil {
 		return "", failTransport(err, set.timeout)
 	}
@@ -57,7 +99,11 @@ func fetch(ctx context.Context, set *settings, url string, buf *bytes.Buffer) (c
 	default:
 		return "", fail(outcomeMalformed, "let the target answer plainly or in gzip", "answer is encoded in %q", clip(enc))
 	}
-	n, err := buf.ReadFrom(io.LimitReader(body, set.bodyLimit+1))
+	n, err := buf.ReadFrom(&charged{r: io.LimitReader(body, set.bodyLimit+1), held: held})
+	if errors.Is(err, errNoRoom) {
+		return "", fail(outcomeTooLarge, "expose less, or scrape large targets with another daemon",
+			"answers that are being read hold more than %d MiB together", maxBodies>>20)
+	}
 	if err != nil {
 		return "", failBody(err, set.timeout)
 	}
@@ -66,6 +112,10 @@ func fetch(ctx context.Context, set *settings, url string, buf *bytes.Buffer) (c
 			"answer is larger than %d bytes", set.bodyLimit)
 	}
 	return resp.Header.Get("Content-Type"), nil
+}
+
+func newRequest(url string) (*http.Request, error) {
+	return http.NewRequest(http.MethodGet, url, http.NoBody)
 }
 
 func failStatus(code int) *failure {

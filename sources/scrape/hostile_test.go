@@ -247,6 +247,46 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
+// TestManyLargeAnswers lets more answers be in memory than there is room for:
+// large ones are refused then, small ones aren't.
+func TestManyLargeAnswers(t *testing.T) {
+	small, large := newPage(t, text("m 1\n")), newPage(t, text("# "+strings.Repeat("x", 2<<20)+"\nm 1\n"))
+	s, _ := open(t, testConfig(small.addr(), large.addr()), t.TempDir())
+	ls := loops(t, s)
+	s.bodies.Store(maxBodies)
+	for _, l := range ls {
+		l.scrape(t.Context(), at(1))
+	}
+	if got := s.targetError(ls[0]); got != "" {
+		t.Errorf("small: %s", got)
+	}
+	if got := s.targetError(ls[1]); !strings.Contains(got, "answers that are being read hold more than 512 MiB together") {
+		t.Errorf("large: %q", got)
+	}
+	if got := s.bodies.Load(); got != maxBodies {
+		t.Errorf("%d bytes are held after the scrapes, want %d", got, maxBodies)
+	}
+}
+
+// TestOpenMetricsWithoutStartTimes scrapes one long metric: the search for start
+// times must not cost the square of its length (minutes, here).
+func TestOpenMetricsWithoutStartTimes(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# TYPE m counter\n")
+	const n = 50_000
+	for i := range n {
+		fmt.Fprintf(&b, "m_total{i=\"%d\"} 1\n", i)
+	}
+	p := newPage(t, typed("application/openmetrics-text; version=1.0.0", b.String()+"# EOF\n"))
+	s, _ := open(t, testConfig(p.addr()), t.TempDir())
+	l := loops(t, s)[0]
+	begin := time.Now()
+	l.scrape(t.Context(), at(1))
+	if took := time.Since(begin); took > 10*time.Second || l.status.Samples != n {
+		t.Errorf("scrape of %d samples took %s: %s", l.status.Samples, took, s.targetError(l))
+	}
+}
+
 // TestSeriesLimit fills the store with series; known ones go on.
 func TestSeriesLimit(t *testing.T) {
 	good, bad := newPage(t, text("good 1\n")), newPage(t, text(numbered(10)))

@@ -37,6 +37,10 @@ type ingest struct {
 	samples, stored int
 
 	dropped drops
+	// search says that the parser must search the text for start times;
+	// misses counts the samples of the metric for which it did so in vain.
+	search  bool
+	misses  int
 	builder labels.Builder
 	lset    labels.Labels
 }
@@ -68,6 +72,7 @@ func (in *ingest) body(b []byte, contentType string) *failure {
 		return fail(outcomeMalformed, "correct metrics_path (or the label __metrics_path__)",
 			"answer of type %q is no metrics page: %w", clip(contentType), clipped{err})
 	}
+	_, in.search = p.(*textparse.OpenMetricsParser)
 	for {
 		entry, err := p.Next()
 		if errors.Is(err, io.EOF) {
@@ -75,6 +80,9 @@ func (in *ingest) body(b []byte, contentType string) *failure {
 		}
 		if err != nil {
 			return fail(outcomeMalformed, "correct what the target exposes", "parse answer after %d samples: %w", in.samples, clipped{err})
+		}
+		if entry == textparse.EntryType {
+			in.misses = 0
 		}
 		if entry != textparse.EntrySeries && entry != textparse.EntryHistogram {
 			continue
@@ -126,7 +134,7 @@ func (in *ingest) sample(p textparse.Parser, entry textparse.Entry) *failure {
 		in.room--
 		e = &cacheEntry{labels: lset}
 	}
-	ref, err := in.app.Append(e.ref, e.labels, e.startOf(p.StartTimestamp(), in.ts), in.ts, v, h, fh, storage.AOptions{})
+	ref, err := in.app.Append(e.ref, e.labels, e.startOf(in.start(p), in.ts), in.ts, v, h, fh, storage.AOptions{})
 	if err != nil && !in.dropped.take(err) {
 		return fail(outcomeMalformed, "correct what the target exposes", "store %s: %w", clip(string(series)), clipped{err})
 	}
@@ -141,6 +149,23 @@ func (in *ingest) sample(p textparse.Parser, entry textparse.Entry) *failure {
 		in.cache.add(string(series), e)
 	}
 	return nil
+}
+
+// start is the start time of the sample that the parser stands at, 0 if it tells
+// none. OpenMetrics has it in a line of its own that comes later, for which the
+// parser reads up to the end of the metric: a metric without such lines would
+// cost the square of its length, so a few samples without one are enough to
+// believe that there is none.
+func (in *ingest) start(p textparse.Parser) int64 {
+	const enough = 32
+	if in.search && in.misses >= enough {
+		return 0
+	}
+	st := p.StartTimestamp()
+	if st == 0 {
+		in.misses++
+	}
+	return st
 }
 
 // take counts the error of a sample that may be dropped.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/prometheus/storage"
@@ -31,6 +32,7 @@ type loop struct {
 	store   *store
 	metrics *metrics
 	buffers *sync.Pool
+	bodies  *atomic.Int64
 	log     logrus.FieldLogger
 	cache   *cache
 	set     *settings
@@ -88,13 +90,13 @@ func (l *loop) run(ctx context.Context) {
 		}
 		l.scrape(ctx, ts)
 		next := due.Add(interval)
-		if now := time.Now(); now.After(next) || next.Sub(now) > 2*interval {
-			// Behind schedule, or the clock was set: begin anew from now on.
-			missed := now.Sub(next)/interval + 1
-			if now.After(next) && missed < 1000 {
+		// A scrape that took its whole interval is followed by the next at once;
+		// further behind (or when the clock was set) it begins anew from now on.
+		if late := time.Since(next); late > interval/2 || late < -2*interval {
+			if missed := late/interval + 1; late > 0 && missed < 1000 {
 				l.metrics.missed.Add(float64(missed))
 			}
-			next = nextDue(now, interval, offset)
+			next = nextDue(time.Now(), interval, offset)
 		}
 		due = next
 	}
@@ -121,12 +123,16 @@ func (l *loop) scrape(ctx context.Context, ts time.Time) {
 	if buf == nil {
 		buf = &bytes.Buffer{}
 	}
+	held := &hold{total: l.bodies}
 	defer func() {
-		buf.Reset()
-		l.buffers.Put(buf)
+		held.release()
+		if buf.Cap() <= 8<<20 { // larger ones are rare, and soon garbage
+			buf.Reset()
+			l.buffers.Put(buf)
+		}
 	}()
 	fctx, cancel := context.WithTimeout(ctx, l.set.timeout)
-	contentType, f := fetch(fctx, l.set, l.url, buf)
+	contentType, f := fetch(fctx, l.set, l.url, buf, held)
 	cancel()
 	if ctx.Err() != nil {
 		return

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,7 @@ type Scraper struct {
 	metrics *metrics
 	log     logrus.FieldLogger
 	buffers sync.Pool
+	bodies  atomic.Int64
 
 	// reload carries a new configuration to Run.
 	reload chan *plan
@@ -243,7 +245,7 @@ func (s *Scraper) apply(ctx context.Context, p *plan, changed bool) {
 
 func (s *Scraper) newLoop(e endpoint) *loop {
 	return &loop{
-		endpoint: e, store: s.store, metrics: s.metrics, buffers: &s.buffers, cache: newCache(),
+		endpoint: e, store: s.store, metrics: s.metrics, buffers: &s.buffers, bodies: &s.bodies, cache: newCache(),
 		log:    s.log.WithFields(logrus.Fields{"target": e.url, "job": e.labels.Get("job"), "instance": e.labels.Get("instance")}),
 		status: TargetStatus{URL: e.url, Labels: e.labels.Map()},
 	}

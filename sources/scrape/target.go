@@ -33,16 +33,16 @@ func (e endpoint) offset(interval time.Duration) time.Duration {
 func (c *Config) endpoints(g Group) []endpoint {
 	es := make([]endpoint, 0, len(g.Targets))
 	for _, addr := range g.Targets {
-		u := url.URL{Scheme: c.Scheme, Host: addr, Path: c.MetricsPath}
+		scheme, path := c.Scheme, c.MetricsPath
 		b := labels.NewScratchBuilder(len(g.Labels) + 2)
 		query := url.Values{}
 		own := map[string]bool{}
 		for n, v := range g.Labels {
 			switch {
 			case n == model.SchemeLabel:
-				u.Scheme = v
+				scheme = v
 			case n == model.MetricsPathLabel:
-				u.Path, u.RawQuery, _ = strings.Cut(v, "?")
+				path = v
 			case strings.HasPrefix(n, model.ParamLabelPrefix):
 				query.Set(strings.TrimPrefix(n, model.ParamLabelPrefix), v)
 			case strings.HasPrefix(n, model.ReservedLabelPrefix), v == "":
@@ -59,9 +59,10 @@ func (c *Config) endpoints(g Group) []endpoint {
 		}
 		b.Sort()
 		if len(query) > 0 {
-			u.RawQuery = query.Encode()
+			path, _, _ = strings.Cut(path, "?")
+			path += "?" + query.Encode()
 		}
-		es = append(es, endpoint{url: u.String(), labels: b.Labels()})
+		es = append(es, endpoint{url: scheme + "://" + addr + path, labels: b.Labels()})
 	}
 	return es
 }

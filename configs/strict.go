@@ -56,8 +56,12 @@ func (e *Error) Error() string {
 	return "use " + name + ": " + strings.Join(texts, "; ")
 }
 
-// maxProblems is how many problems are told at once.
-const maxProblems = 50
+const (
+	// maxProblems is how many problems are told at once.
+	maxProblems = 50
+	// maxNamed is how many known keys are named beside an unknown one.
+	maxNamed = 10
+)
 
 // decoder reads a tree into a Config and collects what is wrong.
 type decoder struct {
@@ -92,12 +96,9 @@ func (d *decoder) report(errs []error) {
 	}
 }
 
-// within says whether one of the paths leads to the other.
-func within(a, b string) bool {
-	if len(a) < len(b) {
-		a, b = b, a
-	}
-	rest, ok := strings.CutPrefix(a, b)
+// within says whether the path is that of the part or leads through it.
+func within(path, part string) bool {
+	rest, ok := strings.CutPrefix(path, part)
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
@@ -120,7 +121,7 @@ func step(n *yaml.Node, path string) (next *yaml.Node, rest string) {
 	switch n.Kind {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			if key := n.Content[i]; within(path, key.Value) && len(path) >= len(key.Value) {
+			if key := n.Content[i]; within(path, key.Value) {
 				value := *n.Content[i+1]
 				value.Line = key.Line
 				return &value, path[len(key.Value):]
@@ -237,6 +238,10 @@ func (d *decoder) unknown(key *yaml.Node, fields map[string]reflect.StructField,
 		names = append(names, name)
 	}
 	sort.Strings(names)
+	if len(names) > maxNamed {
+		d.fail(at, key.Line, "unknown key")
+		return
+	}
 	d.fail(at, key.Line, "unknown key; known here: %s", strings.Join(names, ", "))
 }
 
@@ -261,11 +266,19 @@ func (d *decoder) keys(n *yaml.Node, t reflect.Type, path string) {
 		})
 	case n.Kind == yaml.MappingNode && t.Kind() == reflect.Map:
 		d.pairs(n, path, func(_, value *yaml.Node, at string) { d.keys(value, t.Elem(), at) })
+	case t.Kind() == reflect.Struct && tagged(t) && n.ShortTag() != "!!null":
+		d.fail(path, n.Line, "want keys with values")
 	case n.Kind == yaml.SequenceNode && t.Kind() == reflect.Slice:
 		for i, item := range n.Content {
 			d.keys(item, t.Elem(), fmt.Sprintf("%s[%d]", path, i))
 		}
 	}
+}
+
+// tagged says whether the struct's fields are given YAML keys, so that it wants
+// a mapping rather than, like a URL, a word.
+func tagged(t reflect.Type) bool {
+	return slices.ContainsFunc(reflect.VisibleFields(t), func(f reflect.StructField) bool { return f.Tag.Get("yaml") != "" })
 }
 
 // fieldsOf gives a struct's fields by their YAML keys. It is open when an
@@ -345,7 +358,7 @@ var quoted = regexp.MustCompile("(?s) ?`.*`|parse \".*\"")
 
 // hideValues takes the values out of an error's text: any may be a secret.
 func hideValues(text string) string {
-	return strings.ReplaceAll(quoted.ReplaceAllString(text, ""), "\n", " ")
+	return strings.TrimLeft(strings.ReplaceAll(quoted.ReplaceAllString(text, ""), "\n", " "), ": ")
 }
 
 func join(path, name string) string {

@@ -84,13 +84,13 @@ func Parse(data []byte, dir string) (Config, error) {
 	c.preset()
 	d := decoder{root: root}
 	d.strict(&c)
-	given := c.Data != ""
+	// Sections look into the files that they name, so paths come first.
+	c.resolve(dir)
 	c.setDefaults()
 	d.report(c.validate())
 	if len(d.problems) > 0 {
 		return Config{}, d.err()
 	}
-	c.resolve(dir, given)
 	return c, nil
 }
 
@@ -132,7 +132,7 @@ func (c *Config) setDefaults() {
 	c.Alerts.SetDefaults()
 	c.Web.SetDefaults()
 	c.Sources.SetDefaults()
-	if c.Alerts.ExternalURL == "" {
+	if c.Alerts.ExternalURL == "" && len(c.Web.Validate("web")) == 0 {
 		c.Alerts.ExternalURL = c.Web.ExternalURL
 	}
 	c.Alerts.Safe = map[string]string{}

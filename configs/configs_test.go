@@ -206,7 +206,7 @@ flags: {gates: [{flag: f, binary: b, safe: off}]}
 func TestSize(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{strings.Repeat("#", MaxSize+1), "larger than 1048576 bytes"},
-		{"", "sources: give one of"},
+		{"", "sources: give exactly one of"},
 		{"a: 1\n---\nb: 1\n", "more than one YAML document"},
 		{"\t", "isn't YAML"},
 		{"- a", "want keys with values"},

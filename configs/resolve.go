@@ -8,13 +8,10 @@ import (
 )
 
 // resolve makes the file's relative paths start at its directory.
-func (c *Config) resolve(dir string, dataGiven bool) {
+func (c *Config) resolve(dir string) {
 	paths := []*string{
-		&c.Upgrades.Records, &c.Flags.Definitions, &c.Reports.Dir, &c.Web.ConfigFile,
+		&c.Data, &c.Upgrades.Records, &c.Flags.Definitions, &c.Reports.Dir, &c.Web.ConfigFile,
 		&c.Alerts.Templates.Headline, &c.Alerts.Templates.Text,
-	}
-	if dataGiven {
-		paths = append(paths, &c.Data)
 	}
 	if s := c.Sources.TSDB; s != nil {
 		paths = append(paths, &s.Path)

@@ -222,7 +222,7 @@ func (s *scene) thirdParty(m moved, sign float64) (w float64, peer string, why [
 			}
 		}
 		if was, is := o.trial.FirstsWas, o.trial.Firsts.share(); i.Service() == service && was > 0 && is > 0 {
-			if change := math.Log(is / was); sign*change > 0.7*math.Abs(o.trial.ev.at[0].logRatio) {
+			if change := math.Log(is / was); sign*change > 0.7*math.Abs(o.trial.ev.at[0].logRatio()) {
 				w *= 4
 				why = append(why, fmt.Sprintf("first attempts failed at %.2g%% before and %.2g%% after", was*100, is*100))
 			} else if sign*change < 0.05 {

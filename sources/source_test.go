@@ -126,7 +126,7 @@ func TestSameFrames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := Open(context.Background(), cfg, quiet(), prometheus.NewPedanticRegistry())
+		s, err := Open(context.Background(), cfg, "", quiet(), prometheus.NewPedanticRegistry())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package series
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 
@@ -171,6 +172,9 @@ func (p *part) setQuantile(q, v float64) {
 
 // points moves the cell's points of the step to ps.
 func (c *cell) points(ps []detector.Point) []detector.Point {
+	if len(c.parts) > 1 {
+		slices.SortFunc(c.parts, func(a, b part) int { return cmp.Compare(a.version, b.version) })
+	}
 	for i := range c.parts {
 		p := &c.parts[i]
 		if !p.seen {

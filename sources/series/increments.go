@@ -320,6 +320,11 @@ func (f *Fold) scrapeNative(fm *family, t int64, version string) {
 		return
 	}
 	h := c.hist
+	if h.Validate() != nil {
+		// Spans that don't fit their buckets would make its methods panic.
+		f.dropped["invalid native histogram"]++
+		return
+	}
 	start := c.start
 	if start == 0 {
 		start = fm.createdAt(t)

@@ -157,6 +157,7 @@ func TestFirstValues(t *testing.T) {
 		want   float64 // what instance b, or the new series, counted in minute 4
 	}{
 		{"a new instance in a recording counts all", []Series{old, floats(metric, l("code", "200", "instance", "b"), 240, 7, 300, 9)}, 7},
+		{"a value beyond what a peer counts is an old process's", []Series{old, floats(metric, l("code", "200", "instance", "b"), 240, 7000, 300, 7009)}, 0},
 		{"an old process that is only now read is a base", []Series{old, floats(metric, l("code", "200", "instance", "b"), 240, 7, 300, 9), start("b", -86400)}, 0},
 		{"a process that has just begun counts all", []Series{floats(metric, l("code", "200", "instance", "b"), 240, 7, 300, 9), start("b", 230)}, 7},
 		{"at the recording's beginning nothing is known", []Series{floats(metric, l("code", "200", "instance", "b"), 240, 7, 300, 9)}, 0},

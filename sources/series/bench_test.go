@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"aftershock/detector"
@@ -16,7 +17,7 @@ func wide(histograms, minutes int) []Series {
 	var out []Series
 	for h := range histograms {
 		for n, le := range les {
-			s := Series{Labels: labels.FromStrings(labels.MetricName, base+"_bucket", "service", "s",
+			s := Series{Labels: labels.FromStrings(model.MetricNameLabel, base+"_bucket", "service", "s",
 				"http_route", fmt.Sprint("/r/", h/10), "instance", fmt.Sprint("i", h%10), "le", le)}
 			for i := range minutes {
 				s.Times = append(s.Times, epoch.Add(time.Duration(i)*time.Minute).UnixMilli())

@@ -44,11 +44,11 @@ func newBuild(col *column, metric, instance string) *build {
 		Toolchain: first(ls, []string{"goversion", "go_version", "toolchain", "process_runtime_version"}),
 	}}
 	prefix := strings.TrimSuffix(strings.TrimSuffix(metric, "build_info"), "_")
-	switch {
-	case metric == "go_info":
+	switch metric {
+	case "go_info":
 		b.frame.Toolchain = ls.Get("version")
 		b.rank = -1
-	case metric == "target_info":
+	case "target_info":
 		b.frame.Version = first(ls, []string{"service_version", "version"})
 		b.frame.Binary = or(ls.Get("service_name"), ls.Get("job"))
 		b.rank = 2

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
@@ -19,7 +20,7 @@ var epoch = time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
 // floats makes a series of a metric, labels by pairs, from pairs of seconds
 // and value.
 func floats(metric string, lbls []string, samples ...float64) Series {
-	s := Series{Labels: labels.FromStrings(append([]string{labels.MetricName, metric}, lbls...)...)}
+	s := Series{Labels: labels.FromStrings(append([]string{model.MetricNameLabel, metric}, lbls...)...)}
 	for i := 0; i < len(samples); i += 2 {
 		s.Times = append(s.Times, epoch.UnixMilli()+int64(samples[i]*1000))
 		s.Values = append(s.Values, samples[i+1])
@@ -260,7 +261,7 @@ func TestRetrySpellings(t *testing.T) {
 				t.Errorf("points (-want +got):\n%s", diff)
 			}
 			for _, s := range tc.series {
-				if m := s.Labels.Get(labels.MetricName); !Wanted(m) && m != "envoy_cluster_upstream_rq_retry_success" && m != "envoy_cluster_upstream_rq_retry_overflow" {
+				if m := s.Labels.Get(model.MetricNameLabel); !Wanted(m) && m != "envoy_cluster_upstream_rq_retry_success" && m != "envoy_cluster_upstream_rq_retry_overflow" {
 					t.Errorf("Wanted(%q) = false", m)
 				}
 			}

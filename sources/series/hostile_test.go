@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -112,7 +113,7 @@ func TestAddErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ls := labels.FromStrings(labels.MetricName, "a_requests_total")
+	ls := labels.FromStrings(model.MetricNameLabel, "a_requests_total")
 	for name, s := range map[string]Series{
 		"time stands still": {Labels: ls, Times: []int64{1, 1}, Values: []float64{1, 2}},
 		"too few values":    {Labels: ls, Times: []int64{1, 2}, Values: []float64{1}},
@@ -143,7 +144,7 @@ func TestNativeHistograms(t *testing.T) {
 	}
 	broken := h(1, 30, 30)
 	broken.PositiveSpans[0].Length = 9
-	s := Series{Labels: labels.FromStrings(labels.MetricName, base, "instance", "a")}
+	s := Series{Labels: labels.FromStrings(model.MetricNameLabel, base, "instance", "a")}
 	for i, fh := range []*histogram.FloatHistogram{
 		h(1, 1, 1, 1, 1), h(1, 2, 1, 1, 3), // (1, 1.41], (1.41, 2], (2, 2.83], (2.83, 4]
 		h(0, 4, 5),         // (1, 2], (2, 4]: the same at half the resolution
@@ -194,7 +195,7 @@ func FuzzFold(f *testing.F) {
 		}
 		at := epoch.UnixMilli() - 3000
 		for range min(int(pieces), 20) {
-			s := Series{Labels: labels.FromStrings(labels.MetricName, names[int(next())%len(names)],
+			s := Series{Labels: labels.FromStrings(model.MetricNameLabel, names[int(next())%len(names)],
 				"instance", fmt.Sprint(next()%3), "le", fmt.Sprint(int8(next())), "code", fmt.Sprint(next()))}
 			native := next()%4 == 0
 			for range next() % 8 {

@@ -108,7 +108,7 @@ func (f *Fold) scrapeClassic(fm *family, s sample, t int64, version string, sile
 		s.start = fm.createdAt(t)
 	}
 	process := fm.inst.processAt(t)
-	begin, known := false, true // counts begin at zero; the gain since the last scrape is known
+	var begin, known bool // counts begin at zero; the gain since the last scrape is known
 	if fm.last == 0 {
 		begin = f.born(fm, t, s.start, s.count)
 		known = begin
@@ -333,7 +333,7 @@ func (f *Fold) scrapeNative(fm *family, t int64, version string) {
 		start = fm.createdAt(t)
 	}
 	process := fm.inst.processAt(t)
-	begin, known := false, true
+	var begin, known bool
 	if last == 0 {
 		begin = f.born(fm, t, start, h.Count)
 		known = begin

@@ -54,13 +54,13 @@ func TestDoubt(t *testing.T) {
 			floats(base+"_bucket", bucketOf("+Inf"), 0, 3, 60, 6),
 		}, []brief{{1, key, "a", "", 3, 0, []float64{1, 2, inf}, []float64{0, 2, 1}}}},
 		{"of two builds at once the later speaks", []Series{
-			floats("target_info", l("job", "s", "instance", "a", "service_version", "2"), 0, 1, 60, 1),
+			floats("target_info", l("job", "s", "instance", "a", "service_version", "0.9"), 0, 1, 60, 1),
 			floats("target_info", l("job", "s", "instance", "a", "service_version", "1"), -60, 1, 0, 1, 60, 1),
 			floats("a_requests_total", l("job", "s", "instance", "a", "code", "200"), 0, 1, 60, 2),
-		}, []brief{{1, "error|a_requests_total|job=s", "a", "2", 1, 0, nil, nil}}},
+		}, []brief{{1, "error|a_requests_total|job=s", "a", "0.9", 1, 0, nil, nil}}},
 		{"two processes under one name: their starts are not believed", []Series{
-			floats(startName, l("instance", "a", "container", "x"), 0, float64(epoch.Unix()-90), 60, float64(epoch.Unix()+30)),
 			floats(startName, l("instance", "a", "container", "y"), 0, float64(epoch.Unix()-90), 60, float64(epoch.Unix()-90)),
+			floats(startName, l("instance", "a", "container", "x"), 0, float64(epoch.Unix()-90), 60, float64(epoch.Unix()+30)),
 			floats("a_requests_total", l("instance", "a", "code", "200"), 0, 10, 60, 12),
 		}, []brief{{1, "error|a_requests_total|", "a", "", 2, 0, nil, nil}}},
 	} {

@@ -80,7 +80,7 @@ func readFrames(body io.Reader, w span, done func(*assembly) error) error {
 	open := false
 	for n := 1; ; n++ {
 		data, err := frames.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -129,7 +129,7 @@ type frameReader struct {
 // of the stream.
 func (f *frameReader) next() ([]byte, error) {
 	size, err := binary.ReadUvarint(f.r)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"math"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 
 	"aftershock/detector"
 )
@@ -83,7 +85,6 @@ type Fold struct {
 	unlinked  bool
 	starts    map[string]*column // created series by family key
 	ups       []*column
-	upSeen    map[*column]bool
 
 	indicators map[string]*indicator
 	perMetric  map[string]int
@@ -171,17 +172,22 @@ func (f *Fold) Add(s Series) error {
 		}
 	}
 	col.add(s)
-	if col.inst != nil && col.inst.first > s.Times[0] {
-		col.inst.first = s.Times[0]
+	for i, t := range s.Times {
+		if s.Histograms != nil || !value.IsStaleNaN(s.Values[i]) {
+			f.first = min(f.first, t)
+			if col.inst != nil {
+				col.inst.first = min(col.inst.first, t)
+			}
+			break
+		}
 	}
-	f.first = min(f.first, s.Times[0])
 	return nil
 }
 
 // admit makes the column of a series that is seen for the first time, or
 // returns nil if it serves nothing or goes over a limit.
 func (f *Fold) admit(s Series, hash uint64) *column {
-	metric := s.Labels.Get(labels.MetricName)
+	metric := s.Labels.Get(model.MetricNameLabel)
 	n := parseName(metric)
 	if n.role == ignored {
 		return nil

@@ -74,7 +74,7 @@ func TestClientSettingsReachTheServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Close()
+	_ = s.Close()
 	c.HTTPClient.BasicAuth.Password = promconfig.Secret("wrong-secret")
 	_, err = Open(context.Background(), c, quiet(), nil)
 	if err == nil || !strings.Contains(err.Error(), "403 Forbidden (check http_client's credentials)") || strings.Contains(err.Error(), "wrong-secret") {

@@ -43,7 +43,6 @@ func (s *Source) readChunks(ctx context.Context, names []string, w span, add fun
 		return readFrames(resp.Body, w, d.series)
 	}
 	err = s.do(ctx, c)
-	s.samples.WithLabelValues(string(RemoteRead)).Add(float64(d.kept))
 	return d.result(err)
 }
 

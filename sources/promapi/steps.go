@@ -255,6 +255,5 @@ func (s *Source) readMatrices(ctx context.Context, way Way, c call, w span, add 
 		return err
 	}
 	err := s.do(ctx, c)
-	s.samples.WithLabelValues(string(way)).Add(float64(d.kept))
 	return d.result(err)
 }

@@ -354,6 +354,9 @@ func TestRun(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+	if err := s.Reload(c); err != nil {
+		t.Errorf("reload while nothing runs: %v", err)
+	}
 	for k, v := range pick(dump(t, s), "hits_total", p.addr()) {
 		last := v[len(v)-1]
 		if wantStale := !strings.Contains(k, `service="checkout"`); (last == "stale") != wantStale {

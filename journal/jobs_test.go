@@ -148,9 +148,11 @@ func testJobsLater(t *testing.T, p place) {
 	j := p.open(t)
 	worked := make(chan time.Time, 10)
 	work(t, j, map[string]Handler{"remind": func(context.Context, Job) error { worked <- time.Now(); return nil }})
+	enqueue(t, j, Job{Kind: "remind", Key: "first"}) // the start takes its time
+	receive(t, worked)
 	at := time.Now().Add(1500 * time.Millisecond)
 	enqueue(t, j, Job{Kind: "remind", Key: "1", At: at}, Job{Kind: "remind", Key: "far", At: at.Add(time.Hour)})
-	if late := receive(t, worked).Sub(at); late < -5*time.Millisecond || late > 3*time.Second {
+	if late := receive(t, worked).Sub(at); late < -5*time.Millisecond || late > 4*time.Second {
 		t.Errorf("worked %v late", late)
 	}
 	jobs := must[[]JobStatus](t)(j.Jobs(t.Context(), 10))

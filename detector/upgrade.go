@@ -85,4 +85,6 @@ type Flip struct {
 	At      time.Time `json:"at"`
 	Actor   string    `json:"actor"`
 	Ours    bool      `json:"ours"`
+	// Toggle is the ID of our toggle that made the flip, "" for other people's.
+	Toggle string `json:"toggle,omitempty"`
 }

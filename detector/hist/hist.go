@@ -6,6 +6,11 @@
 // with an empty bucket for each gap between them.
 package hist
 
+import (
+	"slices"
+	"sort"
+)
+
 // Histogram is a distribution of counts over buckets.
 type Histogram struct {
 	// Bounds are the buckets' inclusive upper bounds, strictly ascending; the
@@ -14,4 +19,117 @@ type Histogram struct {
 	// Counts are the buckets' own counts, not cumulative; len(Counts) ==
 	// len(Bounds).
 	Counts []float64
+}
+
+// Total is the count over all buckets.
+func (h Histogram) Total() float64 {
+	sum := 0.0
+	for _, c := range h.Counts {
+		sum += c
+	}
+	return sum
+}
+
+// Above is the count of values over x, as the range that the buckets support:
+// least counts the buckets that lie wholly above x, most adds the bucket that
+// x falls into. The two are equal when x is a bound of the histogram, or falls
+// into an empty bucket.
+func (h Histogram) Above(x float64) (least, most float64) {
+	i := sort.SearchFloat64s(h.Bounds, x)
+	if i == len(h.Bounds) {
+		return 0, 0
+	}
+	for _, c := range h.Counts[i+1:] {
+		least += c
+	}
+	most = least
+	if h.Bounds[i] != x {
+		most += h.Counts[i]
+	}
+	return least, most
+}
+
+// Quantile is the bucket that holds the q-quantile (q in 0..1), as its lower
+// and upper bound. The lower bound of the first bucket is 0 (a duration can't
+// be less), the upper bound of the last may be +Inf. ok is false when the
+// histogram is empty.
+func (h Histogram) Quantile(q float64) (lower, upper float64, ok bool) {
+	total := h.Total()
+	if !(total > 0) {
+		return 0, 0, false
+	}
+	rank, seen := q*total, 0.0
+	for i, c := range h.Counts {
+		seen += c
+		if seen >= rank && c > 0 {
+			if i > 0 {
+				lower = h.Bounds[i-1]
+			}
+			return lower, h.Bounds[i], true
+		}
+	}
+	return 0, 0, false
+}
+
+// Merge adds b to a, keeping every bound that both support: one that is a
+// bound of the other too, or falls into an empty bucket of it. Counts are exact
+// at the bounds that are kept, and nothing is said between them, so merging is
+// associative in what it counts, and a layout that changed only costs
+// resolution.
+func Merge(a, b Histogram) Histogram {
+	if len(a.Bounds) == 0 {
+		return Histogram{b.Bounds, slices.Clone(b.Counts)}
+	}
+	if len(b.Bounds) == 0 {
+		return Histogram{a.Bounds, slices.Clone(a.Counts)}
+	}
+	if same(a.Bounds, b.Bounds) {
+		sum := slices.Clone(a.Counts)
+		for i, c := range b.Counts {
+			sum[i] += c
+		}
+		return Histogram{a.Bounds, sum}
+	}
+	bounds := make([]float64, 0, len(a.Bounds)+len(b.Bounds))
+	i, j := 0, 0
+	for i < len(a.Bounds) || j < len(b.Bounds) {
+		var x float64
+		switch {
+		case j == len(b.Bounds) || i < len(a.Bounds) && a.Bounds[i] < b.Bounds[j]:
+			x = a.Bounds[i]
+			i++
+		case i == len(a.Bounds) || b.Bounds[j] < a.Bounds[i]:
+			x = b.Bounds[j]
+			j++
+		default:
+			x = a.Bounds[i]
+			i, j = i+1, j+1
+		}
+		if a.supports(x) && b.supports(x) {
+			bounds = append(bounds, x)
+		}
+	}
+	out := Histogram{bounds, make([]float64, len(bounds))}
+	out.fold(a)
+	out.fold(b)
+	return out
+}
+
+// supports says whether the count above x is known exactly.
+func (h Histogram) supports(x float64) bool {
+	i := sort.SearchFloat64s(h.Bounds, x)
+	return i == len(h.Bounds) || h.Bounds[i] == x || h.Counts[i] == 0
+}
+
+// fold adds the counts of h, which supports every bound of o.
+func (o Histogram) fold(h Histogram) {
+	for i, c := range h.Counts {
+		if c != 0 {
+			o.Counts[sort.SearchFloat64s(o.Bounds, h.Bounds[i])] += c
+		}
+	}
+}
+
+func same(a, b []float64) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
 }

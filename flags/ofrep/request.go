@@ -212,7 +212,7 @@ func (p *Provider) post(ctx context.Context, path string, body []byte, header ht
 		}
 		return 0, nil, nil, fmt.Errorf("reach OFREP server at %s: %w", req.URL.Host, err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	content, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err != nil {
 		return 0, nil, nil, fmt.Errorf("read answer of OFREP server at %s: %w", req.URL.Host, err)

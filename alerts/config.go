@@ -1,0 +1,124 @@
+package alerts
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+
+	"aftershock/alerts/alertmanager"
+	"aftershock/alerts/logs"
+	"aftershock/alerts/notify"
+	"aftershock/alerts/webhook"
+	"aftershock/detector"
+)
+
+// Config is the section alerts of the config file.
+type Config struct {
+	// Receivers get every alert; without any, alerts are kept in the journal
+	// alone.
+	Receivers []Receiver `yaml:"receivers"`
+	// ExternalURL is where people reach the daemon; empty: no links. RunbookURL
+	// is put into every alert where it is set.
+	ExternalURL string `yaml:"external_url"`
+	RunbookURL  string `yaml:"runbook_url"`
+	// Severity is the label severity by kind of indicator.
+	Severity map[detector.Kind]string `yaml:"severity"`
+	// Templates replace the built-in text.
+	Templates notify.Files `yaml:"templates"`
+	// Safe holds the safe variant of each flag; it comes from the section flags.
+	Safe map[string]string `yaml:"-"`
+}
+
+// Receiver is one receiver: a name and exactly one of the kinds.
+type Receiver struct {
+	Name         string               `yaml:"name"`
+	Webhook      *webhook.Config      `yaml:"webhook"`
+	Alertmanager *alertmanager.Config `yaml:"alertmanager"`
+	Log          *logs.Config         `yaml:"log"`
+}
+
+const maxReceivers = 64
+
+var receiverName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
+
+// SetDefaults fills in what was left out.
+func (c *Config) SetDefaults() {
+	severity := map[detector.Kind]string{
+		detector.Latency: "critical", detector.Error: "critical", detector.Retry: "warning",
+	}
+	for kind, s := range c.Severity {
+		severity[kind] = s
+	}
+	c.Severity = severity
+	for _, r := range c.Receivers {
+		if r.Webhook != nil {
+			r.Webhook.SetDefaults()
+		}
+		if r.Alertmanager != nil {
+			r.Alertmanager.SetDefaults()
+		}
+	}
+}
+
+// Validate names each problem with its path in the config file.
+func (c *Config) Validate(path string) []error {
+	var errs []error
+	bad := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s.%s: %w", path, field, fmt.Errorf(format, args...)))
+	}
+	for _, u := range []struct{ field, value string }{{"external_url", c.ExternalURL}, {"runbook_url", c.RunbookURL}} {
+		if u.value == "" {
+			continue
+		}
+		if err := notify.CheckURL(u.value); err != nil {
+			bad(u.field, "%w", err)
+		}
+	}
+	for kind, s := range c.Severity {
+		switch {
+		case kind != detector.Latency && kind != detector.Retry && kind != detector.Error:
+			bad("severity", "%q is none of latency, retry, error", kind)
+		case !receiverName.MatchString(s):
+			bad("severity."+string(kind), "%q is no short word", s)
+		}
+	}
+	if len(c.Receivers) > maxReceivers {
+		bad("receivers", "has %d receivers, at most %d can be served", len(c.Receivers), maxReceivers)
+	}
+	seen := make(map[string]bool)
+	for n, r := range c.Receivers {
+		at := fmt.Sprintf("%s.receivers[%d]", path, n)
+		switch {
+		case !receiverName.MatchString(r.Name):
+			errs = append(errs, fmt.Errorf("%s.name: %q needs 1 to 64 of letters, digits, dot, dash and underscore", at, r.Name))
+		case seen[r.Name]:
+			errs = append(errs, fmt.Errorf("%s.name: %q is used twice", at, r.Name))
+		}
+		seen[r.Name] = true
+		errs = append(errs, r.validate(at)...)
+	}
+	if _, err := notify.LoadTemplates(c.Templates); err != nil {
+		bad("templates", "%w", err)
+	}
+	return errs
+}
+
+func (r Receiver) validate(path string) []error {
+	var errs []error
+	kinds := 0
+	if r.Webhook != nil {
+		kinds++
+		errs = append(errs, r.Webhook.Validate(path+".webhook")...)
+	}
+	if r.Alertmanager != nil {
+		kinds++
+		errs = append(errs, r.Alertmanager.Validate(path+".alertmanager")...)
+	}
+	if r.Log != nil {
+		kinds++
+	}
+	if kinds != 1 {
+		errs = append(errs, fmt.Errorf("%s: %w", path, errors.New("needs exactly one of webhook, alertmanager, log")))
+	}
+	return errs
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"aftershock/detector"
+	"aftershock/flags"
+	"aftershock/journal"
+	"aftershock/watch"
+)
+
+// ticks lets the watch put its steps down in the journal.
+type ticks struct{ *journal.Journal }
+
+func (t ticks) Commit(ctx context.Context, in watch.Tick) error {
+	out := journal.Tick{
+		Time: in.Time, State: in.State, Upgrades: in.Upgrades, Verdicts: in.Verdicts,
+		Events: in.Events, Alerts: in.Alerts,
+	}
+	for _, j := range in.Jobs {
+		out.Jobs = append(out.Jobs, journal.Job{Kind: j.Kind, Key: j.Key, Payload: j.Payload})
+	}
+	return t.Journal.Commit(ctx, out)
+}
+
+// store lets the switchboard keep its definitions and its audit in the journal.
+type store struct{ j *journal.Journal }
+
+func (s store) Definitions(ctx context.Context) (int64, []byte, error) { return s.j.Definitions(ctx) }
+
+func (s store) PutDefinitions(ctx context.Context, expected int64, document []byte, t detector.Toggle) (int64, error) {
+	revision, err := s.j.PutDefinitions(ctx, expected, document, t)
+	if errors.Is(err, journal.ErrConflict) {
+		return 0, fmt.Errorf("%w: %w", flags.ErrConflict, err)
+	}
+	return revision, err
+}
+
+func (s store) AuditToggle(ctx context.Context, t detector.Toggle) error {
+	return s.j.AuditToggle(ctx, t)
+}
+
+func (s store) Toggles(ctx context.Context, flag string, limit int) ([]detector.Toggle, error) {
+	return s.j.Toggles(ctx, flag, limit)
+}
+
+// history lets the review read one upgrade's part of the journal.
+type history struct{ *journal.Journal }
+
+// maxEvents bounds how many events of one upgrade a review reads.
+const maxEvents = 20_000
+
+func (h history) Events(ctx context.Context, upgrade string) ([]detector.Event, error) {
+	var out []detector.Event
+	after := int64(0)
+	for {
+		part, next, err := h.Journal.Events(ctx, journal.EventQuery{Upgrade: upgrade, After: after, Limit: 1000})
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range part {
+			out = append(out, e.Event)
+		}
+		if next == 0 || len(out) >= maxEvents {
+			return out, nil
+		}
+		after = next
+	}
+}
+
+func (h history) Alerts(ctx context.Context, upgrade string) ([]detector.Alert, error) {
+	all, _, err := h.Journal.Alerts(ctx, journal.AlertQuery{Upgrade: upgrade, Page: journal.Page{Limit: 1000}})
+	return all, err
+}
+
+// handlers work the journal's jobs.
+func (d *daemon) handlers() map[string]journal.Handler {
+	return map[string]journal.Handler{
+		watch.JobAlert:    d.deliver,
+		watch.JobRecovery: d.outcome,
+	}
+}
+
+func (d *daemon) deliver(ctx context.Context, j journal.Job) error {
+	var in watch.Delivery
+	if err := json.Unmarshal(j.Payload, &in); err != nil {
+		return journal.Permanent(fmt.Errorf("read the delivery: %w", err))
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err := d.sender.Load().Deliver(ctx, in.Receiver, in.Alert)
+	var p interface{ Permanent() bool }
+	if errors.As(err, &p) && p.Permanent() {
+		return journal.Permanent(err)
+	}
+	return err
+}
+
+func (d *daemon) outcome(ctx context.Context, j journal.Job) error {
+	var in watch.Outcome
+	if err := json.Unmarshal(j.Payload, &in); err != nil {
+		return journal.Permanent(fmt.Errorf("read the outcome: %w", err))
+	}
+	report := d.board.NotRecovered
+	if in.Recovered {
+		report = d.board.Recovered
+	}
+	_, err := report(ctx, in.Toggle, in.Evidence)
+	if errors.Is(err, flags.ErrUnknown) {
+		return journal.Permanent(err)
+	}
+	return err
+}

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/sirupsen/logrus"
+	logrusslog "github.com/sirupsen/logrus/hooks/slog"
+	"golang.org/x/sync/errgroup"
+
+	"aftershock/alerts"
+	"aftershock/configs"
+	"aftershock/detector"
+	"aftershock/flags"
+	"aftershock/flags/ofrep"
+	"aftershock/journal"
+	"aftershock/reports"
+	"aftershock/sources"
+	"aftershock/upgrades"
+	"aftershock/watch"
+	"aftershock/web"
+)
+
+// daemon holds the parts of the running product and how they are joined.
+type daemon struct {
+	file     string
+	log      *logrus.Logger
+	registry *prometheus.Registry
+	journal  *journal.Journal
+	source   *sources.Source
+	board    *flags.Switchboard
+	sender   atomic.Pointer[alerts.Sender]
+	loop     *watch.Loop
+	web      *web.Server
+
+	mu  sync.Mutex // guards cfg while reloading
+	cfg configs.Config
+}
+
+// newDaemon opens everything, in the order in which the parts need one
+// another. What was opened is closed again when a later part fails.
+func newDaemon(ctx context.Context, cfg configs.Config, file string, log *logrus.Logger) (d *daemon, err error) {
+	d = &daemon{file: file, log: log, registry: prometheus.NewRegistry(), cfg: cfg}
+	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	if err := os.MkdirAll(cfg.Data, 0o750); err != nil {
+		return d, fmt.Errorf("make the data directory: %w", err)
+	}
+	if d.journal, err = journal.Open(ctx, cfg.Journal, cfg.Data, log.WithField("part", "journal"), d.registry); err != nil {
+		return d, err
+	}
+	if d.board, err = d.newSwitchboard(ctx); err != nil {
+		return d, err
+	}
+	sender, err := alerts.New(cfg.Alerts, log.WithField("part", "alerts"), d.registry)
+	if err != nil {
+		return d, err
+	}
+	d.sender.Store(sender)
+	if d.source, err = sources.Open(ctx, cfg.Sources, cfg.Data, log.WithField("part", "sources"), d.registry); err != nil {
+		return d, err
+	}
+	ledger, err := upgrades.NewLedger(cfg.Upgrades, log.WithField("part", "upgrades"))
+	if err != nil {
+		return d, err
+	}
+	gated := map[string][]string{}
+	for _, g := range cfg.Flags.Gates {
+		gated[g.Binary] = append(gated[g.Binary], g.Flag)
+	}
+	d.loop = watch.New(watch.Options{
+		Config: cfg.Watch, Source: d.source, Changes: ledger, Journal: ticks{d.journal},
+		Receivers: sender.Receivers(), Flags: gated, Log: log.WithField("part", "watch"), Registry: d.registry,
+	})
+	if err := d.listen(ctx); err != nil {
+		return d, err
+	}
+	return d, nil
+}
+
+func (d *daemon) newSwitchboard(ctx context.Context) (*flags.Switchboard, error) {
+	c := d.cfg.Flags
+	c.OnFlip = func(f detector.Flip) {
+		if d.loop != nil {
+			d.loop.Flipped(watch.Treatment{Toggle: f.Toggle, Flip: f})
+		}
+	}
+	board, err := flags.New(c, store{d.journal}, d.log.WithField("part", "flags"), d.registry)
+	if err != nil {
+		return nil, err
+	}
+	return board, board.Load(ctx)
+}
+
+// listen binds the listener and tells where it is: DATA/listen holds the
+// address, DATA/token what writing needs.
+func (d *daemon) listen(ctx context.Context) error {
+	token, err := ownToken(filepath.Join(d.cfg.Data, "token"))
+	if err != nil {
+		return err
+	}
+	d.web, err = web.New(web.Options{
+		Config: d.cfg.Web, Version: version, Journal: d.journal, Loop: d.loop, Switchboard: d.board,
+		Review: d.review, Parse: upgrades.ParseRecord, Reload: d.reload, Token: token, Registry: d.registry,
+		Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
+	})
+	if err != nil {
+		return err
+	}
+	host, port, err := net.SplitHostPort(d.web.Addr())
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	addr := net.JoinHostPort(host, port)
+	if err := d.board.Connect(ctx, ofrep.Config{BaseURL: "http://" + addr}); err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(d.cfg.Data, "listen"), d.web.Addr()+"\n", 0o644); err != nil {
+		return err
+	}
+	d.log.WithFields(logrus.Fields{"address": d.web.Addr(), "token_file": filepath.Join(d.cfg.Data, "token")}).Info("listening")
+	return nil
+}
+
+// run works until ctx ends or a part fails.
+func (d *daemon) run(ctx context.Context) error {
+	at, _, err := d.journal.State(ctx)
+	if err != nil {
+		return err
+	}
+	flips, err := d.board.Flips(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range flips {
+		if f.At.After(at) && !at.IsZero() {
+			d.loop.Flipped(watch.Treatment{Toggle: f.Toggle, Flip: f})
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.web.Serve(ctx) })
+	g.Go(func() error { return d.source.Run(ctx) })
+	g.Go(func() error { return d.journal.Work(ctx, d.handlers()) })
+	g.Go(func() error { return d.board.Run(ctx) })
+	g.Go(func() error { return d.loop.Run(ctx) })
+	g.Go(func() error { d.heartbeat(ctx); return nil })
+	d.web.SetReady(true)
+	context.AfterFunc(ctx, func() { d.web.SetReady(false) })
+	return g.Wait()
+}
+
+// heartbeat sends the firing alerts again, as Alertmanager wants it.
+func (d *daemon) heartbeat(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		firing, _, err := d.journal.Alerts(ctx, journal.AlertQuery{State: detector.AlertFiring, Page: journal.Page{Limit: 1000}})
+		if err == nil && len(firing) > 0 {
+			err = d.sender.Load().Resend(ctx, firing)
+		}
+		if err != nil && ctx.Err() == nil {
+			d.log.WithError(err).Warn("the firing alerts were not sent again")
+		}
+	}
+}
+
+// reload reads the configuration again. A wrong one changes nothing. Settings
+// that hold from the start on (data, web, journal, watch) wait for the next.
+func (d *daemon) reload() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	cfg, err := configs.Load(d.file)
+	if err != nil {
+		return err
+	}
+	sender, err := alerts.New(cfg.Alerts, d.log.WithField("part", "alerts"), nil)
+	if err != nil {
+		return err
+	}
+	if err := d.source.Reload(cfg.Sources); err != nil {
+		sender.Close()
+		return err
+	}
+	old := d.sender.Swap(sender)
+	old.Close()
+	setLevel(d.log, cfg.Log)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := d.board.Load(ctx); err != nil {
+		return err
+	}
+	d.cfg = cfg
+	d.log.Info("the configuration was reloaded")
+	return nil
+}
+
+func (d *daemon) close() error {
+	var errs []error
+	if s := d.sender.Load(); s != nil {
+		s.Close()
+	}
+	if d.source != nil {
+		errs = append(errs, d.source.Close())
+	}
+	if d.journal != nil {
+		errs = append(errs, d.journal.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// review writes the review of one upgrade.
+func (d *daemon) review(ctx context.Context, upgrade, format string, w http.ResponseWriter) error {
+	r, err := reports.Build(ctx, history{d.journal}, upgrade, time.Now().UTC())
+	if err != nil {
+		return err
+	}
+	switch format {
+	case "html":
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		return r.HTML(w)
+	case "md":
+		w.Header().Set("Content-Type", "text/markdown; charset=utf-8")
+		return r.Markdown(w)
+	case "json":
+		w.Header().Set("Content-Type", "application/json")
+		return r.JSON(w)
+	}
+	return web.BadRequest(fmt.Sprintf("format %.20q is none of html, md, json", format))
+}
+
+// ownToken reads the token, or makes one at the first start.
+func ownToken(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err == nil && len(strings.TrimSpace(string(b))) >= 16 {
+		return strings.TrimSpace(string(b)), nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("read the token: %w", err)
+	}
+	token := rand.Text()
+	return token, writeFile(path, token+"\n", 0o600)
+}
+
+// writeFile replaces a file as a whole.
+func writeFile(path, text string, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(text)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+// Package stat holds the tests, intervals and multiplicity control that the
+// judgement is made of. Everything is a pure function of numbers.
+package stat
+
+import (
+	"math"
+	"sort"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// LogEValue is the natural logarithm of a one-sided e-value against
+//
+//	H0: theta <= bound
+//
+// given an estimate of theta with variance v. It mixes the likelihood ratio
+// over theta = bound + |N(0, scale^2)|:
+//
+//	E = 2/sqrt(1+V s^2) exp(Z^2/2 * V s^2/(1+V s^2)) Phi(Z sqrt(V s^2/(1+V s^2)))
+//
+// with V = 1/v and Z = (estimate-bound)/sqrt(v).
+//
+// Assumptions: over time the estimate is a Gaussian martingale divided by its
+// information V, so that E is a nonnegative martingale with mean 1 at the edge
+// of H0 and P(ever E >= 1/a) <= a (Ville's inequality). Correlated noise must
+// already be in v. Source: the one-sided normal mixture of Robbins (1970),
+// "Statistical methods related to the law of the iterated logarithm", and
+// Howard, Ramdas, McAuliffe, Sekhon (2021), "Time-uniform, nonparametric,
+// nonasymptotic confidence sequences", proposition 6.
+//
+// v must be positive; otherwise there is no information and the result is 0.
+func LogEValue(estimate, v, bound, scale float64) float64 {
+	if !(v > 0) || math.IsInf(v, 1) || math.IsNaN(estimate) {
+		return 0
+	}
+	z := (estimate - bound) / math.Sqrt(v)
+	g := scale * scale / v
+	shrink := g / (1 + g)
+	return math.Ln2 - 0.5*math.Log1p(g) + z*z/2*shrink + logPhi(z*math.Sqrt(shrink))
+}
+
+// logPhi is the logarithm of the standard normal distribution function,
+// accurate in the lower tail.
+func logPhi(x float64) float64 {
+	if x > -8 {
+		return math.Log(distuv.UnitNormal.CDF(x))
+	}
+	// Abramowitz and Stegun 26.2.12, three terms.
+	x2 := x * x
+	return -x2/2 - math.Log(-x) - 0.5*math.Log(2*math.Pi) + math.Log1p(-1/x2+3/(x2*x2))
+}
+
+// Radius is the half-width of a two-sided confidence sequence for theta at
+// level 1-alpha, given an estimate of variance v: the interval
+// estimate +- Radius holds the truth at all times at once with probability
+// 1-alpha. It is the normal mixture boundary
+//
+//	sqrt( (1+V s^2)/(V^2 s^2) * ln((1+V s^2)/alpha^2) ),  V = 1/v
+//
+// (Robbins 1970; Howard et al. 2021, equation 14). The scale s is where the
+// boundary is tightest. Without information the radius is +Inf.
+func Radius(v, scale, alpha float64) float64 {
+	if !(v > 0) || math.IsInf(v, 1) {
+		return math.Inf(1)
+	}
+	info := 1 / v
+	g := 1 + info*scale*scale
+	return math.Sqrt(g / (info * info * scale * scale) * math.Log(g/(alpha*alpha)))
+}
+
+// InformationFor is the information V = 1/v at which Radius is no wider than
+// radius: the inverse of Radius, found by bisection. It is +Inf for a radius
+// that is not positive.
+func InformationFor(radius, scale, alpha float64) float64 {
+	if !(radius > 0) {
+		return math.Inf(1)
+	}
+	lo, hi := 0.0, 1.0
+	for Radius(1/hi, scale, alpha) > radius {
+		lo, hi = hi, hi*2
+		if math.IsInf(hi, 1) {
+			return hi
+		}
+	}
+	for range 60 {
+		mid := (lo + hi) / 2
+		if mid <= 0 || Radius(1/mid, scale, alpha) > radius {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return hi
+}
+
+// EBH is the e-Benjamini-Hochberg procedure: given the logarithms of K
+// e-values it rejects the k hypotheses with the largest, for the largest k
+// with E_(k) >= K/(alpha k). The false discovery rate is at most alpha under
+// any dependence between the e-values (Wang and Ramdas 2022, "False discovery
+// rate control with e-values"). The answer says for each hypothesis whether it
+// is rejected.
+func EBH(logE []float64, alpha float64) []bool {
+	order := make([]int, len(logE))
+	for i := range order {
+		order[i] = i
+	}
+	sort.SliceStable(order, func(a, b int) bool { return logE[order[a]] > logE[order[b]] })
+	n := 0
+	for k := 1; k <= len(order); k++ {
+		if logE[order[k-1]] >= math.Log(float64(len(order)))-math.Log(alpha*float64(k)) {
+			n = k
+		}
+	}
+	rejected := make([]bool, len(logE))
+	for _, i := range order[:n] {
+		rejected[i] = true
+	}
+	return rejected
+}
+
+// LogMeanExp is the logarithm of the weighted mean of exp(x): how e-values are
+// averaged. The weights need not add up to 1. It is -Inf for no values.
+func LogMeanExp(x, w []float64) float64 {
+	top := math.Inf(-1)
+	total := 0.0
+	for i, v := range x {
+		if w[i] > 0 {
+			top = math.Max(top, v)
+			total += w[i]
+		}
+	}
+	if math.IsInf(top, 0) || total == 0 {
+		return top
+	}
+	sum := 0.0
+	for i, v := range x {
+		if w[i] > 0 {
+			sum += w[i] * math.Exp(v-top)
+		}
+	}
+	return top + math.Log(sum/total)
+}

@@ -1,0 +1,201 @@
+package detector
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"aftershock/detector/hist"
+	"aftershock/detector/stat"
+)
+
+// Trial is the watch over one indicator after one upgrade: the baseline as it
+// was, what was counted since, and what is said of it.
+type Trial struct {
+	Models        [bounds]Model
+	Spread        [bounds]Dispersion
+	Bounds        [bounds]float64
+	Blocks        Blocks
+	Before, After hist.Histogram
+	// BaseVar is the sum over steps of the expectation's variance at each bound.
+	BaseVar   [bounds]float64
+	BaseSteps [bounds]int
+	FirstsWas float64 // first-attempt failures over calls before, NaN if unknown
+	Firsts    Ratio   // and since
+	// LoadLow and LoadHigh is the span of log load before; Outside counts the
+	// steps beyond it.
+	LoadLow, LoadHigh float64
+	Outside           int
+	Gaps              int // steps in which the layout didn't support a bound
+	Warm              int // steps left out as warm-up
+
+	Verdict Verdict
+	// Shift is the effect when the shift was last seen, kept after recovery.
+	Shift *Effect
+	// Treated is when a flag flip of ours last changed what is being watched.
+	Treated time.Time
+	// Lead is the leading cause that was last announced.
+	Lead string
+	// Peak is the strongest evidence for the shift so far, as a log e-value:
+	// size and causes are told as of then, not as of its fading.
+	Peak float64
+	// Faded is since when the shift no longer shows, zero while it does.
+	Faded time.Time
+
+	ev    evidence
+	start time.Time
+}
+
+func newTrial(t *Track, u *Upgrade) *Trial {
+	tr := &Trial{
+		Models: t.Models, Spread: t.Spread, Bounds: t.Bounds,
+		FirstsWas: t.Firsts.share(), LoadLow: t.LoadLow, LoadHigh: t.LoadHigh,
+		Before:  hist.Histogram{Bounds: t.Base.Bounds, Counts: slices.Clone(t.Base.Counts)},
+		Verdict: Verdict{Upgrade: u.ID, Indicator: t.Indicator, State: Undecided, Since: u.StartedAt},
+	}
+	for _, b := range t.Recent.list() {
+		if b.End.Before(u.StartedAt) || b.End.Equal(u.StartedAt) {
+			tr.Blocks.add(b)
+		}
+	}
+	return tr
+}
+
+// step takes in one step as the track counted it.
+func (tr *Trial) step(t *Track, cfg *Config) {
+	s := &t.scratch
+	b := Block{End: s.at, Steps: 1, Total: float32(s.total)}
+	bad := t.counts()
+	for k := range tr.Models {
+		m := &tr.Models[k]
+		if m.Seen < burnIn {
+			continue
+		}
+		if math.IsNaN(bad[k]) {
+			tr.Gaps++
+			continue
+		}
+		x := m.at(s.at, cfg.Day, s.total)
+		b.Obs[k], b.Exp[k] = float32(bad[k]), float32(m.expect(x, s.total))
+		tr.BaseVar[k] += m.variance(x)
+		tr.BaseSteps[k]++
+	}
+	if l := math.Log(s.total); l > tr.LoadHigh+0.2 || l < tr.LoadLow-0.2 {
+		tr.Outside++
+	}
+	tr.Firsts.Num += s.firsts
+	tr.Firsts.Den += s.calls
+	if len(s.hist.Bounds) > 0 {
+		tr.After = hist.Merge(tr.After, s.hist)
+	}
+	tr.Blocks.add(b)
+}
+
+func (tr *Trial) base() (v [bounds]float64) {
+	for k := range v {
+		if tr.BaseSteps[k] > 0 {
+			v[k] = tr.BaseVar[k] / float64(tr.BaseSteps[k])
+		}
+	}
+	return v
+}
+
+// weigh looks at the windows that begin at each of the starts and averages
+// their e-values; the window that says most is kept as the trial's evidence.
+func (tr *Trial) weigh(starts []time.Time, temper float64, cfg *Config) {
+	base := tr.base()
+	var worse, better, weight []float64
+	tr.ev, tr.start = evidence{}, time.Time{}
+	top := math.Inf(-1)
+	for _, at := range starts {
+		w := tr.Blocks.since(at)
+		if w.Steps == 0 {
+			continue
+		}
+		ev := weigh(w, &tr.Spread, base, temper, cfg.Margin)
+		worse, better, weight = append(worse, ev.worse), append(better, ev.better), append(weight, 1)
+		if m := math.Max(ev.worse, ev.better); m > top {
+			top, tr.ev, tr.start = m, ev, at
+		}
+	}
+	if len(weight) > 0 {
+		tr.ev.worse, tr.ev.better = stat.LogMeanExp(worse, weight), stat.LogMeanExp(better, weight)
+	}
+}
+
+// lasting says whether the last fifth of the window still shows the shift, so
+// that a transient which is over is not called a regression.
+func (tr *Trial) lasting(now time.Time, temper, sign float64, cfg *Config) bool {
+	span := max(now.Sub(tr.start)/5, 5*cfg.Step)
+	ev := weigh(tr.Blocks.since(now.Add(-span)), &tr.Spread, tr.base(), temper, cfg.Margin)
+	k := tr.ev.lead
+	return ev.have[k] && sign*ev.at[k].logRatio > math.Log1p(cfg.Margin) && sign*ev.at[k].z() > 1
+}
+
+// effect is the size of the shift at the leading bound over the leading window.
+func (tr *Trial) effect(cfg *Config) *Effect {
+	k := tr.ev.lead
+	if !tr.ev.have[k] {
+		return nil
+	}
+	w := tr.Blocks.since(tr.start)
+	e := tr.ev.at[k]
+	r := stat.Radius(e.variance, mixScale, cfg.alpha())
+	return &Effect{
+		What:   share(tr.Verdict.Indicator, tr.Bounds[k]),
+		Before: float64(w.Exp[k] / w.Total), After: float64(w.Obs[k] / w.Total),
+		Ratio: math.Exp(e.logRatio),
+		Low:   math.Exp(math.Max(-20, e.logRatio-r)), High: math.Exp(math.Min(20, e.logRatio+r)),
+	}
+}
+
+// proven says whether the interval at every bound that counts lies within the
+// margin.
+func (tr *Trial) proven(cfg *Config) bool {
+	d := math.Log1p(cfg.Margin)
+	some := false
+	for k := range tr.ev.at {
+		if !tr.ev.have[k] || k == bounds-1 && some {
+			continue
+		}
+		e := tr.ev.at[k]
+		r := stat.Radius(e.variance, mixScale, cfg.alpha())
+		if e.logRatio+r > d || e.logRatio-r < -d {
+			return false
+		}
+		some = true
+	}
+	return some
+}
+
+// recovered asks the mirror question after a treatment: is the shift gone? It
+// is when the window since then is proven to be below the middle (on a log
+// scale) between the shift and no change, and no longer lies beyond the margin
+// itself.
+func (tr *Trial) recovered(now time.Time, temper float64, cfg *Config) bool {
+	since := tr.Treated
+	if since.IsZero() || tr.Shift == nil || !now.After(since) {
+		return false
+	}
+	k := tr.shiftBound()
+	ev := weigh(tr.Blocks.since(since), &tr.Spread, tr.base(), temper, cfg.Margin)
+	if !ev.have[k] {
+		return false
+	}
+	e, sign := ev.at[k], 1.0
+	if tr.Verdict.Direction == Better {
+		sign = -1
+	}
+	middle := sign * math.Log(tr.Shift.Ratio) / 2
+	gone := stat.LogEValue(-sign*e.logRatio, e.variance, -middle, mixScale)
+	return gone >= -math.Log(cfg.alpha()) && sign*e.logRatio < math.Max(math.Log1p(cfg.Margin), middle/2)
+}
+
+func (tr *Trial) shiftBound() int {
+	for k := range tr.Bounds {
+		if tr.Shift != nil && tr.Shift.What == share(tr.Verdict.Indicator, tr.Bounds[k]) {
+			return k
+		}
+	}
+	return tr.ev.lead
+}

@@ -1,0 +1,109 @@
+package definitions
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/diegoholiveira/jsonlogic/v3"
+)
+
+// Reasons and error codes of a resolution, in OpenFeature's words.
+const (
+	ReasonStatic    = "STATIC"
+	ReasonDefault   = "DEFAULT"
+	ReasonTargeting = "TARGETING_MATCH"
+	ReasonDisabled  = "DISABLED"
+	ReasonError     = "ERROR"
+
+	CodeFlagNotFound = "FLAG_NOT_FOUND"
+	CodeParseError   = "PARSE_ERROR"
+	CodeGeneral      = "GENERAL"
+)
+
+// propertiesKey is where rules find flagd's own properties in the context.
+const propertiesKey = "$flagd"
+
+// Resolution is the answer to one evaluation.
+type Resolution struct {
+	// Value is JSON. It is nil where an error came up, and where the caller's
+	// own default applies: for a disabled flag, and for one without a default
+	// variant when no rule matched.
+	Value   json.RawMessage
+	Variant string
+	Reason  string
+	// Metadata is the set's with the flag's over it; the caller may change it.
+	Metadata map[string]any
+	// ErrorCode is "" unless Reason is ERROR.
+	ErrorCode    string
+	ErrorDetails string
+}
+
+// Evaluate resolves a flag for a context, which holds values as encoding/json
+// decodes them (numbers are float64). now is what rules see as
+// $flagd.timestamp. The context isn't changed.
+func (s *Set) Evaluate(key string, context map[string]any, now time.Time) Resolution {
+	f, ok := s.flags[key]
+	if !ok {
+		return failed(s.Metadata(), CodeFlagNotFound, fmt.Sprintf("flag %q isn't defined", cut(key, MaxKey)))
+	}
+	metadata := merge(f.Metadata, nil)
+	if f.err != nil {
+		return failed(metadata, CodeParseError, fmt.Sprintf("flag %q can't be served: %v", key, f.err))
+	}
+	if f.State == Disabled {
+		return Resolution{Reason: ReasonDisabled, Metadata: metadata}
+	}
+	if f.rule == nil {
+		return f.serveDefault(ReasonStatic, metadata)
+	}
+	result, err := f.apply(context, now)
+	if err != nil {
+		return failed(metadata, CodeParseError, fmt.Sprintf("evaluate targeting of flag %q: %v", key, err))
+	}
+	variant := ""
+	switch result := result.(type) {
+	case nil:
+		return f.serveDefault(ReasonDefault, metadata)
+	case string:
+		variant = result
+	case bool:
+		variant = strconv.FormatBool(result)
+	case float64:
+		variant = strconv.FormatFloat(result, 'f', -1, 64)
+	default:
+		return failed(metadata, CodeGeneral, fmt.Sprintf("evaluate targeting of flag %q: the rule gives no variant's name", key))
+	}
+	value, ok := f.Variants[variant]
+	if !ok {
+		return failed(metadata, CodeGeneral,
+			fmt.Sprintf("evaluate targeting of flag %q: the rule gives variant %q, which isn't declared", key, cut(variant, MaxKey)))
+	}
+	return Resolution{Value: value, Variant: variant, Reason: ReasonTargeting, Metadata: metadata}
+}
+
+func (f *flag) serveDefault(reason string, metadata map[string]any) Resolution {
+	if f.DefaultVariant == "" {
+		return Resolution{Reason: ReasonDefault, Metadata: metadata}
+	}
+	return Resolution{Value: f.Variants[f.DefaultVariant], Variant: f.DefaultVariant, Reason: reason, Metadata: metadata}
+}
+
+// apply runs the rule. The library panics on arguments of a wrong type, and for
+// some of them with what is no error.
+func (f *flag) apply(context map[string]any, now time.Time) (result any, err error) {
+	register()
+	defer func() {
+		if p := recover(); p != nil {
+			result, err = nil, fmt.Errorf("the rule's arguments don't fit: %v", p)
+		}
+	}()
+	data := merge(context, nil)
+	data[propertiesKey] = map[string]any{"flagKey": f.Key, "timestamp": float64(now.Unix())}
+	return jsonlogic.ApplyInterface(f.rule, data)
+}
+
+func failed(metadata map[string]any, code, details string) Resolution {
+	return Resolution{Reason: ReasonError, Metadata: metadata, ErrorCode: code, ErrorDetails: details}
+}

@@ -1,0 +1,331 @@
+// Package flags is the switchboard: it serves feature flags and toggles them.
+//
+// Flags are defined in flagd's JSON format, kept in a Store, and served over
+// the OpenFeature Remote Evaluation Protocol by Handler. A toggle is planned,
+// audited, applied by compare-and-swap, and then proven through OpenFeature
+// alone: a client of its own evaluates the flag over the daemon's real listener
+// until it sees the value, the variant and the revision that were written.
+//
+// It promises that no toggle happens without an audit line before it, that two
+// operators at once don't overwrite each other unseen, that undo restores the
+// definition to the byte, and that a crash between two steps is found and
+// finished by Run.
+package flags
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sirupsen/logrus"
+
+	"aftershock/detector"
+	"aftershock/flags/definitions"
+)
+
+// Errors that callers tell apart with errors.Is; their text says what to do.
+var (
+	// ErrUnknown: the flag or the variant isn't declared.
+	ErrUnknown = errors.New("not declared")
+	// ErrInvalid: the request lacks something or makes no sense.
+	ErrInvalid = errors.New("invalid request")
+	// ErrUnchanged: what was asked for is so already.
+	ErrUnchanged = errors.New("nothing to change")
+	// ErrConflict: somebody else changed the flag in between. A Store may return
+	// it, or any error with a method Conflict() bool that says true.
+	ErrConflict = errors.New("changed in between")
+	// ErrNotVerified: the toggle was applied, but not seen through OpenFeature.
+	ErrNotVerified = errors.New("not verified")
+	// ErrNotReady: flags can't be toggled yet, since they couldn't be verified.
+	ErrNotReady = errors.New("not ready")
+)
+
+// Store keeps the definitions and the audit.
+type Store interface {
+	// Definitions returns what was put last, to the byte, and its revision; 0
+	// and nil when there is nothing yet.
+	Definitions(ctx context.Context) (revision int64, document []byte, err error)
+	// PutDefinitions replaces the document of the expected revision and audits t,
+	// both or neither; it returns the new, larger revision. A t without an ID
+	// isn't audited. Where the revision is another by now it returns a conflict.
+	PutDefinitions(ctx context.Context, expected int64, document []byte, t detector.Toggle) (revision int64, err error)
+	// AuditToggle adds a state of a toggle to the audit.
+	AuditToggle(ctx context.Context, t detector.Toggle) error
+	// Toggles returns the latest state of each toggle of a flag ("" for all
+	// flags), the latest act first.
+	Toggles(ctx context.Context, flag string, limit int) ([]detector.Toggle, error)
+}
+
+// Gate says that a flag gates something in a binary, and which variant is safe.
+type Gate struct {
+	Flag   string `yaml:"flag" json:"flag"`
+	Binary string `yaml:"binary" json:"binary"`
+	Safe   string `yaml:"safe" json:"safe"`
+}
+
+// Config is the section flags of the configuration.
+type Config struct {
+	// Definitions is a file in flagd's format that seeds the store. Later changes
+	// of it are merged in; a flag that was toggled keeps what it was toggled to.
+	Definitions string `yaml:"definitions"`
+	Gates       []Gate `yaml:"gates"`
+	// VerifyTimeout bounds the verification of a toggle, 10 s if 0.
+	VerifyTimeout time.Duration `yaml:"verify_timeout"`
+	// Hold is how long after a toggle the flag is watched for somebody putting
+	// it back, 10 min if 0; Check how often, 5 s if 0. The store is read again as
+	// often for what other daemons wrote to it.
+	Hold  time.Duration `yaml:"hold"`
+	Check time.Duration `yaml:"check"`
+
+	// OnFlip, if not nil, is told of each flip of a flag, ours and other
+	// people's, after it is in the audit.
+	OnFlip func(detector.Flip) `yaml:"-"`
+}
+
+// SetDefaults fills in what was left out.
+func (c *Config) SetDefaults() {
+	if c.VerifyTimeout == 0 {
+		c.VerifyTimeout = 10 * time.Second
+	}
+	if c.Hold == 0 {
+		c.Hold = 10 * time.Minute
+	}
+	if c.Check == 0 {
+		c.Check = 5 * time.Second
+	}
+}
+
+// Validate lists what is wrong, each error with its YAML path under path. It
+// doesn't open the definitions: Load does.
+func (c *Config) Validate(path string) []error {
+	var errs []error
+	for _, d := range []struct {
+		name     string
+		value    time.Duration
+		min, max time.Duration
+	}{
+		{"verify_timeout", c.VerifyTimeout, 100 * time.Millisecond, 5 * time.Minute},
+		{"hold", c.Hold, 0, 24 * time.Hour},
+		{"check", c.Check, 10 * time.Millisecond, time.Hour},
+	} {
+		if d.value < d.min || d.value > d.max {
+			errs = append(errs, fmt.Errorf("%s.%s: %s isn't between %s and %s", path, d.name, d.value, d.min, d.max))
+		}
+	}
+	seen := map[Gate]bool{}
+	for i, g := range c.Gates {
+		at := fmt.Sprintf("%s.gates[%d]", path, i)
+		if g.Flag == "" {
+			errs = append(errs, fmt.Errorf("%s.flag: missing: name the flag that gates the binary", at))
+		}
+		if g.Binary == "" {
+			errs = append(errs, fmt.Errorf("%s.binary: missing: name the binary that the flag gates", at))
+		}
+		key := Gate{Flag: g.Flag, Binary: g.Binary}
+		if seen[key] {
+			errs = append(errs, fmt.Errorf("%s: flag %q and binary %q were named before", at, g.Flag, g.Binary))
+		}
+		seen[key] = true
+	}
+	return errs
+}
+
+// Switchboard serves and toggles flags. Make it with New, then Load, Connect
+// once the listener is bound, and Run. Its methods may be called concurrently.
+type Switchboard struct {
+	config  Config
+	store   Store
+	log     logrus.FieldLogger
+	metrics *metrics
+	now     func() time.Time
+	grace   time.Duration // how old a planned toggle is when nobody is at it any more
+
+	serving  atomic.Pointer[snapshot]
+	itself   atomic.Pointer[connection]
+	stopping atomic.Bool
+
+	mu       sync.Mutex      // guards what follows, and orders the writes of serving
+	inFlight map[string]bool // toggles that a caller is busy with
+	pinned   map[string]pinned
+}
+
+// snapshot is what is being served. It doesn't change.
+type snapshot struct {
+	revision int64
+	document document
+	set      *definitions.Set
+}
+
+// New returns a switchboard that serves no flags yet.
+func New(c Config, store Store, log logrus.FieldLogger, reg prometheus.Registerer) (*Switchboard, error) {
+	c.SetDefaults()
+	if errs := c.Validate("flags"); len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	m, err := newMetrics(reg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Switchboard{
+		config: c, store: store, log: log, metrics: m, now: time.Now, grace: 3 * writeTimeout,
+		inFlight: map[string]bool{}, pinned: map[string]pinned{},
+	}
+	d := emptyDocument()
+	set, err := d.set()
+	if err != nil {
+		return nil, err
+	}
+	s.serving.Store(&snapshot{document: d, set: set})
+	return s, nil
+}
+
+// Load reads the store, merges the file of definitions into it and serves the
+// result. It is also the reload. On an error, what was served before, or what
+// the store has, is served on.
+func (s *Switchboard) Load(ctx context.Context) error {
+	// A few times, as other daemons may be merging their files, too.
+	for range 5 {
+		if err := s.refresh(ctx); err != nil {
+			return err
+		}
+		err := s.mergeFile(ctx)
+		if err == nil || !isConflict(err) {
+			return err
+		}
+	}
+	return fmt.Errorf("merge flag definitions of %s: %w by others, again and again", s.config.Definitions, ErrConflict)
+}
+
+// mergeFile puts the file's definitions into the store, if they changed.
+func (s *Switchboard) mergeFile(ctx context.Context) error {
+	if s.config.Definitions == "" {
+		return nil
+	}
+	b, err := readFile(s.config.Definitions)
+	if err != nil {
+		return fmt.Errorf("read flag definitions: %w", err)
+	}
+	set, err := definitions.Parse(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.config.Definitions, err)
+	}
+	for _, p := range set.Problems() {
+		s.log.WithFields(logrus.Fields{"flag": p.Flag, "file": s.config.Definitions, "error": p.Err}).Error("a flag can't be served")
+	}
+	now := s.serving.Load()
+	next, changes, err := now.document.mergeFile(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.config.Definitions, err)
+	}
+	if changes.held() {
+		for _, flag := range changes.kept {
+			s.log.WithField("flag", flag).Warn("the file of flag definitions changed a flag that was toggled: the toggle stands, undo it to take the file's")
+		}
+	}
+	if !changes.any && now.revision != 0 {
+		return nil
+	}
+	revision, err := s.put(ctx, now.revision, next, detector.Toggle{})
+	if err != nil {
+		return err
+	}
+	s.log.WithFields(logrus.Fields{
+		"revision": revision, "added": changes.added, "changed": changes.changed, "removed": changes.removed, "kept": changes.kept,
+	}).Info("merged the file of flag definitions")
+	s.announce(now, changes)
+	return nil
+}
+
+// announce tells of the flags that a merge of the file flipped: somebody else's
+// doing, unlike a toggle.
+func (s *Switchboard) announce(before *snapshot, c changes) {
+	if s.config.OnFlip == nil {
+		return
+	}
+	after, at := s.serving.Load(), s.now().UTC()
+	for _, flag := range slices.Concat(c.changed, c.removed) {
+		f := detector.Flip{Flag: flag, Before: before.served(flag, s), Variant: after.served(flag, s), At: at, Actor: "definitions file"}
+		if f.Before != f.Variant {
+			s.config.OnFlip(f)
+		}
+	}
+}
+
+// refresh serves what the store has, if that is newer.
+func (s *Switchboard) refresh(ctx context.Context) error {
+	revision, b, err := s.store.Definitions(ctx)
+	if err != nil {
+		return fmt.Errorf("read flag definitions from the store: %w", err)
+	}
+	if revision <= s.serving.Load().revision {
+		return nil
+	}
+	d, err := readDocument(b)
+	if err != nil {
+		return fmt.Errorf("read revision %d of the flag definitions in the store: %w", revision, err)
+	}
+	set, err := d.set()
+	if err != nil {
+		return fmt.Errorf("read revision %d of the flag definitions in the store: %w", revision, err)
+	}
+	s.serve(&snapshot{revision: revision, document: d, set: set})
+	return nil
+}
+
+// put writes the document and serves it. A document that couldn't be served is
+// refused before.
+func (s *Switchboard) put(ctx context.Context, expected int64, d document, t detector.Toggle) (int64, error) {
+	set, err := d.set()
+	if err != nil {
+		return 0, fmt.Errorf("write flag definitions: they couldn't be read again: %w", err)
+	}
+	b, err := json.Marshal(d)
+	if err != nil {
+		return 0, fmt.Errorf("write flag definitions: %w", err)
+	}
+	if len(b) > maxDocument {
+		return 0, fmt.Errorf("write flag definitions: %d bytes, more than the %d allowed", len(b), maxDocument)
+	}
+	revision, err := s.store.PutDefinitions(ctx, expected, b, t)
+	if err != nil {
+		return 0, fmt.Errorf("write flag definitions: %w", err)
+	}
+	s.serve(&snapshot{revision: revision, document: d, set: set})
+	return revision, nil
+}
+
+// serve makes n what is served, unless something newer is.
+func (s *Switchboard) serve(n *snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.serving.Load().revision >= n.revision {
+		return
+	}
+	s.serving.Store(n)
+	s.metrics.served(n.revision, n.set)
+}
+
+// isConflict says whether a store's error means that somebody else wrote.
+func isConflict(err error) bool {
+	var c interface{ Conflict() bool }
+	return errors.Is(err, ErrConflict) || errors.As(err, &c) && c.Conflict()
+}
+
+// readFile reads a file of bounded size.
+func readFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("%s has %d bytes, more than the %d allowed", name, info.Size(), maxFile)
+	}
+	return os.ReadFile(name)
+}

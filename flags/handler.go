@@ -1,0 +1,182 @@
+package flags
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"aftershock/flags/definitions"
+)
+
+const (
+	// maxRequest bounds an evaluation request in bytes, maxContextDepth the
+	// nesting of its context.
+	maxRequest      = 512 << 10
+	maxContextDepth = 64
+
+	codeParseError     = definitions.CodeParseError
+	codeInvalidContext = "INVALID_CONTEXT"
+)
+
+// evaluation is one flag's answer in OFREP: a success, or, with an error code, a
+// failure. A success without a value leaves it to the caller's default.
+type evaluation struct {
+	Key          string          `json:"key,omitempty"`
+	Value        json.RawMessage `json:"value,omitempty"`
+	Variant      string          `json:"variant,omitempty"`
+	Reason       string          `json:"reason,omitempty"`
+	ErrorCode    string          `json:"errorCode,omitempty"`
+	ErrorDetails string          `json:"errorDetails,omitempty"`
+	Metadata     map[string]any  `json:"metadata,omitempty"`
+}
+
+// bulk is the answer for all flags.
+type bulk struct {
+	Flags    []evaluation   `json:"flags"`
+	Metadata map[string]any `json:"metadata"`
+}
+
+// Handler serves POST /ofrep/v1/evaluate/flags/{key} and POST
+// /ofrep/v1/evaluate/flags, which it wants to be given with their whole paths.
+// Each flag's metadata has the served revision as "version", a text.
+func (s *Switchboard) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /ofrep/v1/evaluate/flags/{key}", s.evaluateOne)
+	mux.HandleFunc("POST /ofrep/v1/evaluate/flags", s.evaluateAll)
+	return mux
+}
+
+func (s *Switchboard) evaluateOne(w http.ResponseWriter, r *http.Request) {
+	key := r.PathValue("key")
+	context, failure := readContext(w, r)
+	if failure != nil {
+		failure.Key = key
+		s.metrics.evaluations.WithLabelValues(failure.ErrorCode).Inc()
+		answer(w, http.StatusBadRequest, failure)
+		return
+	}
+	n := s.serving.Load()
+	e := s.evaluate(n, key, context)
+	status := http.StatusOK
+	switch e.ErrorCode {
+	case "":
+	case definitions.CodeFlagNotFound:
+		status = http.StatusNotFound
+	default:
+		status = http.StatusBadRequest
+	}
+	answer(w, status, e)
+}
+
+func (s *Switchboard) evaluate(n *snapshot, key string, context map[string]any) evaluation {
+	r := n.set.Evaluate(key, context, s.now())
+	r.Metadata[versionKey] = strconv.FormatInt(n.revision, 10)
+	e := evaluation{Key: key, Metadata: r.Metadata, ErrorCode: r.ErrorCode, ErrorDetails: r.ErrorDetails}
+	if r.ErrorCode != "" {
+		s.metrics.evaluations.WithLabelValues(r.ErrorCode).Inc()
+		return e
+	}
+	s.metrics.evaluations.WithLabelValues(r.Reason).Inc()
+	e.Value, e.Variant, e.Reason = r.Value, r.Variant, r.Reason
+	return e
+}
+
+// evaluateAll answers with all flags but the disabled ones, and with 304 where
+// the caller has the same answer already.
+func (s *Switchboard) evaluateAll(w http.ResponseWriter, r *http.Request) {
+	context, failure := readContext(w, r)
+	if failure != nil {
+		answer(w, http.StatusBadRequest, failure)
+		return
+	}
+	n := s.serving.Load()
+	all := bulk{Flags: []evaluation{}, Metadata: n.set.Metadata()}
+	all.Metadata[versionKey] = strconv.FormatInt(n.revision, 10)
+	for _, key := range n.set.Keys() {
+		if f, _ := n.set.Flag(key); f.State == definitions.Disabled {
+			continue
+		}
+		all.Flags = append(all.Flags, s.evaluate(n, key, context))
+	}
+	body, err := json.Marshal(all)
+	if err != nil {
+		answer(w, http.StatusInternalServerError, evaluation{ErrorDetails: "write answer: " + err.Error()})
+		return
+	}
+	// The tag stands for what was evaluated, so that it also changes where a rule
+	// depends on the time.
+	sum := sha256.Sum256(body)
+	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+	w.Header().Set("ETag", tag)
+	if matches(r.Header.Values("If-None-Match"), tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(body)
+}
+
+// matches compares weakly, as RFC 9110 wants it for If-None-Match.
+func matches(headers []string, tag string) bool {
+	for _, h := range headers {
+		for t := range strings.SplitSeq(h, ",") {
+			if t = strings.TrimPrefix(strings.TrimSpace(t), "W/"); t == tag || t == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// readContext reads the evaluation context of a request; no body is an empty
+// context.
+func readContext(w http.ResponseWriter, r *http.Request) (map[string]any, *evaluation) {
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return nil, &evaluation{ErrorCode: codeInvalidContext, ErrorDetails: fmt.Sprintf("the request has more than the %d bytes allowed", maxRequest)}
+		}
+		return nil, &evaluation{ErrorCode: codeParseError, ErrorDetails: "the request can't be read"}
+	}
+	if len(b) == 0 {
+		return nil, nil
+	}
+	if definitions.Depth(b) > maxContextDepth {
+		return nil, &evaluation{ErrorCode: codeInvalidContext, ErrorDetails: fmt.Sprintf("the context is nested deeper than the %d levels allowed", maxContextDepth)}
+	}
+	var request struct {
+		Context json.RawMessage `json:"context"`
+	}
+	if err := json.Unmarshal(b, &request); err != nil {
+		return nil, &evaluation{ErrorCode: codeParseError, ErrorDetails: "the request is no JSON object: " + cut(err.Error(), 200)}
+	}
+	var context map[string]any
+	if len(request.Context) > 0 {
+		if err := json.Unmarshal(request.Context, &context); err != nil {
+			return nil, &evaluation{ErrorCode: codeInvalidContext, ErrorDetails: "the context is no JSON object"}
+		}
+	}
+	if key, ok := context["targetingKey"]; ok {
+		if _, ok := key.(string); !ok {
+			return nil, &evaluation{ErrorCode: codeInvalidContext, ErrorDetails: "the targetingKey is no text"}
+		}
+	}
+	return context, nil
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		status, b = http.StatusInternalServerError, []byte(`{"errorDetails":"the answer can't be written"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(b)
+}

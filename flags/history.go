@@ -1,0 +1,113 @@
+package flags
+
+import (
+	"context"
+	"fmt"
+
+	"aftershock/detector"
+	"aftershock/flags/definitions"
+)
+
+// View is a flag as people look at it.
+type View struct {
+	definitions.Flag
+	// Serving is the variant that a caller without properties gets, "" where it
+	// gets none.
+	Serving  string `json:"serving,omitempty"`
+	Revision int64  `json:"revision"`
+	// Toggles is the number of toggles in force, which undo takes back one by one.
+	Toggles int    `json:"toggles"`
+	Gates   []Gate `json:"gates,omitempty"`
+}
+
+// List returns all flags in order of key.
+func (s *Switchboard) List() []View {
+	n := s.serving.Load()
+	views := []View{}
+	for _, key := range n.set.Keys() {
+		views = append(views, s.view(n, key))
+	}
+	return views
+}
+
+// Show returns one flag, or ErrUnknown.
+func (s *Switchboard) Show(key string) (View, error) {
+	n := s.serving.Load()
+	if _, err := n.flag(key); err != nil {
+		return View{}, err
+	}
+	return s.view(n, key), nil
+}
+
+func (s *Switchboard) view(n *snapshot, key string) View {
+	f, _ := n.set.Flag(key)
+	v := View{Flag: f, Serving: n.served(key, s), Revision: n.revision, Toggles: len(n.document.Acts[key].Standing)}
+	for _, g := range s.config.Gates {
+		if g.Flag == key {
+			v.Gates = append(v.Gates, g)
+		}
+	}
+	return v
+}
+
+// Gates returns what the configuration says of which flag gates which binary.
+func (s *Switchboard) Gates() []Gate { return append([]Gate(nil), s.config.Gates...) }
+
+// Revision is the revision of the definitions that are served.
+func (s *Switchboard) Revision() int64 { return s.serving.Load().revision }
+
+// History returns the latest state of a flag's last 100 toggles, the latest act
+// first; "" stands for all flags.
+func (s *Switchboard) History(ctx context.Context, flag string) ([]detector.Toggle, error) {
+	toggles, err := s.store.Toggles(ctx, flag, 100)
+	if err != nil {
+		return nil, fmt.Errorf("read the audit of flag %q: %w", cut(flag, 100), err)
+	}
+	return toggles, nil
+}
+
+// Flips returns the last toggles that were applied, as changes for the judge,
+// all of them ours, in order of time. At is when the toggle was asked for,
+// at most seconds before callers saw it.
+func (s *Switchboard) Flips(ctx context.Context) ([]detector.Flip, error) {
+	toggles, err := s.History(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	var flips []detector.Flip
+	for i := len(toggles) - 1; i >= 0; i-- {
+		t := toggles[i]
+		if t.State == detector.TogglePlanned || t.State == detector.ToggleFailed {
+			continue
+		}
+		f := flip(t, true)
+		f.At = t.At
+		flips = append(flips, f)
+	}
+	return flips, nil
+}
+
+// Recovered audits that the indicators came back after a toggle. Saying it twice
+// is no error.
+func (s *Switchboard) Recovered(ctx context.Context, toggle, evidence string) (detector.Toggle, error) {
+	return s.outcome(ctx, toggle, detector.ToggleRecovered, evidence)
+}
+
+// NotRecovered audits that they didn't by the deadline.
+func (s *Switchboard) NotRecovered(ctx context.Context, toggle, evidence string) (detector.Toggle, error) {
+	return s.outcome(ctx, toggle, detector.ToggleNoHelp, evidence)
+}
+
+func (s *Switchboard) outcome(ctx context.Context, id string, state detector.ToggleState, evidence string) (detector.Toggle, error) {
+	t, err := s.find(ctx, "", id)
+	if err != nil {
+		return t, err
+	}
+	switch t.State {
+	case state:
+		return t, nil
+	case detector.ToggleApplied, detector.ToggleVerified, detector.ToggleRecovered, detector.ToggleNoHelp:
+		return s.record(ctx, t, state, evidence)
+	}
+	return t, fmt.Errorf("audit toggle %s as %s: %w: it is %s", id, state, ErrInvalid, t.State)
+}

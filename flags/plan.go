@@ -1,0 +1,208 @@
+package flags
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"aftershock/detector"
+	"aftershock/flags/definitions"
+)
+
+// maxText bounds what people say about a toggle, in bytes.
+const maxText = 2000
+
+// Request asks for a toggle.
+type Request struct {
+	Flag    string
+	Variant string
+	// Reason and Actor are required; Incident and Upgrade are references.
+	Reason   string
+	Actor    string
+	Incident string
+	Upgrade  string
+	// Revision, if not 0, is the revision that the person saw: the toggle is
+	// refused where any flag was changed since.
+	Revision int64
+	// DryRun plans only.
+	DryRun bool
+}
+
+// Plan is what a toggle would do.
+type Plan struct {
+	Flag   string `json:"flag"`
+	Before string `json:"before"`
+	After  string `json:"after"`
+	// Revision is the one that the plan was made on.
+	Revision int64 `json:"revision"`
+	// Value is what will be served.
+	Value json.RawMessage `json:"value"`
+	// Diff shows the definition before and after, line by line.
+	Diff string `json:"diff"`
+	// Warnings are doubts: a targeting rule that goes out of force, say.
+	Warnings []string `json:"warnings,omitempty"`
+
+	definition json.RawMessage
+}
+
+// Plan says what a toggle would do and changes nothing.
+func (s *Switchboard) Plan(r Request) (Plan, error) { return s.serving.Load().plan(r, s) }
+
+func (n *snapshot) plan(r Request, s *Switchboard) (Plan, error) {
+	if err := r.check(); err != nil {
+		return Plan{}, err
+	}
+	f, err := n.flag(r.Flag)
+	if err != nil {
+		return Plan{}, err
+	}
+	if f.Problem != "" {
+		return Plan{}, fmt.Errorf("set flag %q: %w: its definition can't be served: %s", r.Flag, ErrInvalid, f.Problem)
+	}
+	value, ok := f.Variants[r.Variant]
+	if !ok {
+		return Plan{}, fmt.Errorf("set flag %q: variant %q is %w: it has %s", r.Flag, cut(r.Variant, 100), ErrUnknown, strings.Join(f.VariantNames(), ", "))
+	}
+	if f.State == definitions.Disabled {
+		return Plan{}, fmt.Errorf("set flag %q: %w: the flag is disabled, so its callers use their own defaults; enable it in its definition first", r.Flag, ErrInvalid)
+	}
+	if r.Revision != 0 && r.Revision != n.revision {
+		return Plan{}, fmt.Errorf("set flag %q: %w: you saw revision %d, it is %d by now; look again", r.Flag, ErrConflict, r.Revision, n.revision)
+	}
+	definition, err := definitions.Pin(n.document.base(r.Flag), r.Variant)
+	if err != nil {
+		return Plan{}, fmt.Errorf("set flag %q: %w", r.Flag, err)
+	}
+	p := Plan{
+		Flag: r.Flag, Before: n.served(r.Flag, s), After: r.Variant, Revision: n.revision, Value: value, definition: definition,
+	}
+	old := n.document.Flags[r.Flag]
+	// The order of the keys may differ.
+	if slices.Equal(lines(old), lines(definition)) {
+		return Plan{}, fmt.Errorf("set flag %q: %w: everyone gets %q already", r.Flag, ErrUnchanged, r.Variant)
+	}
+	p.Diff = diff(old, definition)
+	if len(n.document.Acts[r.Flag].Standing) == 0 && len(f.Targeting) > 0 {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("the targeting rule goes out of force until the toggle is undone; %q is what a caller without properties gets from it", p.Before))
+	}
+	return p, nil
+}
+
+// check says what the request lacks.
+func (r Request) check() error {
+	switch {
+	case r.Flag == "":
+		return fmt.Errorf("set flag: %w: no flag named", ErrInvalid)
+	case strings.TrimSpace(r.Reason) == "":
+		return fmt.Errorf("set flag %q: %w: a reason is required", cut(r.Flag, 100), ErrInvalid)
+	case r.Actor == "":
+		return fmt.Errorf("set flag %q: %w: nobody named as the actor", cut(r.Flag, 100), ErrInvalid)
+	}
+	for name, text := range map[string]string{"reason": r.Reason, "actor": r.Actor, "incident": r.Incident, "upgrade": r.Upgrade} {
+		if len(text) > maxText || !utf8.ValidString(text) {
+			return fmt.Errorf("set flag %q: %w: the %s is no UTF-8 text of at most %d bytes", cut(r.Flag, 100), ErrInvalid, name, maxText)
+		}
+	}
+	return nil
+}
+
+// flag returns a flag of the set, or an error that names those that there are.
+func (n *snapshot) flag(key string) (definitions.Flag, error) {
+	f, ok := n.set.Flag(key)
+	if ok {
+		return f, nil
+	}
+	keys := n.set.Keys()
+	there := "none is"
+	if len(keys) > 0 {
+		more := ""
+		if len(keys) > 20 {
+			more = fmt.Sprintf(" and %d more", len(keys)-20)
+			keys = keys[:20]
+		}
+		there = strings.Join(keys, ", ") + more + " are"
+	}
+	return f, fmt.Errorf("flag %q is %w: %s", cut(key, 100), ErrUnknown, there)
+}
+
+// served is the variant that a caller without properties gets, "" where it gets
+// none.
+func (n *snapshot) served(flag string, s *Switchboard) string {
+	return n.set.Evaluate(flag, probe(0), s.now()).Variant
+}
+
+// toggle makes the audit's first line of a plan.
+func (s *Switchboard) toggle(r Request, p Plan) detector.Toggle {
+	now := s.now().UTC()
+	return detector.Toggle{
+		Flag: r.Flag, Before: p.Before, After: p.After, Reason: strings.TrimSpace(r.Reason), Actor: r.Actor,
+		Incident: r.Incident, Upgrade: r.Upgrade, At: now, Updated: now,
+		State: detector.TogglePlanned, Revision: strconv.FormatInt(p.Revision, 10), Value: p.Value,
+	}
+}
+
+// diff is the lines of two JSON texts, those of a alone marked by "-" and those
+// of b alone by "+".
+func diff(a, b json.RawMessage) string {
+	la, lb := lines(a), lines(b)
+	// The table below is quadratic; definitions of this size nobody reads.
+	if len(la)*len(lb) > 1_000_000 {
+		return fmt.Sprintf("(%d lines replaced by %d)\n", len(la), len(lb))
+	}
+	// longest[i][j] is the length of the longest common part of la[i:] and lb[j:].
+	longest := make([][]int, len(la)+1)
+	for i := range longest {
+		longest[i] = make([]int, len(lb)+1)
+	}
+	for i := len(la) - 1; i >= 0; i-- {
+		for j := len(lb) - 1; j >= 0; j-- {
+			if la[i] == lb[j] {
+				longest[i][j] = longest[i+1][j+1] + 1
+			} else {
+				longest[i][j] = max(longest[i+1][j], longest[i][j+1])
+			}
+		}
+	}
+	var out strings.Builder
+	for i, j := 0, 0; i < len(la) || j < len(lb); {
+		switch {
+		case i < len(la) && j < len(lb) && la[i] == lb[j]:
+			out.WriteString("  " + la[i] + "\n")
+			i, j = i+1, j+1
+		case i < len(la) && (j == len(lb) || longest[i+1][j] >= longest[i][j+1]):
+			out.WriteString("- " + la[i] + "\n")
+			i++
+		default:
+			out.WriteString("+ " + lb[j] + "\n")
+			j++
+		}
+	}
+	return out.String()
+}
+
+// lines writes JSON with its keys in order, a member a line.
+func lines(raw json.RawMessage) []string {
+	var v any
+	if json.Unmarshal(raw, &v) != nil {
+		return []string{string(raw)}
+	}
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return []string{string(raw)}
+	}
+	return strings.Split(string(b), "\n")
+}
+
+// cut shortens s to at most n bytes at a rune's border.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}

@@ -1,0 +1,234 @@
+package journal
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"aftershock/detector"
+)
+
+// Limits of lists: what a query without one gets, and the most.
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+)
+
+func limited(n int) int {
+	if n <= 0 {
+		return defaultLimit
+	}
+	return min(n, maxLimit)
+}
+
+// Page is a part of a list that goes from the newest to the oldest.
+type Page struct {
+	// After is what the page before gave as next; "" for the first.
+	After string
+	// Limit is the most items wanted; 0 is 100, and 1000 the most.
+	Limit int
+}
+
+// State gives the judge's last saved state and the time up to which it has seen
+// everything; the zero time when there is none.
+func (j *Journal) State(ctx context.Context) (at time.Time, state []byte, err error) {
+	err = j.read("read the judge's state", func(t tx) error {
+		us := int64(0)
+		err := one(ctx, t, func(r row) error { return r.Scan(&us, &state) }, `SELECT at_us, state FROM judge`)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		at = fromMicros(us)
+		return err
+	})
+	return at, state, err
+}
+
+// Upgrades lists the upgrades, the last started first, and where the next page
+// begins ("" when there is none).
+func (j *Journal) Upgrades(ctx context.Context, p Page) (all []detector.Upgrade, next string, err error) {
+	err = j.read("list the upgrades", func(t tx) error {
+		all, next, err = list[detector.Upgrade](ctx, t, p, `
+			SELECT document, started_us, id FROM upgrades WHERE (started_us, id) < ($1, $2)
+			ORDER BY started_us DESC, id DESC LIMIT $3`)
+		return err
+	})
+	return all, next, err
+}
+
+// Upgrade gives one upgrade, or ErrNotFound.
+func (j *Journal) Upgrade(ctx context.Context, id string) (u detector.Upgrade, err error) {
+	err = j.read("read upgrade "+id, func(t tx) error {
+		return one(ctx, t, document(&u), `SELECT document FROM upgrades WHERE id = $1`, text(id))
+	})
+	return u, err
+}
+
+// Verdicts gives the verdicts of an upgrade in order of their indicator's key.
+func (j *Journal) Verdicts(ctx context.Context, upgrade string) (all []detector.Verdict, err error) {
+	err = j.read("read the verdicts of upgrade "+upgrade, func(t tx) error {
+		return t.each(ctx, documents(&all), `SELECT document FROM verdicts WHERE upgrade = $1 ORDER BY indicator`, text(upgrade))
+	})
+	return all, err
+}
+
+// EventQuery says which events are wanted.
+type EventQuery struct {
+	Upgrade string // "" for all
+	// After is the ID of the last event known; 0 for the beginning.
+	After int64
+	// Limit is the most events wanted; 0 is 100, and 1000 the most.
+	Limit int
+}
+
+// StoredEvent is an event with its number: later ones have higher numbers.
+type StoredEvent struct {
+	ID int64 `json:"id"`
+	detector.Event
+}
+
+// Events gives events in the order they were written, and the After of the next
+// call, 0 when there are no more now.
+func (j *Journal) Events(ctx context.Context, q EventQuery) (all []StoredEvent, next int64, err error) {
+	limit := limited(q.Limit)
+	query, args := `SELECT id, document FROM events WHERE id > $1 ORDER BY id LIMIT $2`, []any{q.After, limit + 1}
+	if q.Upgrade != "" {
+		query = `SELECT id, document FROM events WHERE id > $1 AND upgrade = $3 ORDER BY id LIMIT $2`
+		args = append(args, text(q.Upgrade))
+	}
+	err = j.read("read the events", func(t tx) error {
+		return t.each(ctx, func(r row) error {
+			var e StoredEvent
+			var doc []byte
+			if err := r.Scan(&e.ID, &doc); err != nil {
+				return err
+			}
+			if err := json.Unmarshal(doc, &e.Event); err != nil {
+				return fmt.Errorf("decode event %d: %w", e.ID, err)
+			}
+			all = append(all, e)
+			return nil
+		}, query, args...)
+	})
+	if len(all) > limit {
+		all = all[:limit]
+		next = all[limit-1].ID
+	}
+	return all, next, err
+}
+
+// AlertQuery says which alerts are wanted.
+type AlertQuery struct {
+	Upgrade string              // "" for all
+	State   detector.AlertState // "" for all
+	Page
+}
+
+// Alerts lists alerts, the last begun first, and where the next page begins
+// ("" when there is none).
+func (j *Journal) Alerts(ctx context.Context, q AlertQuery) (all []detector.Alert, next string, err error) {
+	query := `SELECT document, starts_us, key FROM alerts WHERE (starts_us, key) < ($1, $2)`
+	var args []any
+	if q.Upgrade != "" {
+		args = append(args, text(q.Upgrade))
+		query += fmt.Sprintf(` AND upgrade = $%d`, len(args)+3)
+	}
+	if q.State != "" {
+		args = append(args, text(string(q.State)))
+		query += fmt.Sprintf(` AND state = $%d`, len(args)+3)
+	}
+	err = j.read("list the alerts", func(t tx) error {
+		all, next, err = list[detector.Alert](ctx, t, q.Page, query+` ORDER BY starts_us DESC, key DESC LIMIT $3`, args...)
+		return err
+	})
+	return all, next, err
+}
+
+// Alert gives one alert, or ErrNotFound.
+func (j *Journal) Alert(ctx context.Context, key string) (a detector.Alert, err error) {
+	err = j.read("read alert "+key, func(t tx) error {
+		return one(ctx, t, document(&a), `SELECT document FROM alerts WHERE key = $1`, text(key))
+	})
+	return a, err
+}
+
+// list reads a page of documents that are sorted by a time and a key, both
+// descending. The query gives document, time and key; $1 and $2 are the time
+// and key that the page begins below, $3 its length.
+func list[T any](ctx context.Context, t tx, p Page, query string, more ...any) (all []T, next string, err error) {
+	us, key, err := p.position()
+	if err != nil {
+		return nil, "", err
+	}
+	limit := limited(p.Limit)
+	positions := make([]string, 0, limit)
+	err = t.each(ctx, func(r row) error {
+		var doc []byte
+		var item T
+		if err := r.Scan(&doc, &us, &key); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(doc, &item); err != nil {
+			return fmt.Errorf("decode %s: %w", key, err)
+		}
+		all = append(all, item)
+		positions = append(positions, position(us, key))
+		return nil
+	}, query, append([]any{us, key, limit + 1}, more...)...)
+	if len(all) > limit {
+		all, next = all[:limit], positions[limit-1]
+	}
+	return all, next, err
+}
+
+func position(us int64, key string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(us, 10) + " " + key))
+}
+
+func (p Page) position() (us int64, key string, err error) {
+	if p.After == "" {
+		return math.MaxInt64, "", nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(p.After)
+	if err == nil {
+		digits, rest, _ := strings.Cut(string(b), " ")
+		key = rest
+		us, err = strconv.ParseInt(digits, 10, 64)
+	}
+	if err != nil {
+		return 0, "", fmt.Errorf("%w: %.40q is no cursor that a list gave", ErrInvalid, p.After)
+	}
+	return us, text(key), nil
+}
+
+// document scans a row's one column as JSON into v.
+func document(v any) func(row) error {
+	return func(r row) error {
+		var doc []byte
+		if err := r.Scan(&doc); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(doc, v); err != nil {
+			return fmt.Errorf("decode a document: %w", err)
+		}
+		return nil
+	}
+}
+
+// documents appends each row's one column to all.
+func documents[T any](all *[]T) func(row) error {
+	return func(r row) error {
+		var item T
+		if err := document(&item)(r); err != nil {
+			return err
+		}
+		*all = append(*all, item)
+		return nil
+	}
+}

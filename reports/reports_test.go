@@ -1,0 +1,260 @@
+package reports_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"aftershock/detector"
+	"aftershock/reports"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("read the golden file (go test ./reports -update writes it): %v", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs (-want +got):\n%s", path, diff)
+	}
+}
+
+var now = instant("2026-03-06T15:30:00Z")
+
+func review(t *testing.T, j reports.Journal, at time.Time) reports.Review {
+	t.Helper()
+	r, err := reports.Build(t.Context(), j, "dten-4.2.0", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// rendered is the review in one of its forms.
+func rendered(t *testing.T, form func(io.Writer) error) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := form(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestReview(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		j    *journal
+		at   time.Time
+	}{
+		{"mended", upgraded(), now},
+		{"harmless", harmless(), now},
+		{"early", upgraded(), instant("2026-03-06T10:00:00Z")},
+		{"nothing", &journal{upgrade: detector.Upgrade{ID: "u", StartedAt: instant("2026-03-06T09:00:00Z")}}, now},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := review(t, tc.j, tc.at)
+			if len(r.Head) != 5 {
+				t.Errorf("the head has %d lines, want 5", len(r.Head))
+			}
+			golden(t, tc.name+".md", rendered(t, r.Markdown))
+			golden(t, tc.name+".html", rendered(t, r.HTML))
+			var back reports.Review
+			if err := json.Unmarshal([]byte(rendered(t, r.JSON)), &back); err != nil {
+				t.Errorf("read the JSON back: %v", err)
+			}
+			if diff := cmp.Diff(r.Head, back.Head); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestTimes(t *testing.T) {
+	r := review(t, upgraded(), now)
+	seconds := func(d time.Duration) *float64 { s := d.Seconds(); return &s }
+	want := reports.Times{Detect: seconds(23 * time.Minute), Decide: seconds(84 * time.Minute), Recover: seconds(31 * time.Minute)}
+	if diff := cmp.Diff(want, r.Times); diff != "" {
+		t.Errorf("times of the upgrade: %s", diff)
+	}
+	// The flag gates the payments binary, so its toggle doesn't answer this one.
+	want = reports.Times{Detect: seconds(85 * time.Minute)}
+	if diff := cmp.Diff(want, r.Shifts[0].Times); diff != "" {
+		t.Errorf("times of the shift that lasts: %s", diff)
+	}
+	if got := r.Counts; got != (reports.Counts{Indicators: 15, Regressed: 1, Recovered: 2, Improved: 1, Clear: 9, Undecided: 2}) {
+		t.Errorf("got counts %+v", got)
+	}
+	if len(r.On) != 1 || r.On[0].After != "tuned" {
+		t.Errorf("got toggles still on %+v, want tuned alone", r.On)
+	}
+	if len(r.Toggles) != 2 {
+		t.Errorf("got %d toggles, want the 2 of this upgrade", len(r.Toggles))
+	}
+}
+
+// TestReproducible: the order in which the journal answers doesn't matter.
+func TestReproducible(t *testing.T) {
+	one, other := upgraded(), upgraded()
+	slices.Reverse(other.verdicts)
+	slices.Reverse(other.events)
+	slices.Reverse(other.toggles)
+	slices.Reverse(other.flips)
+	a, b := review(t, one, now), review(t, other, now)
+	for name, forms := range map[string][2]func(io.Writer) error{
+		"html": {a.HTML, b.HTML}, "md": {a.Markdown, b.Markdown}, "json": {a.JSON, b.JSON},
+	} {
+		if diff := cmp.Diff(rendered(t, forms[0]), rendered(t, forms[1])); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+func TestHostileJournal(t *testing.T) {
+	evil := "<script>alert(1)</script>\"'><img src=x onerror=y>{{.}}|\n# x [a](javascript:b) `c`\x00\x1b[31m\u202Egnp" + strings.Repeat("A", 10_000)
+	j := upgraded()
+	j.upgrade.ID, j.upgrade.Package, j.upgrade.Source = evil, evil, evil
+	for n := range j.upgrade.Binaries {
+		b := &j.upgrade.Binaries[n]
+		b.Name, b.From, b.To, b.Flags = evil, evil, evil, []string{evil}
+	}
+	for n := range j.verdicts {
+		v := &j.verdicts[n]
+		v.Indicator = indicator(v.Indicator.Kind, evil, "service", evil+fmt.Sprint(n), "http_route", evil, "peer", evil, evil, evil)
+		v.Missing, v.Control, v.Warnings = evil, evil, []string{evil, evil}
+		v.Causes = []detector.Cause{{Kind: evil, Name: evil, Probability: 2, Why: []string{evil}}, {Kind: detector.CauseBinary, Name: evil, Probability: -1}}
+		if v.Effect != nil {
+			v.Effect.What = evil
+		}
+	}
+	for n := range j.toggles {
+		g := &j.toggles[n]
+		g.Flag, g.Before, g.After, g.Reason, g.Actor, g.Incident, g.Evidence = evil, evil, evil, evil, evil, evil, evil
+		g.Upgrade = evil
+	}
+	j.flips[1].Flag, j.flips[1].Actor, j.flips[1].Variant, j.flips[1].Before = evil, evil, evil, evil
+	r := review(t, j, now)
+	page := rendered(t, r.HTML)
+	for _, bad := range []string{"<script", "<img", "\x00", "\x1b", "\u202e"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the page holds %q", bad)
+		}
+	}
+	wellFormed(t, page)
+	md := rendered(t, r.Markdown)
+	if regexp.MustCompile(`(^|[^\\])<(script|img)`).MatchString(md) || strings.ContainsAny(md, "\x00\x1b\u202e") {
+		t.Error("the Markdown holds unescaped HTML or control characters")
+	}
+	if regexp.MustCompile(`[^\\]\[a[^\\]*\]\(`).MatchString(md) {
+		t.Error("the Markdown holds a link")
+	}
+	if len(page) > 400<<10 || len(md) > 200<<10 {
+		t.Errorf("got %d bytes of HTML and %d of Markdown, want them bounded", len(page), len(md))
+	}
+}
+
+// TestSelfContained: the page asks nobody for anything and runs nothing.
+func TestSelfContained(t *testing.T) {
+	page := rendered(t, review(t, upgraded(), now).HTML)
+	if m := regexp.MustCompile(`(?i)https?:|<script|\bsrc=|\bhref=|url\(|@import|\son\w+=`).FindString(page); m != "" {
+		t.Errorf("the page holds %q", m)
+	}
+	if strings.Contains(page, "NaN") || strings.Contains(page, "Inf") || strings.Contains(page, "ZgotmplZ") {
+		t.Error("the page holds a number that isn't one, or a refused value")
+	}
+	wellFormed(t, page)
+}
+
+// wellFormed parses every picture of the page strictly.
+func wellFormed(t *testing.T, page string) {
+	t.Helper()
+	pictures := 0
+	for _, part := range strings.Split(page, `<svg class="pic"`)[1:] {
+		pictures++
+		d := xml.NewDecoder(strings.NewReader(`<svg class="pic"` + part))
+		for depth := 0; ; {
+			token, err := d.Token()
+			if err != nil {
+				t.Fatalf("picture %d: %v", pictures, err)
+			}
+			switch token.(type) {
+			case xml.StartElement:
+				depth++
+			case xml.EndElement:
+				depth--
+			}
+			if depth == 0 {
+				break
+			}
+		}
+	}
+	if pictures == 0 {
+		t.Error("the page holds no picture")
+	}
+}
+
+// TestLargeReview: 2,000 indicators, 100 of them shifted, in 3 s and 5 MB.
+func TestLargeReview(t *testing.T) {
+	j := upgraded()
+	base := j.verdicts
+	j.verdicts = nil
+	for n := range 2000 {
+		v := base[4+n%11]
+		if n < 100 {
+			v = base[n%4]
+		}
+		v.Indicator = indicator(v.Indicator.Kind, v.Indicator.Metric, "service", fmt.Sprintf("service-%d", n%40), "http_route", fmt.Sprintf("/route/%d", n))
+		j.verdicts = append(j.verdicts, v)
+	}
+	start := time.Now()
+	page := rendered(t, review(t, j, now).HTML)
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("took %s, want at most 3 s", took)
+	}
+	if len(page) > 5<<20 {
+		t.Errorf("got %d bytes, want at most 5 MB", len(page))
+	}
+	t.Logf("%d bytes in %s", len(page), time.Since(start))
+}
+
+func TestBuildFails(t *testing.T) {
+	for _, part := range []string{"upgrade", "verdicts", "events", "alerts", "toggles", "flips"} {
+		j := upgraded()
+		j.fail = part
+		if _, err := reports.Build(t.Context(), j, "u", now); err == nil || !strings.Contains(err.Error(), "disk on fire") {
+			t.Errorf("%s: got %v, want the journal's error", part, err)
+		}
+	}
+	failing := writer{errors.New("no space left")}
+	r := review(t, upgraded(), now)
+	for _, form := range []func(io.Writer) error{r.HTML, r.Markdown, r.JSON} {
+		if err := form(failing); !errors.Is(err, failing.err) {
+			t.Errorf("got %v, want the writer's error", err)
+		}
+	}
+}
+
+type writer struct{ err error }
+
+func (w writer) Write([]byte) (int, error) { return 0, w.err }

@@ -1,0 +1,208 @@
+package upgrades
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"aftershock/detector"
+)
+
+// Ledger brings together what is learnt of upgrades from everywhere: what the
+// telemetry shows, the records directory, and what people report. Two reports
+// of one change become one upgrade, under the ID that was known first. It is
+// not safe for concurrent use.
+type Ledger struct {
+	detect  bool
+	settle  time.Duration
+	found   *Detector
+	records *Watcher
+	log     logrus.FieldLogger
+	book    book
+}
+
+// book is the ledger's memory.
+type book struct {
+	// Found and Reported hold the last word of each side, by its own ID.
+	Found    map[string]detector.Upgrade `json:"found"`
+	Reported map[string]detector.Upgrade `json:"reported"`
+	// As is the ID that each of them goes by.
+	As map[string]string `json:"as"`
+	// Closed holds when the watch over an upgrade ended.
+	Closed map[string]time.Time `json:"closed"`
+}
+
+// maxKnown bounds how many upgrades are remembered for merging.
+const maxKnown = 500
+
+// NewLedger gives a ledger that knows of nothing.
+func NewLedger(c Config, log logrus.FieldLogger) (*Ledger, error) {
+	found, err := NewDetector(c)
+	if err != nil {
+		return nil, err
+	}
+	l := &Ledger{detect: c.Detect, settle: time.Duration(c.Settle), found: found, log: log, book: newBook()}
+	if c.Records != "" {
+		l.records = NewWatcher(c.Records)
+	}
+	return l, nil
+}
+
+func newBook() book {
+	return book{
+		Found: map[string]detector.Upgrade{}, Reported: map[string]detector.Upgrade{},
+		As: map[string]string{}, Closed: map[string]time.Time{},
+	}
+}
+
+// Observe takes in the next frame and gives the upgrades that are new or have
+// changed, in order of ID, by what the frame shows and by what the records
+// directory holds. Closed upgrades are not told of again.
+func (l *Ledger) Observe(f detector.Frame) []detector.Upgrade {
+	changed := map[string]bool{}
+	if l.detect {
+		for _, u := range l.found.Observe(f) {
+			changed[l.put(u, l.book.Found, l.book.Reported)] = true
+		}
+	}
+	if l.records != nil {
+		records, problems := l.records.Poll()
+		for _, u := range records {
+			changed[l.put(u, l.book.Reported, l.book.Found)] = true
+		}
+		for _, err := range problems {
+			l.log.WithError(err).Warn("an upgrade record can't be used")
+		}
+	}
+	var out []detector.Upgrade
+	for _, id := range slices.Sorted(maps.Keys(changed)) {
+		if u := l.whole(id); u.ClosedAt.IsZero() {
+			out = append(out, u)
+		}
+	}
+	l.prune()
+	return out
+}
+
+// Record takes in an upgrade that somebody reported and gives it as it is known
+// now, together with what was found of it.
+func (l *Ledger) Record(u detector.Upgrade) detector.Upgrade {
+	return l.whole(l.put(u, l.book.Reported, l.book.Found))
+}
+
+// Close ends an upgrade: what is seen of it later is kept, but not told.
+func (l *Ledger) Close(id string, at time.Time) detector.Upgrade {
+	l.book.Closed[id] = at
+	return l.whole(id)
+}
+
+// put notes the last word of one side and answers the ID that it goes by: that
+// of an upgrade of the other side which tells of the same change, where there
+// is one.
+func (l *Ledger) put(u detector.Upgrade, side, other map[string]detector.Upgrade) string {
+	side[u.ID] = u
+	if id, ok := l.book.As[u.ID]; ok {
+		return id
+	}
+	id := u.ID
+	for _, o := range byStart(other) {
+		record, found := u, o
+		if _, reported := l.book.Reported[o.ID]; reported {
+			record, found = o, u
+		}
+		if _, same := Merge(record, found, l.settle); same {
+			id = l.book.As[o.ID]
+			break
+		}
+	}
+	l.book.As[u.ID] = id
+	return id
+}
+
+// whole is everything known of the upgrade that goes by the ID.
+func (l *Ledger) whole(id string) detector.Upgrade {
+	var out detector.Upgrade
+	for _, side := range []map[string]detector.Upgrade{l.book.Reported, l.book.Found} {
+		for _, u := range byStart(side) {
+			if l.book.As[u.ID] != id {
+				continue
+			}
+			if out.ID == "" {
+				out = clone(u)
+			} else {
+				out, _ = Merge(out, u, l.settle)
+			}
+		}
+	}
+	out.ID = id
+	out.ClosedAt = l.book.Closed[id]
+	return out
+}
+
+func byStart(side map[string]detector.Upgrade) []detector.Upgrade {
+	out := make([]detector.Upgrade, 0, len(side))
+	for _, u := range side {
+		out = append(out, u)
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if !out[i].StartedAt.Equal(out[j].StartedAt) {
+			return out[i].StartedAt.Before(out[j].StartedAt)
+		}
+		return out[i].ID < out[j].ID
+	})
+	return out
+}
+
+// prune forgets the oldest when too many are remembered.
+func (l *Ledger) prune() {
+	for _, side := range []map[string]detector.Upgrade{l.book.Found, l.book.Reported} {
+		if len(side) <= maxKnown {
+			continue
+		}
+		for _, u := range byStart(side)[:len(side)-maxKnown] {
+			delete(side, u.ID)
+			delete(l.book.Closed, l.book.As[u.ID])
+			delete(l.book.As, u.ID)
+		}
+	}
+}
+
+type ledgerState struct {
+	Detector json.RawMessage `json:"detector"`
+	Book     book            `json:"book"`
+}
+
+// Save writes what is known as JSON; Restore reads it.
+func (l *Ledger) Save() ([]byte, error) {
+	found, err := l.found.Save()
+	if err != nil {
+		return nil, err
+	}
+	out, err := json.Marshal(ledgerState{found, l.book})
+	if err != nil {
+		return nil, fmt.Errorf("save the ledger of upgrades: %w", err)
+	}
+	return out, nil
+}
+
+// Restore goes on from what Save wrote. When it fails the ledger is as before.
+func (l *Ledger) Restore(state []byte) error {
+	s := ledgerState{Book: newBook()}
+	if err := json.Unmarshal(state, &s); err != nil {
+		return fmt.Errorf("restore the ledger of upgrades: %w", err)
+	}
+	b := s.Book
+	if b.Found == nil || b.Reported == nil || b.As == nil || b.Closed == nil {
+		return fmt.Errorf("restore the ledger of upgrades: a part is missing")
+	}
+	if err := l.found.Restore(s.Detector); err != nil {
+		return err
+	}
+	l.book = b
+	return nil
+}

@@ -1,0 +1,49 @@
+// Package upgrades learns of upgrades: from records that people and pipelines
+// write (ParseRecord, Watcher), and from the build information in the telemetry
+// itself (Detector). Merge makes one upgrade of two reports of one change.
+//
+// It promises that what it says depends on its input alone: the same frames and
+// records give the same upgrades under the same IDs, whatever the order of the
+// builds within a frame and however often the daemon was restarted between two
+// frames, as long as the detector's state is saved and restored.
+package upgrades
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/prometheus/common/model"
+)
+
+const (
+	// DefaultSettle is how long after the last switch an upgrade is over.
+	DefaultSettle = 30 * time.Minute
+	// maxSettle keeps two upgrades a week apart from being one.
+	maxSettle = 7 * 24 * time.Hour
+)
+
+// Config is the section "upgrades" of the configuration.
+type Config struct {
+	// Detect says whether upgrades are found in the telemetry.
+	Detect bool `yaml:"detect"`
+	// Settle is how long nothing may switch until an upgrade is over. What
+	// switches before belongs to the same upgrade.
+	Settle model.Duration `yaml:"settle"`
+	// Records is a directory of upgrade records, "" for none.
+	Records string `yaml:"records"`
+}
+
+// SetDefaults sets what holds for keys that are left out. It is called before
+// the configuration is decoded over it.
+func (c *Config) SetDefaults() {
+	c.Detect = true
+	c.Settle = model.Duration(DefaultSettle)
+}
+
+// Validate gives every problem of the section, each with its YAML path.
+func (c *Config) Validate(path string) []error {
+	if s := time.Duration(c.Settle); s <= 0 || s > maxSettle {
+		return []error{fmt.Errorf("%s.settle: want more than 0 and at most 7d, got %s", path, c.Settle)}
+	}
+	return nil
+}

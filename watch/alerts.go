@@ -1,0 +1,136 @@
+package watch
+
+import (
+	"encoding/json"
+	"fmt"
+	"sort"
+	"time"
+
+	"aftershock/detector"
+)
+
+const (
+	// surely is the probability at which a binary is blamed at once.
+	surely = 0.9
+	// likely is the probability at which it is blamed once the story has stood
+	// for pendingSteps.
+	likely       = 0.5
+	pendingSteps = 5
+	// repeat is after how many steps an alert whose figures alone have moved is
+	// told again.
+	repeat = 60
+)
+
+// tellStories turns the stories of the watched upgrades into alerts: one alert
+// for each cause that is a binary. A story that lacks a sure culprit is pending
+// first; one that is over is resolved.
+func (l *Loop) tellStories(now time.Time, tick *Tick) {
+	told := map[string]bool{}
+	for _, u := range l.judge.Watched() {
+		for _, s := range l.judge.Stories(u.ID) {
+			if s.Cause.Kind != detector.CauseBinary || s.Cause.Probability < likely {
+				continue
+			}
+			key := u.ID + "/" + s.Cause.Name
+			told[key] = true
+			l.tellStory(key, u, s, now, tick)
+		}
+	}
+	var over []string
+	for key := range l.memory.Open {
+		if !told[key] {
+			over = append(over, key)
+		}
+	}
+	sort.Strings(over)
+	for _, key := range over {
+		a := l.memory.Open[key]
+		delete(l.memory.Open, key)
+		if a.State == detector.AlertPending {
+			continue
+		}
+		a.State, a.EndsAt, a.UpdatedAt = detector.AlertResolved, now, now
+		a.Revision++
+		l.refresh(&a)
+		l.send(a, tick)
+	}
+}
+
+func (l *Loop) tellStory(key string, u detector.Upgrade, s detector.Story, now time.Time, tick *Tick) {
+	a, known := l.memory.Open[key]
+	if !known {
+		a = detector.Alert{
+			Key:     fmt.Sprintf("%s/%s/%d", u.ID, s.Cause.Name, now.Unix()),
+			Upgrade: u.ID, State: detector.AlertPending, StartsAt: now,
+		}
+	}
+	fire := s.Cause.Probability >= surely || now.Sub(a.StartsAt) >= pendingSteps*l.o.Config.Step
+	changed := !known || a.State == detector.AlertPending && fire || joined(a, s) ||
+		now.Sub(a.UpdatedAt) >= repeat*l.o.Config.Step
+	if !changed {
+		return
+	}
+	if fire {
+		a.State = detector.AlertFiring
+	}
+	a.Cause, a.Root, a.Others, a.Binaries = s.Cause, s.Root, s.Others, u.Binaries
+	a.Flags = l.o.Flags[s.Cause.Name]
+	a.UpdatedAt = now
+	a.Revision++
+	l.memory.Open[key] = a
+	if a.State == detector.AlertFiring {
+		l.send(a, tick)
+	}
+}
+
+// joined says whether the story has a shift that the alert doesn't tell of.
+func joined(a detector.Alert, s detector.Story) bool {
+	had := map[string]bool{a.Root.Indicator.Key(): true}
+	for _, v := range a.Others {
+		had[v.Indicator.Key()] = true
+	}
+	for _, v := range s.Others {
+		if !had[v.Indicator.Key()] {
+			return true
+		}
+	}
+	return !had[s.Root.Indicator.Key()]
+}
+
+// refresh brings the verdicts that the alert tells of up to date, for its last
+// word.
+func (l *Loop) refresh(a *detector.Alert) {
+	now := map[string]detector.Verdict{}
+	for _, v := range l.judge.Verdicts(a.Upgrade) {
+		now[v.Indicator.Key()] = v
+	}
+	if v, ok := now[a.Root.Indicator.Key()]; ok {
+		a.Root = v
+	}
+	for i, o := range a.Others {
+		if v, ok := now[o.Indicator.Key()]; ok {
+			a.Others[i] = v
+		}
+	}
+}
+
+// send puts the alert and its deliveries into the tick. Courses stay with the
+// verdicts.
+func (l *Loop) send(a detector.Alert, tick *Tick) {
+	a.Root.Course = nil
+	others := make([]detector.Verdict, len(a.Others))
+	for i, v := range a.Others {
+		v.Course = nil
+		others[i] = v
+	}
+	a.Others = others
+	tick.Alerts = append(tick.Alerts, a)
+	for _, r := range l.o.Receivers {
+		payload, err := json.Marshal(Delivery{r, a})
+		if err != nil {
+			l.o.Log.WithError(err).WithField("alert", a.Key).Error("an alert can't be written down for a receiver")
+			continue
+		}
+		tick.Jobs = append(tick.Jobs, Job{JobAlert, fmt.Sprintf("%s|%d|%s", a.Key, a.Revision, r), payload})
+	}
+}

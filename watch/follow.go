@@ -1,0 +1,146 @@
+package watch
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"aftershock/detector"
+)
+
+// Treatment is a flag flip of ours whose effect is followed: did the indicators
+// come back?
+type Treatment struct {
+	Toggle string
+	Flip   detector.Flip
+}
+
+// recoverySteps is how many steps a toggle has to show that it helped.
+const recoverySteps = 60
+
+// hear acts on what the loop was told from outside.
+func (l *Loop) hear(m message, now time.Time, tick *Tick) {
+	switch {
+	case m.flip != nil:
+		l.memory.Flips = append(l.memory.Flips, *m.flip)
+	case m.upgrade != nil:
+		l.upgrade(l.o.Changes.Record(*m.upgrade), tick)
+	case m.closing != "":
+		l.closeUpgrade(m.closing, now, tick)
+	}
+}
+
+// upgrade begins or goes on with the watch over an upgrade.
+func (l *Loop) upgrade(u detector.Upgrade, tick *Tick) {
+	tick.Upgrades = append(tick.Upgrades, u)
+	if !u.ClosedAt.IsZero() {
+		l.judge.Unwatch(u.ID)
+		return
+	}
+	if !l.judge.Watch(u) {
+		l.o.Log.WithField("upgrade", u.ID).Warn("too many upgrades are being watched: this one is not; close another")
+	}
+}
+
+// expire ends the watches that have lasted long enough.
+func (l *Loop) expire(now time.Time, tick *Tick) {
+	for _, u := range l.judge.Watched() {
+		if now.Sub(u.StartedAt) > l.o.Config.Duration {
+			l.closeUpgrade(u.ID, now, tick)
+		}
+	}
+}
+
+func (l *Loop) closeUpgrade(id string, now time.Time, tick *Tick) {
+	for _, u := range l.judge.Watched() {
+		if u.ID == id {
+			// The last verdicts are put down before they are forgotten.
+			tick.Verdicts = append(tick.Verdicts, l.judge.Verdicts(id)...)
+			l.upgrade(l.o.Changes.Close(id, now), tick)
+		}
+	}
+}
+
+// applyFlips hands the flips whose instant has come to the judgement.
+func (l *Loop) applyFlips(now time.Time) {
+	waiting := l.memory.Flips[:0]
+	for _, t := range l.memory.Flips {
+		if t.Flip.At.After(now) {
+			waiting = append(waiting, t)
+			continue
+		}
+		l.judge.Flip(t.Flip)
+		if t.Flip.Ours {
+			l.memory.Treatments = append(l.memory.Treatments, t)
+		}
+	}
+	l.memory.Flips = waiting
+}
+
+// follow asks after each treatment whether the indicators are back, and reports
+// the outcome once.
+func (l *Loop) follow(now time.Time, tick *Tick) {
+	open := l.memory.Treatments[:0]
+	for _, t := range l.memory.Treatments {
+		o, done := l.outcome(t, now)
+		if !done {
+			open = append(open, t)
+			continue
+		}
+		payload, err := json.Marshal(o)
+		if err != nil {
+			l.o.Log.WithError(err).Error("the outcome of a toggle can't be written down")
+			continue
+		}
+		tick.Jobs = append(tick.Jobs, Job{JobRecovery, t.Toggle, payload})
+	}
+	l.memory.Treatments = open
+}
+
+// outcome says whether the indicators that had shifted before the treatment are
+// back; done is false while that is open.
+func (l *Loop) outcome(t Treatment, now time.Time) (o Outcome, done bool) {
+	o.Toggle = t.Toggle
+	shifted, back, waiting := 0, 0, ""
+	for _, u := range l.judge.Watched() {
+		for _, v := range l.judge.Verdicts(u.ID) {
+			switch {
+			case v.State == detector.Regressed && v.Since.Before(t.Flip.At):
+				shifted++
+				waiting = v.Indicator.Name()
+			case v.State != detector.Regressed && v.Recovered.After(t.Flip.At):
+				shifted++
+				back++
+			}
+		}
+	}
+	after := now.Sub(t.Flip.At)
+	switch {
+	case shifted > 0 && shifted == back:
+		o.Recovered = true
+		o.Evidence = fmt.Sprintf("all %d shifted indicators are back %s after the toggle", shifted, after.Round(time.Second))
+		return o, true
+	case after < recoverySteps*l.o.Config.Step:
+		return o, false
+	case shifted == 0:
+		o.Recovered = true
+		o.Evidence = "nothing was out of its margin at the toggle, and nothing is since"
+		return o, true
+	}
+	o.Evidence = fmt.Sprintf("%d of %d shifted indicators are back %s after the toggle; %s is not", back, shifted, after.Round(time.Second), waiting)
+	return o, true
+}
+
+// verdicts adds the verdicts worth putting down: all of an upgrade when
+// something was said of it, and now and then for the courses.
+func (l *Loop) verdicts(tick *Tick) {
+	said := map[string]bool{}
+	for _, e := range tick.Events {
+		said[e.Upgrade] = true
+	}
+	for _, u := range l.judge.Watched() {
+		if said[u.ID] || l.memory.Steps%5 == 0 {
+			tick.Verdicts = append(tick.Verdicts, l.judge.Verdicts(u.ID)...)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+// Package web is the daemon's one listener: the console, the JSON API, flag
+// evaluation over OFREP, metrics and health.
+//
+// It reads from the journal alone, so that what was announced can always be
+// shown again. Nothing writes without the token.
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+	"github.com/sirupsen/logrus"
+
+	"aftershock/detector"
+	"aftershock/flags"
+	"aftershock/journal"
+	"aftershock/watch"
+)
+
+// Config is the section web of the configuration.
+type Config struct {
+	// Listen is the address, host:port; port 0 lets the kernel pick.
+	Listen string `yaml:"listen"`
+	// ExternalURL is how people reach the console, for links in alerts.
+	ExternalURL string `yaml:"external_url"`
+	// ConfigFile is a web configuration of exporter-toolkit (TLS, basic auth).
+	ConfigFile string `yaml:"config_file"`
+}
+
+// SetDefaults fills in what was left out.
+func (c *Config) SetDefaults() {
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:8787"
+	}
+}
+
+// Validate names every setting that can't be used, by its path.
+func (c *Config) Validate(path string) []error {
+	var errs []error
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		errs = append(errs, fmt.Errorf("%s.listen: %q is no host:port", path, c.Listen))
+	}
+	if c.ExternalURL != "" {
+		if u, err := url.Parse(c.ExternalURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			errs = append(errs, fmt.Errorf("%s.external_url: want an http or https URL", path))
+		}
+	}
+	return errs
+}
+
+// Journal is what the pages and the API read.
+type Journal interface {
+	Upgrades(ctx context.Context, p journal.Page) ([]detector.Upgrade, string, error)
+	Upgrade(ctx context.Context, id string) (detector.Upgrade, error)
+	Verdicts(ctx context.Context, upgrade string) ([]detector.Verdict, error)
+	Events(ctx context.Context, q journal.EventQuery) ([]journal.StoredEvent, int64, error)
+	Alerts(ctx context.Context, q journal.AlertQuery) ([]detector.Alert, string, error)
+	Toggles(ctx context.Context, flag string, limit int) ([]detector.Toggle, error)
+	ToggleHistory(ctx context.Context, id string) ([]detector.Toggle, error)
+	Ping(ctx context.Context) error
+}
+
+// Loop is the watch, as far as people look at it and talk to it.
+type Loop interface {
+	Status() watch.Status
+	Record(u detector.Upgrade)
+	CloseUpgrade(id string)
+}
+
+// Review writes the review of one upgrade; format is html, md or json.
+type Review func(ctx context.Context, upgrade, format string, w http.ResponseWriter) error
+
+// Options are the parts that the server shows.
+type Options struct {
+	Config      Config
+	Version     string
+	Journal     Journal
+	Loop        Loop
+	Switchboard *flags.Switchboard
+	Review      Review
+	// Parse reads an upgrade record.
+	Parse func(data []byte) (detector.Upgrade, error)
+	// Reload reads the configuration again.
+	Reload   func() error
+	Token    string
+	Registry *prometheus.Registry
+	Log      logrus.FieldLogger
+	// Slog is the same log for what speaks slog.
+	Slog *slog.Logger
+}
+
+// Server serves all of it.
+type Server struct {
+	o        Options
+	listener net.Listener
+	ready    atomic.Bool
+	started  time.Time
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	sessions sessions
+}
+
+// New binds the listener; Serve starts to answer.
+func New(o Options) (*Server, error) {
+	s := &Server{o: o, started: time.Now(), sessions: sessions{until: map[string]time.Time{}}}
+	s.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "aftershock_http_requests_total", Help: "Requests answered, by route and status.",
+	}, []string{"route", "code"})
+	s.seconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "aftershock_http_request_duration_seconds", Help: "Time to answer, by route.",
+		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14), NativeHistogramBucketFactor: 1.1,
+	}, []string{"route"})
+	o.Registry.MustRegister(s.requests, s.seconds)
+	l, err := net.Listen("tcp", o.Config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen on web.listen %s: %w; is another daemon running, or the port taken?", o.Config.Listen, err)
+	}
+	s.listener = l
+	return s, nil
+}
+
+// Addr is the address that was bound.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// SetReady says whether /-/ready answers that the daemon can do its work.
+func (s *Server) SetReady(ready bool) { s.ready.Store(ready) }
+
+// Serve answers requests until ctx ends, then lets those under way finish for
+// at most five seconds.
+func (s *Server) Serve(ctx context.Context) error {
+	server := &http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      2 * time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		stopped <- server.Shutdown(grace)
+	})
+	defer stop()
+	err := toolkit.Serve(s.listener, server, &toolkit.FlagConfig{WebConfigFile: &s.o.Config.ConfigFile}, s.o.Slog)
+	if ctx.Err() != nil && errors.Is(err, http.ErrServerClosed) {
+		if err := <-stopped; err != nil {
+			return fmt.Errorf("stop the web server: %w", errors.Join(err, server.Close()))
+		}
+		return nil
+	}
+	return fmt.Errorf("serve on %s: %w", s.Addr(), err)
+}

@@ -91,6 +91,9 @@ func (d *director) steps(ctx context.Context, script []step) error {
 	return nil
 }
 
+// packages are where the programs come from.
+var packages = []string{"./demo/acmepay", "./demo/catalog", "./demo/checkout/...", "./demo/gateway", "./demo/load", "./demo/payments/..."}
+
 // build makes the fleet's programs, unless they are there.
 func (d *director) build(ctx context.Context) (string, error) {
 	missing := false
@@ -104,8 +107,9 @@ func (d *director) build(ctx context.Context) (string, error) {
 	}
 	// The programs go without symbols for debuggers: linking them takes half
 	// as long.
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-w", "-o", d.opt.bin+string(filepath.Separator),
-		"./demo/acmepay", "./demo/catalog", "./demo/checkout/...", "./demo/gateway", "./demo/load", "./demo/payments/...")
+	cmd := exec.CommandContext(ctx, "go", append([]string{
+		"build", "-trimpath", "-ldflags=-w", "-o", d.opt.bin + string(filepath.Separator),
+	}, packages...)...)
 	cmd.Dir = d.opt.source
 	cmd.SysProcAttr = ownGroup()
 	// go removes its temporary files when it is interrupted.

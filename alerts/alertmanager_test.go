@@ -133,8 +133,11 @@ func TestAlertEndsWithoutHeartbeats(t *testing.T) {
 	if err := s.Deliver(t.Context(), "am", early); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the alert", func() bool { return len(held(t, am.URL)) == 1 })
-	eventually(t, "its end after four heartbeats", func() bool { return len(held(t, am.URL)) == 0 })
+	if err := s.Deliver(t.Context(), "am", hostile()); err != nil {
+		t.Errorf("hostile strings: %v", err)
+	}
+	eventually(t, "both alerts", func() bool { return len(held(t, am.URL)) == 2 })
+	eventually(t, "their end after four heartbeats", func() bool { return len(held(t, am.URL)) == 0 })
 }
 
 // TestBadAlertAmongGood: a real Alertmanager answers 400 for an array with one
@@ -155,7 +158,7 @@ func TestBadAlertAmongGood(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		w.WriteHeader(resp.StatusCode)
 		_, _ = io.Copy(w, resp.Body)
 	}))
@@ -211,7 +214,7 @@ func TestLyingAlertmanager(t *testing.T) {
 		{"too large", strings.Repeat(" ", 5<<20), "larger than 4194304 bytes"},
 		{"another form", `{"alerts": []}`, "parse the answer"},
 	} {
-		h := newHook(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, tc.answer) })
+		h := newHook(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, tc.answer) })
 		_, err := sender(t, alertmanagerAt(h.URL)).Status(t.Context(), []detector.Alert{story()})
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: got %v, want %q", tc.name, err, tc.want)
@@ -248,7 +251,7 @@ func held(t *testing.T, url string) []heldAlert {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	var alerts []heldAlert
 	if err := json.NewDecoder(resp.Body).Decode(&alerts); err != nil {
 		t.Fatal(err)
@@ -269,7 +272,7 @@ func silence(t *testing.T, url, label, value string, until time.Time) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	var got struct{ SilenceID string }
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || got.SilenceID == "" {
 		t.Fatalf("make a silence: %s %v", resp.Status, err)
@@ -287,7 +290,7 @@ func unsilence(t *testing.T, url, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		t.Fatalf("end the silence: %s", resp.Status)
 	}

@@ -27,6 +27,7 @@ const (
 	outcomeRetry     = "retry"
 	outcomePermanent = "permanent"
 	outcomeStale     = "stale"
+	outcomeFailed    = "failed" // of heartbeats
 )
 
 // Sender delivers alerts. Its methods may be called at once.
@@ -38,6 +39,7 @@ type Sender struct {
 	lanes     *lanes
 
 	deliveries *prometheus.CounterVec
+	heartbeats *prometheus.CounterVec
 	durations  *prometheus.HistogramVec
 }
 
@@ -59,6 +61,10 @@ func New(c Config, log logrus.FieldLogger, reg prometheus.Registerer) (*Sender, 
 			Name: "aftershock_alert_deliveries_total",
 			Help: "Attempts to deliver an alert, by receiver and outcome (ok, retry, permanent, stale).",
 		}, []string{"receiver", "outcome"}),
+		heartbeats: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "aftershock_alert_heartbeats_total",
+			Help: "Times that all firing alerts were sent again to an Alertmanager, by receiver and outcome (ok, failed).",
+		}, []string{"receiver", "outcome"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "aftershock_alert_delivery_duration_seconds",
 			Help:    "How long an attempt to deliver an alert took.",
@@ -78,7 +84,7 @@ func New(c Config, log logrus.FieldLogger, reg prometheus.Registerer) (*Sender, 
 		}
 	}
 	if reg != nil {
-		for _, m := range []prometheus.Collector{s.deliveries, s.durations} {
+		for _, m := range []prometheus.Collector{s.deliveries, s.heartbeats, s.durations} {
 			if err := reg.Register(m); err != nil {
 				s.Close()
 				return nil, fmt.Errorf("register the metrics of alerts: %w", err)
@@ -104,6 +110,7 @@ func newNotifier(r Receiver, log logrus.FieldLogger) (notify.Notifier, error) {
 // can put a new Sender in its place.
 func (s *Sender) Unregister(reg prometheus.Registerer) {
 	reg.Unregister(s.deliveries)
+	reg.Unregister(s.heartbeats)
 	reg.Unregister(s.durations)
 }
 
@@ -205,9 +212,12 @@ func (s *Sender) Resend(ctx context.Context, firing []detector.Alert) error {
 		}
 		messages, err := s.compose(name, firing)
 		wg.Go(func() {
+			outcome := outcomeOK
 			if err := errors.Join(err, am.Resend(ctx, messages)); err != nil {
+				outcome = outcomeFailed
 				errs[k] = fmt.Errorf("send the firing alerts again to %s: %w", name, err)
 			}
+			s.heartbeats.WithLabelValues(name, outcome).Inc()
 		})
 	}
 	wg.Wait()

@@ -168,15 +168,13 @@ func (tr *Trial) proven(cfg *Config) bool {
 	return some
 }
 
-// recovered asks the mirror question after a shift: is it back? It is when the
-// window since then is proven to be below the middle (on a log scale) between
-// the shift and no change, and no longer lies beyond the margin itself.
+// recovered asks the mirror question after a treatment: is the shift gone? It
+// is when the window since then is proven to be below the middle (on a log
+// scale) between the shift and no change, and no longer lies beyond the margin
+// itself.
 func (tr *Trial) recovered(now time.Time, temper float64, cfg *Config) bool {
 	since := tr.Treated
-	if since.IsZero() {
-		since = now.Add(-max(cfg.Day/24, 10*cfg.Step))
-	}
-	if tr.Shift == nil || !now.After(since) {
+	if since.IsZero() || tr.Shift == nil || !now.After(since) {
 		return false
 	}
 	k := tr.shiftBound()

@@ -134,7 +134,11 @@ func (j *Journal) Work(ctx context.Context, handlers map[string]Handler) error {
 	}
 	defer j.working.Unlock()
 	owner := lockOwners + rand.Int32N(1<<30)
+	defer j.db.leave(context.WithoutCancel(ctx))
 	if err := j.adopt(ctx, owner); err != nil {
+		if ctx.Err() != nil {
+			return nil // it ended before it began
+		}
 		return fmt.Errorf("work the jobs: take over those left behind: %w", j.db.explain(err))
 	}
 	stop, err := j.jobs.start(context.WithoutCancel(ctx), owner, j.handle(handlers))
@@ -144,9 +148,7 @@ func (j *Journal) Work(ctx context.Context, handlers map[string]Handler) error {
 	j.tend(ctx, owner)
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), softStop+hardStop)
 	defer cancel()
-	err = stop(late)
-	j.db.leave(late)
-	if err != nil {
+	if err := stop(late); err != nil {
 		return fmt.Errorf("work the jobs: end those under way: %w", err)
 	}
 	return nil

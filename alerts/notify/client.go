@@ -110,7 +110,7 @@ func (c *Client) do(ctx context.Context, method, to string, body []byte, header 
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", strings.ToLower(method), Host(to), c.withoutURL(ctx, err))
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // what mattered of it was read
 	if resp.StatusCode/100 != 2 {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorText)) // the status says enough
 		return nil, fmt.Errorf("%s %s: %w", strings.ToLower(method), Host(to), &StatusError{

@@ -73,7 +73,7 @@ func readFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	b, err := io.ReadAll(io.LimitReader(f, maxTemplate+1))
 	if err == nil && len(b) > maxTemplate {
 		err = fmt.Errorf("%s is larger than %d bytes", path, maxTemplate)

@@ -110,8 +110,8 @@ func (n *Notifier) Notify(ctx context.Context, m notify.Message) (bool, error) {
 // Sign makes the value of the header Aftershock-Signature.
 func Sign(secret []byte, at time.Time, body []byte) string {
 	h := hmac.New(sha256.New, secret)
-	fmt.Fprintf(h, "%d.", at.Unix())
-	h.Write(body)
+	_, _ = fmt.Fprintf(h, "%d.", at.Unix()) // a hash takes everything
+	_, _ = h.Write(body)
 	return fmt.Sprintf("t=%d,v1=%s", at.Unix(), hex.EncodeToString(h.Sum(nil)))
 }
 
@@ -127,7 +127,7 @@ func (n *Notifier) secret() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the webhook's secret: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	const most = 4 << 10
 	b, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {

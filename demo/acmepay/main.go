@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"hash/fnv"
@@ -15,8 +16,6 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-
-	"encoding/json"
 
 	"aftershock/demo/acmepay/weather"
 	"aftershock/demo/fleet"

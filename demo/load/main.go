@@ -74,7 +74,9 @@ func run(ctx context.Context, args []string) int {
 	}
 	log := logrus.NewEntry(logrus.New()).WithField("instance", "load")
 	err := fleet.RunClient(ctx, fleet.ClientConfig{Name: "load", Listen: *listen, Endpoints: *endpoints, AddrFile: *addrFile}, log,
-		func(ctx context.Context, peers *fleet.Peers, reg prometheus.Registerer) { newShoppers(w, peers, reg).run(ctx) })
+		func(ctx context.Context, peers *fleet.Peers, reg prometheus.Registerer) {
+			newShoppers(w, peers, reg).run(ctx)
+		})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		return 1
@@ -145,4 +147,3 @@ func (s *shoppers) shop() {
 	}
 	s.sent.WithLabelValues(route, outcome).Inc()
 }
-

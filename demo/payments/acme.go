@@ -57,9 +57,9 @@ func newAcme(s *fleet.Service) *acme {
 type outcome int
 
 const (
-	answered outcome = iota
-	refused          // the third party failed
-	abandoned        // it took longer than the strategy waits
+	answered  outcome = iota
+	refused           // the third party failed
+	abandoned         // it took longer than the strategy waits
 )
 
 // charge calls the third party until an attempt is answered or the strategy has

@@ -192,15 +192,20 @@ func (a *api) report(ctx context.Context, id, format string) ([]byte, error) {
 func await(ctx context.Context, cond func() (done bool, missing string, err error)) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
+	last := "it was never asked"
 	for {
 		ok, missing, err := cond()
 		if ok || err != nil {
 			return err
 		}
+		if ctx.Err() == nil {
+			// A question that the deadline cut short says nothing.
+			last = missing
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", missing, context.Cause(ctx))
+			return fmt.Errorf("%s: %w", last, context.Cause(ctx))
 		}
 	}
 }

@@ -142,3 +142,15 @@ func (l *launcher) close(limit time.Duration) {
 	close(l.starts)
 	<-l.stopped
 }
+
+// runOnThread runs a command to its end, started from a thread that stays until
+// then, and returns the end of what it wrote.
+func runOnThread(cmd *exec.Cmd) ([]byte, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	out, err := cmd.CombinedOutput()
+	if len(out) > 4000 {
+		out = out[len(out)-4000:]
+	}
+	return out, err
+}

@@ -28,6 +28,7 @@ type options struct {
 	dir, bin, source, daemon string
 	handsOn, control, json   bool
 	baseline, hold, watch    time.Duration
+	gap                      time.Duration // between two instances of the roll-out
 	seed                     uint64
 	rate                     float64
 }
@@ -89,6 +90,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.DurationVar(&o.baseline, "baseline", 70*time.Second, "`time` to run before the upgrade")
 	fs.DurationVar(&o.hold, "hold", 20*time.Second, "least `time` that the compromise has to hold")
 	fs.DurationVar(&o.watch, "watch", 50*time.Second, "`time` to watch harmless builds")
+	fs.DurationVar(&o.gap, "gap", 2500*time.Millisecond, "`time` between two instances of the roll-out")
 	fs.Uint64Var(&o.seed, "seed", rand.Uint64N(1e6), "seed of the third party's weather")
 	fs.Float64Var(&o.rate, "rate", 130, "customers' requests per second")
 	if err := fs.Parse(args); err != nil {
@@ -97,8 +99,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if fs.NArg() > 0 {
 		return o, fmt.Errorf("read arguments: %q is not expected", fs.Arg(0))
 	}
-	if o.baseline <= 0 || o.hold <= 0 || o.watch <= 0 || o.rate <= 0 {
-		return o, errors.New("read arguments: --baseline, --hold, --watch and --rate must be above 0")
+	if o.gap < 0 || o.baseline <= 0 || o.hold <= 0 || o.watch <= 0 || o.rate <= 0 {
+		return o, errors.New("read arguments: --baseline, --hold, --watch, --gap and --rate must be above 0")
 	}
 	return o, o.place()
 }

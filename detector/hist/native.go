@@ -20,6 +20,10 @@ func FromNative(h *histogram.FloatHistogram, scale float64) Histogram {
 			continue
 		}
 		lower, upper := b.Lower*scale, b.Upper*scale
+		if lower < 0 && upper > 0 && len(h.NegativeBuckets) == 0 && !math.IsInf(lower, -1) {
+			// The zero bucket reaches below zero only if something else does.
+			lower = 0
+		}
 		if n := len(out.Bounds); !math.IsInf(lower, -1) && (n == 0 || lower > out.Bounds[n-1]) {
 			out.Bounds = append(out.Bounds, lower)
 			out.Counts = append(out.Counts, 0)

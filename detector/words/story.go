@@ -133,10 +133,9 @@ func Headline(a detector.Alert) string {
 	}
 	b.WriteString(cut(Place(v.Indicator), 40))
 	b.WriteString(": ")
-	switch {
-	case v.Effect == nil:
+	if v.Effect == nil {
 		b.WriteString(strings.TrimSpace(Name(string(v.Indicator.Kind)) + " shifted"))
-	default:
+	} else {
 		b.WriteString(cut(strings.TrimPrefix(Name(v.Effect.What), "share of "), 30))
 		b.WriteString(" " + Factor(v.Effect.Ratio))
 	}

@@ -92,10 +92,10 @@ func Line(s string) string { return Clean(s, LineLen) }
 // can be pasted whatever the names in it are.
 func Shell(s string) string {
 	s = Line(s)
-	plain := s != "" && strings.IndexFunc(s, func(r rune) bool {
-		return !(r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("_./:@%+=-", r))
-	}) < 0
-	if plain {
+	special := func(r rune) bool {
+		return (r >= utf8.RuneSelf || !unicode.IsLetter(r) && !unicode.IsDigit(r)) && !strings.ContainsRune("_./:@%+=-", r)
+	}
+	if s != "" && strings.IndexFunc(s, special) < 0 {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"

@@ -56,7 +56,7 @@ func (c *Config) SetDefaults() {
 		c.Timeout = model.Duration(2 * time.Minute)
 	}
 	if c.Window == 0 {
-		c.Window = model.Duration(24 * time.Hour)
+		c.Window = model.Duration(7 * 24 * time.Hour)
 	}
 	if c.Tries == 0 {
 		c.Tries = 4

@@ -208,7 +208,7 @@ func TestSeriesInSeveralFramesIsOne(t *testing.T) {
 	s, _ := fake(t, RemoteRead, func(*http.Request) (*http.Response, error) { return answer(200, chunkType, body), nil })
 	var got []series.Series
 	err := s.Series(context.Background(), time.UnixMilli(1500), time.UnixMilli(10_000), func(one series.Series) error {
-		got = append(got, one)
+		got = append(got, keepable(one))
 		return nil
 	})
 	if err != nil {
@@ -253,7 +253,7 @@ func TestEveryChunkTypeIsRead(t *testing.T) {
 			var got []series.Series
 			err = readFrames(strings.NewReader(data), span{from: 0, to: 9000}, func(a *assembly) error {
 				return a.finish(func(one series.Series) error {
-					got = append(got, one)
+					got = append(got, keepable(one))
 					return nil
 				})
 			})

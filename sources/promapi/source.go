@@ -143,8 +143,9 @@ func (s *Source) Close() { s.client.CloseIdleConnections() }
 
 // Series reads the samples of [start, end], millisecond for millisecond as the
 // server has them, and hands over one series after another. A series may come
-// several times, in pieces of time that ascend and don't overlap. The receiver
-// owns what it is given. An error of add ends the reading and is returned.
+// several times, in pieces of time that ascend and don't overlap. Its slices are
+// good until add returns; labels and histograms may be kept. An error of add
+// ends the reading and is returned.
 func (s *Source) Series(ctx context.Context, start, end time.Time, add func(series.Series) error) error {
 	way, err := s.Way(ctx)
 	if err != nil {

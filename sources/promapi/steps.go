@@ -35,7 +35,7 @@ func (s *Source) readSteps(ctx context.Context, names []string, w span, add func
 		if points += len(one.Times); points > maxHeld {
 			return tooMuch("more than %d points in one window", maxHeld)
 		}
-		held = append(held, one)
+		held = append(held, keepable(one))
 		return nil
 	})
 	if err != nil {
@@ -66,6 +66,13 @@ func stepsCall(names []string, w span) call {
 			"nocache": {"1"},
 		},
 	}
+}
+
+// keepable copies the slices of a series.
+func keepable(one series.Series) series.Series {
+	one.Times, one.Values = slices.Clone(one.Times), slices.Clone(one.Values)
+	one.Histograms, one.Starts = slices.Clone(one.Histograms), slices.Clone(one.Starts)
+	return one
 }
 
 // untouched takes the mark off a failure: the receiver has got nothing.
@@ -129,7 +136,7 @@ func (s *Source) rawAt(ctx context.Context, names []string, ends []int64, step i
 					return tooMuch("more than %d samples in the steps with counter resets", maxHeld)
 				}
 				hash := one.Labels.Hash()
-				raw[hash] = append(raw[hash], one)
+				raw[hash] = append(raw[hash], keepable(one))
 				return nil
 			})
 		})

@@ -71,7 +71,7 @@ func TestConfigErrors(t *testing.T) {
 		want []string
 	}{
 		{"nothing to scrape", func(c *Config) { c.Targets = nil }, []string{"s.targets: is empty, and so is files: give at least one target to scrape"}},
-		{"timeout above interval", func(c *Config) { c.Timeout = model.Duration(time.Minute) }, []string{"s.timeout: is 1m, must be above 0 and at most the interval (1s)"}},
+		{"timeout above interval", func(c *Config) { c.Timeout = model.Duration(time.Hour) }, []string{"s.timeout: is 1h, must be above 0 and at most the interval (1m)"}},
 		{"interval too short", func(c *Config) { c.Interval, c.Timeout = 1, 1 }, []string{"s.interval: is 0s, must be at least 100ms"}},
 		{"scheme and path", func(c *Config) { c.Scheme, c.MetricsPath = "ftp", "metrics" }, []string{
 			`s.scheme: is "ftp", must be http or https`, `s.metrics_path: is "metrics", must be a URL's path that begins with /`,

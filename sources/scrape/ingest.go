@@ -157,7 +157,7 @@ func (in *ingest) sample(p textparse.Parser, entry textparse.Entry) *failure {
 // cost the square of its length, so a few samples without one are enough to
 // believe that there is none.
 func (in *ingest) start(p textparse.Parser) int64 {
-	const enough = 32
+	const enough = 16
 	if in.search && in.misses >= enough {
 		return 0
 	}

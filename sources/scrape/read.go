@@ -17,11 +17,11 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 )
 
-// Series hands every stored series that has samples in start..end (both
-// included) to add, metric by metric, with its stale markers and, where the
-// target told them, its start times. A metric that was a number first and a
-// native histogram later comes as two series with equal labels. An error of add
-// ends the reading and is returned.
+// Series gives every stored series that series.Wanted asks for, with its samples
+// of (start, end], to add, metric by metric, with its stale markers and, where
+// the target told them, its start times. A metric that was a number at times and
+// a native histogram at others comes as two series with equal labels. An error
+// of add ends the reading and is returned.
 func (s *Scraper) Series(ctx context.Context, start, end time.Time, add func(series.Series) error) error {
 	st := s.store
 	st.mu.RLock()
@@ -29,7 +29,10 @@ func (s *Scraper) Series(ctx context.Context, start, end time.Time, add func(ser
 	if st.db == nil {
 		return errors.New("read scraped samples: the store is closed, or being opened again after a failed write")
 	}
-	mint, maxt := start.UnixMilli(), end.UnixMilli()
+	mint, maxt := start.UnixMilli()+1, end.UnixMilli()
+	if mint > maxt {
+		return nil
+	}
 	q, err := st.db.Querier(mint, maxt)
 	if err != nil {
 		return fmt.Errorf("read scraped samples: %w", err)
@@ -41,6 +44,9 @@ func (s *Scraper) Series(ctx context.Context, start, end time.Time, add func(ser
 	}
 	r := reader{mint: mint, maxt: maxt, add: add}
 	for _, name := range names {
+		if !s.wanted(name) {
+			continue
+		}
 		set := q.Select(ctx, true, nil, labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, name))
 		for set.Next() {
 			if err := ctx.Err(); err != nil {

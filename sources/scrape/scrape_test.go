@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sort"
 	"strings"
 	"sync/atomic"
@@ -61,7 +62,8 @@ func typed(contentType, body string) http.HandlerFunc {
 func quiet() (*logrus.Logger, *logtest.Hook) { return logtest.NewNullLogger() }
 
 func testConfig(addrs ...string) Config {
-	c := Config{Interval: model.Duration(time.Second), Targets: []Group{{Targets: addrs, Labels: map[string]string{"service": "checkout"}}}}
+	// Tests that scrape by hand aren't held up by a busy machine.
+	c := Config{Interval: model.Duration(time.Minute), Timeout: model.Duration(time.Minute), Targets: []Group{{Targets: addrs, Labels: map[string]string{"service": "checkout"}}}}
 	c.SetDefaults()
 	return c
 }
@@ -73,6 +75,7 @@ func open(t testing.TB, c Config, dir string) (*Scraper, *logtest.Hook) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.wanted = func(string) bool { return true } // the tests' metrics have short names
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -202,6 +205,31 @@ func lines(hook *logtest.Hook) []string {
 		out = append(out, line)
 	}
 	return out
+}
+
+// TestSeriesBounds reads (start, end] of what the fold wants alone.
+func TestSeriesBounds(t *testing.T) {
+	p := newPage(t, text("request_duration_seconds_count 1\ngo_goroutines 7\n"))
+	s, _ := open(t, testConfig(p.addr()), t.TempDir())
+	s.wanted = series.Wanted
+	l := loops(t, s)[0]
+	for i := range 5 {
+		l.scrape(t.Context(), at(i))
+	}
+	got := map[string][]int64{}
+	err := s.Series(t.Context(), at(1), at(3), func(se series.Series) error {
+		for _, ms := range se.Times {
+			got[se.Labels.Get("__name__")] = append(got[se.Labels.Get("__name__")], ms)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	times := []int64{at(2).UnixMilli(), at(3).UnixMilli()}
+	if d := cmp.Diff(map[string][]int64{"request_duration_seconds_count": times, "up": times}, got); d != "" {
+		t.Errorf("times by metric (-want +got):\n%s", d)
+	}
 }
 
 // TestFormats scrapes a client_golang exporter in each format.
@@ -341,5 +369,19 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("didn't see within 10 s: %s", what)
 		}
+	}
+}
+
+func writeFile(t testing.TB, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func rename(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"aftershock/sources/series"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/config"
 	"github.com/sirupsen/logrus"
@@ -22,6 +24,9 @@ type Scraper struct {
 	log     logrus.FieldLogger
 	buffers sync.Pool
 	bodies  atomic.Int64
+
+	// wanted says which metrics are read back.
+	wanted func(metric string) bool
 
 	// reload carries a new configuration to Run.
 	reload chan *plan
@@ -64,7 +69,7 @@ func Open(ctx context.Context, c Config, dir string, log logrus.FieldLogger, reg
 		return nil, err
 	}
 	return &Scraper{
-		store: st, metrics: m, log: log, plan: p,
+		store: st, metrics: m, log: log, plan: p, wanted: series.Wanted,
 		reload: make(chan *plan), closed: make(chan struct{}), loops: map[string]*loop{},
 	}, nil
 }

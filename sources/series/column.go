@@ -25,7 +25,9 @@ type column struct {
 	starts []int64
 	next   int // index of the first sample that isn't folded
 
-	last, before int64 // times of the last two folded samples, 0 where there are none
+	last, before int64    // times of the last two folded samples, 0 where there are none
+	live         [2]int64 // the same without stale markers, the older one first
+	liveValue    float64  // value or count at live[1]
 	value        float64
 	hist         *histogram.FloatHistogram
 	start        int64
@@ -78,6 +80,12 @@ func (c *column) take() {
 	if c.starts != nil {
 		c.start = c.starts[c.next]
 	}
+	if !c.isStale(c.next) {
+		c.live[0], c.live[1] = c.live[1], c.last
+		if c.liveValue = c.value; c.native {
+			c.liveValue = c.hist.Count
+		}
+	}
 	c.next++
 }
 
@@ -101,13 +109,6 @@ func (c *column) usable() bool {
 	return c.value >= 0 && !math.IsInf(c.value, 1)
 }
 
-func (c *column) stale() bool {
-	if c.native {
-		return c.hist != nil && value.IsStaleNaN(c.hist.Sum)
-	}
-	return value.IsStaleNaN(c.value)
-}
-
 // forget drops the folded samples.
 func (c *column) forget() {
 	if c.next == 0 {
@@ -128,15 +129,29 @@ func (c *column) forget() {
 	c.next = 0
 }
 
-// seen says whether the column had a sample in [from, to].
+// isStale says whether sample i is a stale marker.
+func (c *column) isStale(i int) bool {
+	if c.native {
+		return value.IsStaleNaN(c.hists[i].Sum)
+	}
+	return value.IsStaleNaN(c.values[i])
+}
+
+// seen says whether the column had a sample, other than a stale marker, in
+// [from, to].
 func (c *column) seen(from, to int64) bool {
-	for _, t := range [...]int64{c.last, c.before} {
+	for _, t := range c.live {
 		if t != 0 && t >= from && t <= to {
 			return true
 		}
 	}
 	i := sort.Search(len(c.times), func(i int) bool { return c.times[i] >= from })
-	return i < len(c.times) && c.times[i] <= to
+	for ; i < len(c.times) && c.times[i] <= to; i++ {
+		if !c.isStale(i) {
+			return true
+		}
+	}
+	return false
 }
 
 // previous gives the time and value of the last sample before t that isn't a
@@ -144,9 +159,9 @@ func (c *column) seen(from, to int64) bool {
 func (c *column) previous(t int64) (at int64, v float64, alive bool) {
 	get := func(i int) (float64, bool) {
 		if c.native {
-			return c.hists[i].Count, !value.IsStaleNaN(c.hists[i].Sum)
+			return c.hists[i].Count, !c.isStale(i)
 		}
-		return c.values[i], !value.IsStaleNaN(c.values[i])
+		return c.values[i], !c.isStale(i)
 	}
 	i := sort.Search(len(c.times), func(i int) bool { return c.times[i] >= t })
 	if i < len(c.times) && c.times[i] == t {
@@ -157,17 +172,8 @@ func (c *column) previous(t int64) (at int64, v float64, alive bool) {
 			return c.times[i], v, alive
 		}
 	}
-	if c.last != 0 && !c.stale() {
-		if c.last == t {
-			return 0, 0, true
-		}
-		if c.last < t {
-			v = c.value
-			if c.native {
-				v = c.hist.Count
-			}
-			return c.last, v, alive
-		}
+	if c.live[1] != 0 && c.live[1] < t {
+		return c.live[1], c.liveValue, alive
 	}
 	return 0, 0, alive
 }

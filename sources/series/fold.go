@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 
 	"aftershock/detector"
 )
@@ -171,10 +172,15 @@ func (f *Fold) Add(s Series) error {
 		}
 	}
 	col.add(s)
-	if col.inst != nil && col.inst.first > s.Times[0] {
-		col.inst.first = s.Times[0]
+	for i, t := range s.Times {
+		if s.Histograms != nil || !value.IsStaleNaN(s.Values[i]) {
+			f.first = min(f.first, t)
+			if col.inst != nil {
+				col.inst.first = min(col.inst.first, t)
+			}
+			break
+		}
 	}
-	f.first = min(f.first, s.Times[0])
 	return nil
 }
 

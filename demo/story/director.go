@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// closeTime bounds the end of all processes.
+const closeTime = 12 * time.Second
+
+// director runs the story's steps in order.
+type director struct {
+	opt      options
+	progress *progress
+	timeline *timeline
+
+	launcher *launcher
+	shop     *shop
+	receiver *receiver
+	api      *api
+
+	upgrade  string // the daemon's id of the upgrade
+	bounds   map[string]float64
+	mark     sample
+	figures  []figures
+	rolled   time.Time
+	toggled  toggle
+	alerted  notice
+	reviewed []string
+}
+
+// step is one part of the story. It is over when it was seen, and has failed
+// when limit has passed.
+type step struct {
+	name         string
+	about, limit time.Duration
+	do           func(context.Context) (outcome string, err error)
+}
+
+func newDirector(o options, p *progress) *director {
+	return &director{opt: o, progress: p, timeline: &timeline{}, bounds: map[string]float64{}}
+}
+
+// tell runs every step; its error says what wasn't seen. No process is left
+// when it returns.
+func (d *director) tell(ctx context.Context) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	receiver, err := newReceiver(filepath.Join(d.opt.dir, "webhook.jsonl"))
+	if err != nil {
+		return err
+	}
+	d.receiver = receiver
+	defer receiver.close()
+	d.launcher = newLauncher(filepath.Join(d.opt.dir, "logs"), func(err error) { fail(err) })
+	defer d.launcher.close(closeTime)
+	d.shop = &shop{dir: d.opt.dir, bin: d.opt.bin, launcher: d.launcher}
+	d.timeline.begin(time.Now())
+	d.progress.tell(fmt.Sprintf("the demo runs in %s (seed %d)", d.opt.dir, d.opt.seed))
+	return d.steps(ctx, d.script())
+}
+
+func (d *director) steps(ctx context.Context, script []step) error {
+	for n, s := range script {
+		after := time.Duration(0)
+		for _, t := range script[n+1:] {
+			after += t.about
+		}
+		d.progress.begin(fmt.Sprintf("[%d/%d] %s", n+1, len(script), s.name), s.about, after)
+		stepCtx, cancel := context.WithTimeoutCause(ctx, s.limit, fmt.Errorf("it didn't come within %s", s.limit))
+		outcome, err := s.do(stepCtx)
+		cancel()
+		if err != nil {
+			// What ended the story says more than what was cancelled by it.
+			if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+				err = fmt.Errorf("%w (%w)", cause, err)
+			}
+			d.progress.end("failed")
+			d.timeline.add("failed: " + s.name)
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		d.progress.end(outcome)
+	}
+	return nil
+}
+
+// build makes the fleet's programs, unless they are there.
+func (d *director) build(ctx context.Context) (string, error) {
+	missing := false
+	for _, p := range programs {
+		if _, err := os.Stat(filepath.Join(d.opt.bin, p)); err != nil {
+			missing = true
+		}
+	}
+	if !missing {
+		return "the programs are there", nil
+	}
+	// The programs go without symbols for debuggers: linking them takes half
+	// as long.
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-w", "-o", d.opt.bin+string(filepath.Separator),
+		"./demo/acmepay", "./demo/catalog", "./demo/checkout/...", "./demo/gateway", "./demo/load", "./demo/payments/...")
+	cmd.Dir = d.opt.source
+	cmd.SysProcAttr = ownGroup()
+	// go removes its temporary files when it is interrupted.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
+	cmd.WaitDelay = 10 * time.Second
+	out, err := runOnThread(cmd)
+	if err != nil {
+		return "", fmt.Errorf("build the fleet in %s: %w: %s", d.opt.source, err, out)
+	}
+	return fmt.Sprintf("%d programs", len(programs)), nil
+}
+
+// measure takes the figures since the last mark under the phase's name.
+func (d *director) measure(ctx context.Context, name string) (figures, error) {
+	now, err := read(ctx, d.shop.addrs())
+	if err != nil {
+		return figures{}, err
+	}
+	f := phase(name, d.mark, now, d.bounds)
+	d.figures = append(d.figures, f)
+	return f, nil
+}
+
+// setMark begins a phase.
+func (d *director) setMark(ctx context.Context) (err error) {
+	d.mark, err = read(ctx, d.shop.addrs())
+	return err
+}
+
+// timeline is what happened when.
+type timeline struct {
+	mu     sync.Mutex
+	start  time.Time
+	events []happening
+}
+
+type happening struct {
+	At      time.Time `json:"at"`
+	Seconds float64   `json:"seconds"`
+	What    string    `json:"what"`
+}
+
+func (t *timeline) begin(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.start = now
+}
+
+func (t *timeline) add(what string) { t.addAt(time.Now(), what) }
+
+func (t *timeline) addAt(at time.Time, what string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.events = append(t.events, happening{at.UTC(), at.Sub(t.start).Seconds(), what})
+}

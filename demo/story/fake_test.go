@@ -1,0 +1,233 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// fakeEnv makes the test binary a daemon of a few lines, which knows beforehand
+// what the real one finds out: it says that an upgrade happened when payments
+// changed its build, alerts while the flag is new and the upgrade bad, and
+// resolves when it is legacy.
+const fakeEnv = "STORY_FAKE_DAEMON"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(fakeEnv) != "" {
+		if err := fakeDaemon(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+type fake struct {
+	mu       sync.Mutex
+	variants map[string]any
+	others   map[string]any
+	variant  string
+	version  string
+	fired    bool
+	toggles  []map[string]any
+	webhook  string
+	blame    string
+}
+
+func fakeDaemon(args []string) error {
+	if len(args) != 3 || args[0] != "run" || args[1] != "--config" {
+		return fmt.Errorf("unexpected arguments %q", args)
+	}
+	content, err := os.ReadFile(args[2])
+	if err != nil {
+		return err
+	}
+	var c struct {
+		Data    string `yaml:"data"`
+		Sources struct {
+			Scrape struct {
+				Files []string `yaml:"files"`
+			} `yaml:"scrape"`
+		} `yaml:"sources"`
+		Flags struct {
+			Definitions string `yaml:"definitions"`
+		} `yaml:"flags"`
+		Alerts struct {
+			Receivers []struct {
+				Webhook struct {
+					URL string `yaml:"url"`
+				} `yaml:"webhook"`
+			} `yaml:"receivers"`
+		} `yaml:"alerts"`
+	}
+	if err := yaml.Unmarshal(content, &c); err != nil {
+		return err
+	}
+	f := &fake{variant: "new", version: "4.1.3", webhook: c.Alerts.Receivers[0].Webhook.URL, blame: os.Getenv(fakeEnv), others: map[string]any{}}
+	if err := f.readFlags(c.Flags.Definitions); err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: f.routes()}
+	go func() { _ = server.Serve(ln) }()
+	if err := os.WriteFile(filepath.Join(c.Data, "token"), []byte("secret\n"), 0o600); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(c.Data, "listen"), []byte(ln.Addr().String()+"\n"), 0o644); err != nil {
+		return err
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	tick := time.NewTicker(200 * time.Millisecond)
+	for {
+		select {
+		case <-stop:
+			return server.Close()
+		case <-tick.C:
+			f.look(c.Sources.Scrape.Files[0])
+		}
+	}
+}
+
+func (f *fake) readFlags(file string) error {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var defs struct {
+		Flags map[string]struct {
+			Variants       map[string]any `json:"variants"`
+			DefaultVariant string         `json:"defaultVariant"`
+		} `json:"flags"`
+	}
+	if err := json.Unmarshal(content, &defs); err != nil {
+		return err
+	}
+	for k, d := range defs.Flags {
+		f.others[k] = d.Variants[d.DefaultVariant]
+	}
+	f.variants = defs.Flags[backoffFlag].Variants
+	return nil
+}
+
+// look scrapes payments-2 for its build and alerts or resolves.
+func (f *fake) look(file string) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return
+	}
+	var groups []struct {
+		Targets []string          `json:"targets"`
+		Labels  map[string]string `json:"labels"`
+	}
+	if json.Unmarshal(content, &groups) != nil {
+		return
+	}
+	for _, g := range groups {
+		if g.Labels["instance"] != "payments-2" || g.Labels["service"] != "payments" {
+			continue
+		}
+		resp, err := http.Get("http://" + g.Targets[0] + "/metrics")
+		if err != nil {
+			return
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			return
+		}
+		_, after, _ := strings.Cut(string(body), `dten_build_info{binary="dten-payments"`)
+		_, after, _ = strings.Cut(after, `,version="`)
+		f.mu.Lock()
+		f.version, _, _ = strings.Cut(after, `"`)
+		f.mu.Unlock()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch bad := f.version == "4.2.0" && f.variant == "new"; {
+	case bad && !f.fired && f.blame != "nobody":
+		f.fired = true
+		f.notify("firing")
+	case !bad && f.fired:
+		f.fired = false
+		f.notify("resolved")
+		f.toggles[0]["state"] = "recovered"
+	}
+}
+
+func (f *fake) notify(status string) {
+	body, err := json.Marshal(map[string]any{"version": "4", "status": status, "alerts": []any{map[string]any{
+		"status": status, "fingerprint": "1", "labels": map[string]string{"cause": "binary", "binary": f.blame},
+		"annotations": map[string]string{"summary": "payments /charge is slow"},
+	}}})
+	if err != nil {
+		return
+	}
+	resp, err := http.Post(f.webhook, "application/json", strings.NewReader(string(body)))
+	if err == nil {
+		resp.Body.Close()
+	}
+}
+
+func (f *fake) routes() http.Handler {
+	mux := http.NewServeMux()
+	answer := func(pattern string, h func(*http.Request) any) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			_ = json.NewEncoder(w).Encode(h(r))
+		})
+	}
+	answer("GET /-/healthy", func(*http.Request) any { return "healthy" })
+	answer("POST /ofrep/v1/evaluate/flags/{key}", func(r *http.Request) any {
+		if key := r.PathValue("key"); key != backoffFlag {
+			return object{"key": key, "value": f.others[key], "variant": "on", "reason": "STATIC"}
+		}
+		return object{"key": backoffFlag, "value": f.variants[f.variant], "variant": f.variant, "reason": "STATIC"}
+	})
+	answer("GET /api/v1/upgrades", func(*http.Request) any {
+		if f.version == "4.1.3" {
+			return object{"items": []any{}, "next": ""}
+		}
+		return object{"next": "", "items": []any{object{"id": "u1", "binaries": []any{
+			object{"name": guilty, "from": "4.1.3", "to": f.version}, object{"name": innocent, "from": "4.1.3", "to": "4.2.0"},
+		}}}}
+	})
+	answer("GET /api/v1/upgrades/u1/verdicts", func(*http.Request) any {
+		return object{"items": []any{object{"verdict": "clear"}}, "next": ""}
+	})
+	answer("GET /api/v1/upgrades/u1/report", func(*http.Request) any { return "review of " + guilty })
+	answer("GET /api/v1/flags/"+backoffFlag+"/history", func(*http.Request) any { return object{"items": f.toggles, "next": ""} })
+	mux.HandleFunc("PUT /api/v1/flags/"+backoffFlag, func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		var in struct{ Variant, Reason, Upgrade string }
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Reason == "" || r.Header.Get("Authorization") != "Bearer secret" {
+			http.Error(w, "refused", http.StatusForbidden)
+			return
+		}
+		f.variant = in.Variant
+		t := map[string]any{"id": fmt.Sprintf("t%d", len(f.toggles)+1), "after": in.Variant, "state": "verified", "actor": "api", "at": time.Now()}
+		f.toggles = append(f.toggles, t)
+		_ = json.NewEncoder(w).Encode(t)
+	})
+	return mux
+}

@@ -1,0 +1,456 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	guilty   = "dten-payments"
+	innocent = "dten-checkout"
+	// handsTime is how long a person gets to toggle.
+	handsTime = 15 * time.Minute
+)
+
+// script is the story: what is done and what has to be seen, in order.
+func (d *director) script() []step {
+	o := d.opt
+	opening := []step{
+		{"building the fleet", 15 * time.Second, 10 * time.Minute, d.build},
+		{"starting the daemon", 2 * time.Second, time.Minute, d.startDaemon},
+		{"starting the fleet and the load", 4 * time.Second, 3 * time.Minute, d.startFleet},
+		{"keeping a baseline", o.baseline, o.baseline + 2*time.Minute, d.keepBaseline},
+	}
+	if o.control {
+		return append(opening,
+			step{"rolling harmless builds through the instances", 14 * time.Second, 3 * time.Minute, d.roll("4.1.4")},
+			step{"waiting for the daemon to find the upgrade", 5 * time.Second, 90 * time.Second, d.findUpgrade("4.1.4")},
+			step{"watching that nothing is blamed", o.watch, o.watch + time.Minute, d.watchNothing},
+			step{"fetching the review", time.Second, time.Minute, d.review},
+		)
+	}
+	toggling := step{"toggling " + backoffFlag + " to legacy", 3 * time.Second, time.Minute, d.toggleLegacy}
+	if o.handsOn {
+		toggling = step{"waiting for you to toggle " + backoffFlag, time.Minute, handsTime, d.awaitHands}
+	}
+	return append(opening,
+		step{"rolling the upgrade through the instances", 14 * time.Second, 3 * time.Minute, d.roll("4.2.0")},
+		step{"waiting for the daemon to find the upgrade", 5 * time.Second, 90 * time.Second, d.findUpgrade("4.2.0")},
+		step{"waiting for the alert", 20 * time.Second, 2 * time.Minute, d.awaitAlert},
+		toggling,
+		step{"waiting for the toggle to be verified", 3 * time.Second, time.Minute, d.awaitVerified("legacy")},
+		step{"waiting for the indicators to recover", 20 * time.Second, 3 * time.Minute, d.awaitRecovery},
+		step{"toggling " + backoffFlag + " to tuned", 3 * time.Second, time.Minute, d.toggleTuned},
+		step{"seeing that the compromise holds", o.hold, o.hold + 90*time.Second, d.seeHold},
+		step{"fetching the review", time.Second, time.Minute, d.review},
+	)
+}
+
+func (d *director) startDaemon(ctx context.Context) (string, error) {
+	config, err := writeConfig(d.opt.dir, d.receiver.url)
+	if err != nil {
+		return "", err
+	}
+	if _, err := d.launcher.start("daemon", nil, d.opt.daemon, "run", "--config", config); err != nil {
+		return "", err
+	}
+	err = await(ctx, func() (bool, string, error) {
+		a, err := findDaemon(filepath.Join(d.opt.dir, "data"))
+		if err != nil {
+			return false, fmt.Sprintf("wait for the daemon's address (%v)", err), nil
+		}
+		if _, err := a.ask(ctx, "GET", "/-/healthy", nil); err != nil {
+			return false, fmt.Sprintf("wait for the daemon to be healthy (%v)", err), nil
+		}
+		d.api = a
+		return true, "", nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return "it serves " + d.api.base, nil
+}
+
+func (d *director) startFleet(ctx context.Context) (string, error) {
+	if err := d.shop.open(ctx, d.api.base, d.opt); err != nil {
+		return "", err
+	}
+	// The baseline begins when every route of the story has traffic.
+	err := await(ctx, func() (bool, string, error) {
+		s, err := read(ctx, d.shop.addrs())
+		if err != nil {
+			return false, err.Error(), nil
+		}
+		for _, w := range watched {
+			if s[w.service+" http_server_request_duration_seconds http_route="+w.route] < 20 {
+				return false, "wait for traffic on " + w.service + w.route, nil
+			}
+		}
+		d.mark = s
+		return true, "", nil
+	})
+	if err != nil {
+		return "", err
+	}
+	d.timeline.add(fmt.Sprintf("4.1.3 runs: gateway, checkout, payments and catalog twice each, acme-pay, %g requests/s", d.opt.rate))
+	return "8 instances, acme-pay and the load", nil
+}
+
+func (d *director) keepBaseline(ctx context.Context) (string, error) {
+	if err := pause(ctx, d.opt.baseline); err != nil {
+		return "", err
+	}
+	if err := d.mayNotFire(); err != nil {
+		return "", err
+	}
+	f, err := d.measure(ctx, "4.1.3")
+	if err != nil {
+		return "", err
+	}
+	if f.Calls < 20*d.opt.baseline.Seconds()/2 {
+		return "", fmt.Errorf("only %.0f calls of acme-pay were made in %s", f.Calls, d.opt.baseline)
+	}
+	d.timeline.add("baseline: " + f.words())
+	return f.words(), nil
+}
+
+// mayNotFire is an error when an alert fires before anything was done.
+func (d *director) mayNotFire() error {
+	notices, _ := d.receiver.all()
+	for _, n := range firing(notices) {
+		return fmt.Errorf("an alert fires although nothing was done: %s", n.Annotations["summary"])
+	}
+	return nil
+}
+
+// roll replaces the instances one by one: checkout by 4.2.0, payments by the
+// version.
+func (d *director) roll(payments string) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		for n, r := range []struct{ name, build string }{
+			{"checkout-1", "checkout-4.2.0"},
+			{"checkout-2", "checkout-4.2.0"},
+			{"payments-1", "payments-" + payments},
+			{"payments-2", "payments-" + payments},
+		} {
+			if n > 0 {
+				if err := pause(ctx, d.opt.gap); err != nil {
+					return "", err
+				}
+			}
+			d.progress.say(r.name)
+			if err := d.shop.replace(ctx, r.name, r.build); err != nil {
+				return "", err
+			}
+			_, version, _ := strings.Cut(r.build, "-")
+			d.timeline.add(r.name + " restarted as " + version)
+		}
+		d.rolled = time.Now()
+		return "4 instances replaced", d.setMark(ctx)
+	}
+}
+
+// findUpgrade waits until the daemon lists the upgrade, which nobody told it of.
+func (d *director) findUpgrade(payments string) func(context.Context) (string, error) {
+	want := map[string]string{guilty: payments, innocent: "4.2.0"}
+	return func(ctx context.Context) (string, error) {
+		var found upgrade
+		err := await(ctx, func() (bool, string, error) {
+			all, err := d.api.upgrades(ctx)
+			if err != nil {
+				return false, err.Error(), nil
+			}
+			for _, u := range all {
+				seen := 0
+				for _, b := range u.Binaries {
+					if want[b.Name] == b.To && b.From == "4.1.3" {
+						seen++
+					}
+				}
+				if seen == len(want) {
+					found = u
+					return true, "", nil
+				}
+			}
+			return false, fmt.Sprintf("wait for an upgrade of %s and %s among the %d that the daemon lists", guilty, innocent, len(all)), nil
+		})
+		if err != nil {
+			return "", err
+		}
+		d.upgrade = found.ID
+		d.timeline.add("the daemon found the upgrade by itself: " + found.ID)
+		return found.ID, nil
+	}
+}
+
+func (d *director) awaitAlert(ctx context.Context) (string, error) {
+	err := d.receiver.await(ctx, "wait for an alert that blames "+guilty, func(notices []notice) (bool, error) {
+		if err := wronglyBlamed(notices); err != nil {
+			return false, err
+		}
+		for _, n := range firing(notices) {
+			if n.blames() == guilty {
+				d.alerted = n
+				return true, nil
+			}
+			d.progress.say("so far: " + n.Annotations["summary"])
+		}
+		return false, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	d.timeline.addAt(d.alerted.At, fmt.Sprintf("alert, %s after the last restart: %s", seconds(max(0, d.alerted.At.Sub(d.rolled))), d.alerted.Annotations["summary"]))
+	f, err := d.measure(ctx, "4.2.0 new")
+	if err != nil {
+		return "", err
+	}
+	d.timeline.add("with the new backoff: " + f.words())
+	return d.alerted.Annotations["summary"], nil
+}
+
+// wronglyBlamed is an error when an alert ever blamed the harmless binary.
+func wronglyBlamed(notices []notice) error {
+	for _, n := range notices {
+		if n.blames() == innocent {
+			return fmt.Errorf("%s was blamed, which is harmless: %s", innocent, n.Annotations["summary"])
+		}
+	}
+	return nil
+}
+
+func (d *director) toggleLegacy(ctx context.Context) (string, error) {
+	return d.toggle(ctx, "legacy", "tail latency and retries are worse since the upgrade")
+}
+
+func (d *director) toggleTuned(ctx context.Context) (string, error) {
+	if _, err := d.toggle(ctx, "tuned", "keep the new strategy with gentler constants"); err != nil {
+		return "", err
+	}
+	return d.awaitVerified("tuned")(ctx)
+}
+
+func (d *director) toggle(ctx context.Context, variant, reason string) (string, error) {
+	t, err := d.api.set(ctx, backoffFlag, variant, reason, d.upgrade)
+	if err != nil {
+		return "", err
+	}
+	d.toggled = t
+	d.timeline.add(fmt.Sprintf("on call: %s set to %s", backoffFlag, variant))
+	return "set to " + variant, nil
+}
+
+// awaitHands waits until a person has toggled.
+func (d *director) awaitHands(ctx context.Context) (string, error) {
+	d.progress.tell(fmt.Sprintf("\nIt's your turn. In the console %s/ or in another shell:\n\n  AFTERSHOCK_SERVER=%s AFTERSHOCK_TOKEN=$(cat %s) \\\n  %s flags set %s legacy --reason 'tail latency and retries are worse since the upgrade'\n",
+		d.api.base, d.api.base, shellQuote(filepath.Join(d.opt.dir, "data", "token")), shellQuote(d.opt.daemon), backoffFlag))
+	err := await(ctx, func() (bool, string, error) {
+		all, err := d.api.history(ctx, backoffFlag)
+		if err != nil {
+			return false, err.Error(), nil
+		}
+		for _, t := range all {
+			if t.After == "legacy" && t.At.After(d.alerted.At.Add(-time.Minute)) {
+				d.toggled = t
+				return true, "", nil
+			}
+		}
+		return false, "nobody set " + backoffFlag + " to legacy", nil
+	})
+	if err != nil {
+		return "", err
+	}
+	d.timeline.add(fmt.Sprintf("%s set %s to legacy", d.toggled.Actor, backoffFlag))
+	return "set to legacy by " + d.toggled.Actor, nil
+}
+
+// awaitVerified waits until the daemon has verified the last toggle, and until
+// payments serves that variant alone.
+func (d *director) awaitVerified(variant string) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		var last toggle
+		err := await(ctx, func() (done bool, missing string, err error) {
+			last, err = d.lastState(ctx)
+			if err != nil {
+				return false, err.Error(), nil
+			}
+			switch last.State {
+			case "verified", "recovered":
+				return true, "", nil
+			case "failed", "reverted", "undone":
+				return false, "", fmt.Errorf("the toggle to %s is %s: %s", variant, last.State, last.Evidence)
+			}
+			return false, fmt.Sprintf("wait for the toggle to be verified (it is %s: %s)", last.State, last.Evidence), nil
+		})
+		if err != nil {
+			return "", err
+		}
+		if err := d.awaitServed(ctx, variant); err != nil {
+			return "", err
+		}
+		d.timeline.add(fmt.Sprintf("verified through OpenFeature, and both instances of payments serve %s alone", variant))
+		return "verified", d.setMark(ctx)
+	}
+}
+
+func (d *director) lastState(ctx context.Context) (toggle, error) {
+	all, err := d.api.history(ctx, backoffFlag)
+	if err != nil {
+		return toggle{}, err
+	}
+	at := slices.IndexFunc(all, func(t toggle) bool { return t.ID == d.toggled.ID })
+	if at < 0 {
+		return toggle{}, fmt.Errorf("find toggle %s: it isn't in the flag's history", d.toggled.ID)
+	}
+	return all[at], nil
+}
+
+// awaitServed waits until payments has served the variant, and no other, from
+// one look to the next.
+func (d *director) awaitServed(ctx context.Context, variant string) error {
+	from, err := read(ctx, d.shop.addrs())
+	if err != nil {
+		return err
+	}
+	return await(ctx, func() (bool, string, error) {
+		to, err := read(ctx, d.shop.addrs())
+		if err != nil {
+			return false, err.Error(), nil
+		}
+		it, others := served(from, to, backoffFlag, variant)
+		from = to
+		return it >= 10 && others == 0, fmt.Sprintf("wait for payments to serve %s alone (%.0f times, others %.0f times)", variant, it, others), nil
+	})
+}
+
+// awaitRecovery waits until the daemon says that the toggle helped and has
+// resolved every alert of the upgrade.
+func (d *director) awaitRecovery(ctx context.Context) (string, error) {
+	err := d.receiver.await(ctx, "wait for the alert to be resolved", func(notices []notice) (bool, error) {
+		return len(firing(notices)) == 0, wronglyBlamed(notices)
+	})
+	if err != nil {
+		return "", err
+	}
+	d.timeline.add("the alert is resolved")
+	err = await(ctx, func() (bool, string, error) {
+		last, err := d.lastState(ctx)
+		if err != nil {
+			return false, err.Error(), nil
+		}
+		if last.State == "not-recovered" || last.State == "reverted" {
+			return false, "", fmt.Errorf("the toggle is %s: %s", last.State, last.Evidence)
+		}
+		return last.State == "recovered", fmt.Sprintf("wait for the toggle to be recovered (it is %s: %s)", last.State, last.Evidence), nil
+	})
+	if err != nil {
+		return "", err
+	}
+	f, err := d.measure(ctx, "4.2.0 legacy")
+	if err != nil {
+		return "", err
+	}
+	d.timeline.add("recovered: " + f.words())
+	return f.words(), nil
+}
+
+// seeHold watches the tuned constants: no alert, and retries and tail nearer to
+// the baseline's than to the new strategy's.
+func (d *director) seeHold(ctx context.Context) (string, error) {
+	begun := time.Now()
+	base, worse := d.figures[0], d.figures[1]
+	var f figures
+	err := await(ctx, func() (bool, string, error) {
+		notices, _ := d.receiver.all()
+		if err := wronglyBlamed(notices); err != nil {
+			return false, "", err
+		}
+		for _, n := range firing(notices) {
+			return false, "", fmt.Errorf("an alert fires with the tuned constants: %s", n.Annotations["summary"])
+		}
+		if left := d.opt.hold - time.Since(begun); left > 0 {
+			return false, "hold", nil
+		}
+		now, err := read(ctx, d.shop.addrs())
+		if err != nil {
+			return false, err.Error(), nil
+		}
+		f = phase("4.2.0 tuned", d.mark, now, d.bounds)
+		d.progress.say(f.words())
+		near := f.RetriesPerCall < math.Sqrt(base.RetriesPerCall*worse.RetriesPerCall) &&
+			f.Tails[0].Share < math.Sqrt(base.Tails[0].Share*worse.Tails[0].Share)
+		return near, "wait for retries and tail nearer to the baseline's than to the new strategy's: " + f.words(), nil
+	})
+	if err != nil {
+		return "", err
+	}
+	d.figures = append(d.figures, f)
+	d.timeline.add("the compromise holds, no alert: " + f.words())
+	return f.words(), nil
+}
+
+// watchNothing sees that no binary is blamed for the watch time.
+func (d *director) watchNothing(ctx context.Context) (string, error) {
+	limit, cancel := context.WithTimeout(ctx, d.opt.watch)
+	defer cancel()
+	blamed := errors.New("a binary was blamed although both builds are harmless")
+	err := d.receiver.await(limit, "watch", func(notices []notice) (bool, error) {
+		for _, n := range notices {
+			if b := n.blames(); b != "" {
+				return false, fmt.Errorf("%w: %s: %s", blamed, b, n.Annotations["summary"])
+			}
+		}
+		return false, nil
+	})
+	if errors.Is(err, blamed) || ctx.Err() != nil {
+		return "", err
+	}
+	verdicts, err := d.api.verdicts(ctx, d.upgrade)
+	if err != nil {
+		return "", err
+	}
+	states := map[string]int{}
+	for _, v := range verdicts {
+		states[v.State]++
+		if v.State == "regressed" && len(v.Causes) > 0 && v.Causes[0].Kind == "binary" && v.Causes[0].Probability >= .9 {
+			return "", fmt.Errorf("%w: %s, for %s %v", blamed, v.Causes[0].Name, v.Indicator.Kind, v.Indicator.Labels)
+		}
+	}
+	if len(verdicts) == 0 {
+		return "", errors.New("the daemon has no verdict on any indicator")
+	}
+	f, err := d.measure(ctx, "harmless builds")
+	if err != nil {
+		return "", err
+	}
+	what := fmt.Sprintf("nothing was blamed; %d indicators: %d clear, %d undecided, %d regressed, %d improved", len(verdicts),
+		states["clear"], states["undecided"], states["regressed"], states["improved"])
+	d.timeline.add(what + "; " + f.words())
+	return what, nil
+}
+
+func (d *director) review(ctx context.Context) (string, error) {
+	for _, format := range []string{"html", "md"} {
+		content, err := d.api.report(ctx, d.upgrade, format)
+		if err != nil {
+			return "", err
+		}
+		if !strings.Contains(string(content), guilty) {
+			return "", fmt.Errorf("the review (%s) doesn't speak of %s", format, guilty)
+		}
+		path := filepath.Join(d.opt.dir, "review."+format)
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			return "", fmt.Errorf("keep review: %w", err)
+		}
+		d.reviewed = append(d.reviewed, path)
+	}
+	d.timeline.add("the review is written")
+	return d.reviewed[0], nil
+}

@@ -1,0 +1,252 @@
+package watch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	logtest "github.com/sirupsen/logrus/hooks/test"
+
+	"aftershock/detector"
+	"aftershock/detector/hist"
+)
+
+var epoch = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+
+// telemetry is a source whose frames depend on their instant alone: one service
+// whose tail doubles at the upgrade and comes back at the cure.
+type telemetry struct {
+	upgrade, cure time.Time
+	err           error
+	asked         []time.Time
+}
+
+var latency = &detector.Indicator{Kind: detector.Latency, Metric: "http_server_request_duration_seconds", Labels: map[string]string{"service": "pay"}}
+
+func (s *telemetry) frame(at time.Time) detector.Frame {
+	rng := rand.New(rand.NewPCG(uint64(at.Unix()), 7))
+	noisy := func(mean float64) float64 { return max(0, mean+rng.NormFloat64()*0.8*mean/10) }
+	tail, version := 10.0, "1"
+	if at.After(s.upgrade) {
+		version = "2"
+		if s.cure.IsZero() || !at.After(s.cure) {
+			tail = 30
+		}
+	}
+	h := hist.Histogram{Bounds: []float64{0.1, 0.5, 1}, Counts: []float64{noisy(900), noisy(60), noisy(tail)}}
+	return detector.Frame{
+		Time: at, Step: time.Minute, Up: 1, Targets: 1,
+		Points: []detector.Point{{Indicator: latency, Instance: "pay-0", Version: version, Total: h.Total(), Hist: h, FirstFailures: -1, Retried: -1}},
+		Builds: []detector.Build{{Binary: "pay-bin", Labels: map[string]string{"service": "pay"}, Instance: "pay-0", Version: version}},
+	}
+}
+
+func (s *telemetry) Frames(_ context.Context, start, end time.Time, step time.Duration, yield func(detector.Frame) error) error {
+	s.asked = append(s.asked, start)
+	if s.err != nil {
+		return s.err
+	}
+	for at := start.Add(step); !at.After(end); at = at.Add(step) {
+		if at.Before(epoch) {
+			continue
+		}
+		if err := yield(s.frame(at)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changes knows of one upgrade, when its time has come.
+type changes struct {
+	at   time.Time
+	told bool
+}
+
+func (c *changes) Observe(f detector.Frame) []detector.Upgrade {
+	if c.told || !f.Time.After(c.at) {
+		return nil
+	}
+	c.told = true
+	return []detector.Upgrade{{ID: "u", StartedAt: c.at, Binaries: []detector.Binary{{
+		Name: "pay-bin", From: "1", To: "2", Selector: map[string]string{"service": "pay"}, DeployedAt: c.at,
+	}}}}
+}
+
+func (c *changes) Record(u detector.Upgrade) detector.Upgrade { return u }
+
+func (c *changes) Close(id string, at time.Time) detector.Upgrade {
+	return detector.Upgrade{ID: id, StartedAt: c.at, ClosedAt: at}
+}
+func (c *changes) Save() ([]byte, error)  { return json.Marshal(c.told) }
+func (c *changes) Restore(b []byte) error { return json.Unmarshal(b, &c.told) }
+
+// book is a journal in memory: a tick is taken as a whole, and doubles are
+// dropped, as the real one does it.
+type book struct {
+	at     time.Time
+	state  []byte
+	events map[string]bool
+	alerts map[string]detector.Alert
+	jobs   map[string]json.RawMessage
+	fail   func() bool
+}
+
+func newBook() *book {
+	return &book{events: map[string]bool{}, alerts: map[string]detector.Alert{}, jobs: map[string]json.RawMessage{}}
+}
+
+func (b *book) State(context.Context) (time.Time, []byte, error) { return b.at, b.state, nil }
+
+func (b *book) Commit(_ context.Context, t Tick) error {
+	if b.fail != nil && b.fail() {
+		return errors.New("the disk is full")
+	}
+	if t.State != nil {
+		b.at, b.state = t.Time, t.State
+	}
+	for _, e := range t.Events {
+		b.events[fmt.Sprintln(e.Time, e.Event, e.Indicator.Key(), e.Verdict)] = true
+	}
+	for _, a := range t.Alerts {
+		if old, ok := b.alerts[a.Key]; !ok || a.Revision > old.Revision {
+			b.alerts[a.Key] = a
+		}
+	}
+	for _, j := range t.Jobs {
+		if _, ok := b.jobs[j.Kind+j.Key]; !ok {
+			b.jobs[j.Kind+j.Key] = j.Payload
+		}
+	}
+	return nil
+}
+
+// clock is what the loop takes for now.
+type clock struct{ now time.Time }
+
+func start(t *testing.T, b *book, s *telemetry, c *clock) *Loop {
+	t.Helper()
+	log, _ := logtest.NewNullLogger()
+	cfg := Config{Config: detector.Config{Baseline: 48 * time.Hour}}
+	cfg.SetDefaults()
+	l := New(Options{
+		Config: cfg, Source: s, Changes: &changes{at: s.upgrade}, Journal: b, Receivers: []string{"oncall"},
+		Flags: map[string][]string{"pay-bin": {"backoff"}}, Log: log, Registry: prometheus.NewRegistry(),
+		Now: func() time.Time { return c.now },
+	})
+	if err := l.restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func (l *Loop) runTo(t *testing.T, c *clock, to time.Time) {
+	t.Helper()
+	c.now = to
+	for l.memory.At.Before(to) {
+		l.catchUp(t.Context(), to)
+	}
+}
+
+func TestTheStoryFromShiftToRecovery(t *testing.T) {
+	up := epoch.Add(30 * time.Hour)
+	s := &telemetry{upgrade: up, cure: up.Add(60 * time.Minute)}
+	b, c := newBook(), &clock{up}
+	l := start(t, b, s, c)
+	l.runTo(t, c, up)
+	for at := up; !at.After(s.cure); at = at.Add(time.Minute) {
+		l.runTo(t, c, at)
+	}
+	if len(b.alerts) != 1 {
+		t.Fatalf("got %d alerts, want one", len(b.alerts))
+	}
+	for _, a := range b.alerts {
+		if a.State != detector.AlertFiring || a.Cause.Name != "pay-bin" || cmp.Diff(a.Flags, []string{"backoff"}) != "" {
+			t.Errorf("alert: got %s blamed on %s with flags %v, want firing, pay-bin, [backoff]", a.State, a.Cause.Name, a.Flags)
+		}
+		if d := a.StartsAt.Sub(up); d > 20*time.Minute {
+			t.Errorf("the alert came after %v, want within 20m", d)
+		}
+	}
+	l.Flipped(Treatment{Toggle: "t1", Flip: detector.Flip{Flag: "backoff", Variant: "old", At: s.cure, Ours: true}})
+	for at := s.cure; at.Before(s.cure.Add(time.Hour)); at = at.Add(time.Minute) {
+		l.runTo(t, c, at)
+	}
+	for _, a := range b.alerts {
+		if a.State != detector.AlertResolved {
+			t.Errorf("an hour after the cure the alert is %s, want resolved", a.State)
+		}
+	}
+	var o Outcome
+	if err := json.Unmarshal(b.jobs[JobRecovery+"t1"], &o); err != nil || !o.Recovered {
+		t.Errorf("outcome of the toggle: got %+v (%v), want recovered", o, err)
+	}
+}
+
+// TestFailingCommitsLoseNothing stops the journal at random ticks and restarts
+// the loop at others: what is said in the end is what an undisturbed run says.
+func TestFailingCommitsLoseNothing(t *testing.T) {
+	up := epoch.Add(28 * time.Hour)
+	run := func(seed uint64) *book {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		s := &telemetry{upgrade: up}
+		b, c := newBook(), &clock{up}
+		l := start(t, b, s, c)
+		l.runTo(t, c, up)
+		if seed > 0 {
+			b.fail = func() bool { return rng.Float64() < 0.2 }
+		}
+		for at := up; at.Before(up.Add(90 * time.Minute)); at = at.Add(time.Minute) {
+			if seed > 0 && rng.Float64() < 0.1 {
+				l = start(t, b, s, c)
+			}
+			l.runTo(t, c, at)
+		}
+		return b
+	}
+	want := run(0)
+	if len(want.events) == 0 || len(want.alerts) == 0 {
+		t.Fatal("the undisturbed run says nothing")
+	}
+	for seed := range uint64(6) {
+		got := run(seed + 1)
+		if d := cmp.Diff(want.events, got.events); d != "" {
+			t.Errorf("seed %d: events differ (-undisturbed +disturbed):\n%s", seed, d)
+		}
+		for key, a := range want.alerts {
+			if g := got.alerts[key]; g.State != a.State || g.Revision != a.Revision {
+				t.Errorf("seed %d: alert %s is %s at revision %d, want %s at %d", seed, key, g.State, g.Revision, a.State, a.Revision)
+			}
+		}
+		if len(got.jobs) != len(want.jobs) {
+			t.Errorf("seed %d: %d jobs, want %d", seed, len(got.jobs), len(want.jobs))
+		}
+	}
+}
+
+func TestABlindSourceIsTriedAgainAndCaughtUpOn(t *testing.T) {
+	s := &telemetry{upgrade: epoch.Add(1000 * time.Hour)}
+	b, c := newBook(), &clock{epoch.Add(time.Hour)}
+	l := start(t, b, s, c)
+	l.runTo(t, c, epoch.Add(time.Hour))
+	s.err = errors.New("connection refused")
+	c.now = epoch.Add(2 * time.Hour)
+	l.catchUp(t.Context(), c.now)
+	if got := l.Status(); got.Blind == "" || !got.Time.Equal(epoch.Add(time.Hour)) {
+		t.Errorf("status while blind: %+v, want the reason and the last step judged", got)
+	}
+	s.err = nil
+	l.runTo(t, c, c.now)
+	if got := l.Status(); got.Blind != "" || !got.Time.Equal(c.now) {
+		t.Errorf("status after: %+v, want caught up", got)
+	}
+	if last := s.asked[len(s.asked)-1]; !last.Equal(epoch.Add(time.Hour)) {
+		t.Errorf("caught up from %v, want from the last step judged", last)
+	}
+}

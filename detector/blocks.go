@@ -12,8 +12,10 @@ type Block struct {
 	End   time.Time
 	Steps int
 	Total float32
-	Obs   [bounds]float32
-	Exp   [bounds]float32
+	// Stress is the third party's in a single step, see Model.
+	Stress float32
+	Obs    [bounds]float32
+	Exp    [bounds]float32
 }
 
 // Blocks is a course of blocks in order of time.

@@ -37,7 +37,7 @@ func (c *Config) SetDefaults() {
 	set(&c.Day, 1440*c.Step)
 	set(&c.Baseline, 7*c.Day)
 	set(&c.Duration, 7*c.Day)
-	set(&c.Warmup, 5*c.Step)
+	set(&c.Warmup, 10*c.Step)
 	if c.Margin == 0 {
 		c.Margin = 0.05
 	}

@@ -19,7 +19,7 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 	v.Control = fmt.Sprintf("the same indicator before the upgrade, adjusted for load and time of day (%d steps of history)", m.track.Steps)
 	v.Warnings = j.warnings(w, m)
 	p := j.placebos[v.Indicator.Kind]
-	v.FalseAlarms = &FalseAlarms{Fired: p.Alarm[p.level(j.cfg.alpha())], Placebos: p.Count}
+	v.FalseAlarms = &FalseAlarms{Fired: p.Alarm[p.temper()], Placebos: p.Count}
 	v.Missing, v.DecidedIn = "", 0
 	var events []Event
 	shifted := before == Regressed || before == Improved
@@ -32,9 +32,9 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 		}
 		tr.Lead = ""
 		events = append(events, v.event(j.last, EventRecovered))
-	case worse && before != Regressed && tr.lasting(j.last, temper, 1, &j.cfg):
+	case worse && before != Regressed && tr.beyond(1, &j.cfg) && tr.lasting(j.last, temper, 1, &j.cfg):
 		events = append(events, j.shift(s, m, Regressed, Worse))
-	case better && before != Improved && tr.lasting(j.last, temper, -1, &j.cfg):
+	case better && before != Improved && tr.beyond(-1, &j.cfg) && tr.lasting(j.last, temper, -1, &j.cfg):
 		events = append(events, j.shift(s, m, Improved, Better))
 	case shifted:
 		if !tr.Treated.IsZero() || tr.strength() < tr.Peak {
@@ -143,7 +143,7 @@ func (tr *Trial) decidedIn(cfg *Config) float64 {
 		return 0
 	}
 	d := math.Log1p(cfg.Margin)
-	room := d - math.Min(math.Abs(tr.ev.at[k].logRatio), d/2)
+	room := d - math.Min(math.Abs(tr.ev.at[k].logRatio()), d/2)
 	need := 1 / stat.InformationFor(room, mixScale, cfg.alpha())
 	base := tr.base()[k]
 	if need <= base {

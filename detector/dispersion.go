@@ -54,39 +54,59 @@ func (d *Dispersion) add(obs, exp float64) {
 }
 
 // phi is the dispersion over a window of n steps, never below 1 and never
-// falling with n, with an allowance for the number of windows it was measured
-// on. Beyond the longest window that was seen often enough, it goes on growing
-// as between the last two, ever more slowly.
+// falling with n. Each length's own mean is drawn towards a line through all of
+// them (log phi over log length, slope between 0 and 1), the more so the fewer
+// windows it was measured on, with an allowance for their number. Beyond the
+// lengths that were seen the line goes on, ever more slowly.
 func (d *Dispersion) phi(n float64) float64 {
-	level, growth := 1.0, 1.2
-	known := 0
-	at := math.Log2(math.Max(1, n))
-	for k := range d.Windows {
-		w := d.Windows[k]
-		if w.Count < 4 {
-			break
-		}
-		p := w.Sum / float64(w.Count) * (1 + 1.5/math.Sqrt(float64(w.Count)))
-		p = math.Max(p, level)
-		if k > 0 {
-			growth = math.Min(2, p/level)
-		}
-		if float64(k) >= at {
-			if k == 0 {
-				return p
-			}
-			f := at - float64(k-1)
-			return level + f*(p-level)
-		}
-		level = p
-		known = k + 1
-	}
+	level, slope, known := d.line()
 	if known == 0 {
 		return 4 // nothing measured yet: a cautious guess
 	}
-	for k := float64(known - 1); k < at; k++ {
-		level *= growth
-		growth = 1 + (growth-1)*0.7
+	at := math.Log2(math.Max(1, n))
+	last := 0.0
+	for k := 0; k < known; k++ {
+		w := d.Windows[k]
+		m := float64(w.Count)
+		own := math.Log(math.Max(w.Sum/m, 0.05))
+		p := (m*own+4*(level+slope*float64(k)))/(m+4) + math.Log1p(1/math.Sqrt(m+4))
+		p = math.Max(math.Max(p, 0), last)
+		if float64(k) >= at {
+			f := 1 - (float64(k) - at)
+			if k == 0 {
+				f = 1
+			}
+			return math.Exp(last + f*(p-last))
+		}
+		last = p
 	}
-	return level
+	for k := float64(known - 1); k < at; k++ {
+		last += slope * math.Min(1, at-k)
+		slope *= 0.7
+	}
+	return math.Exp(last)
+}
+
+// line is the weighted least-squares line of log phi over log2 length, through
+// the lengths with at least three windows; known is their number.
+func (d *Dispersion) line() (level, slope float64, known int) {
+	var sw, sx, sy, sxx, sxy float64
+	for k := range d.Windows {
+		w := d.Windows[k]
+		if w.Count < 3 {
+			break
+		}
+		known++
+		m, x := math.Min(float64(w.Count), 50), float64(k)
+		y := math.Log(math.Max(w.Sum/float64(w.Count), 0.05))
+		sw, sx, sy, sxx, sxy = sw+m, sx+m*x, sy+m*y, sxx+m*x*x, sxy+m*x*y
+	}
+	if known == 0 {
+		return 0, 0, 0
+	}
+	if den := sw*sxx - sx*sx; known > 1 && den > 0 {
+		slope = (sw*sxy - sx*sy) / den
+	}
+	slope = math.Max(0, math.Min(math.Ln2, slope))
+	return (sy - slope*sx) / sw, slope, known
 }

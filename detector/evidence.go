@@ -6,20 +6,75 @@ import (
 	"aftershock/detector/stat"
 )
 
-// mixScale is the log ratio at which the e-values and intervals are sharpest:
-// about a change by a quarter.
-const mixScale = 0.25
+// mixScale is the log ratio at which the intervals are sharpest: about a change
+// by a quarter. The e-values are a mean over that and a threefold change, since
+// far in the tail a shift is large and its counts are few.
+const (
+	mixScale  = 0.25
+	wideScale = 1.1
+)
 
 // tempers are the factors by which the variance may be inflated so that the
 // rule fires no more often than promised at placebo upgrades.
-var tempers = [...]float64{1, 1.3, 1.7, 2.2, 3, 4.5}
+var tempers = [...]float64{1, 1.3, 1.7, 2.2, 3, 4.5, 7}
 
-// estimate is what a window of steps says of one bound.
+// estimate is what a window of steps says of one bound: obs where exp were
+// expected, both divided by their dispersion.
 type estimate struct {
-	logRatio, variance float64
+	obs, exp float64
+	// base is the variance of the log expectation.
+	base float64
 }
 
-func (e estimate) z() float64 { return e.logRatio / math.Sqrt(e.variance) }
+// logRatio is the log of observed over expected, defined for no events as well.
+func (e estimate) logRatio() float64 { return math.Log((e.obs + 0.5) / (e.exp + 0.5)) }
+
+// variance is that of the log ratio under no change.
+func (e estimate) variance() float64 { return 1/e.exp + e.base }
+
+// z is how far the window is from a log ratio, in standard deviations.
+func (e estimate) z(logRatio float64) float64 {
+	return stat.SignedRoot(e.obs, e.exp, e.base, logRatio)
+}
+
+// exceeds is the log e-value against "the log ratio is at most d", and below
+// that against "it is at least d".
+func (e estimate) exceeds(d float64) float64 {
+	return mixed(e.z(d), e.variance())
+}
+
+func (e estimate) below(d float64) float64 { return mixed(-e.z(d), e.variance()) }
+
+func mixed(z, v float64) float64 {
+	return stat.LogMeanExp([]float64{stat.LogEValue(z, v, mixScale), stat.LogEValue(z, v, wideScale)}, []float64{1, 1})
+}
+
+// interval is the confidence sequence of the log ratio: all values whose z is
+// within the boundary.
+func (e estimate) interval(alpha float64) (low, high float64) {
+	// The better of the two scales, each at half the level.
+	v := e.variance()
+	limit := math.Min(stat.Boundary(v, mixScale, alpha/2), stat.Boundary(v, wideScale, alpha/2))
+	end := func(sign float64) float64 {
+		near, far := e.logRatio(), e.logRatio()+sign*0.1
+		for math.Abs(e.z(far)) < limit || sign*(far-near) < 0 {
+			if math.Abs(far) > 12 {
+				return sign * 12
+			}
+			near, far = far, far+sign*math.Max(0.1, math.Abs(far-near))
+		}
+		for range 40 {
+			mid := (near + far) / 2
+			if math.Abs(e.z(mid)) < limit {
+				near = mid
+			} else {
+				far = mid
+			}
+		}
+		return far
+	}
+	return end(-1), end(1)
+}
 
 // evidence is what a window of steps says of an indicator.
 type evidence struct {
@@ -42,14 +97,11 @@ func weigh(w Block, spread *[bounds]Dispersion, base [bounds]float64, temper, ma
 		if !(exp > 0) {
 			continue
 		}
-		e := estimate{
-			logRatio: math.Log((float64(w.Obs[k]) + 0.5) / (exp + 0.5)),
-			variance: temper * (spread[k].phi(float64(w.Steps))/exp + base[k]),
-		}
+		phi := temper * spread[k].phi(float64(w.Steps))
+		e := estimate{obs: float64(w.Obs[k]) / phi, exp: exp / phi, base: temper * base[k]}
 		ev.at[k], ev.have[k] = e, true
 		d := math.Log1p(margin)
-		u := stat.LogEValue(e.logRatio, e.variance, d, mixScale)
-		v := stat.LogEValue(-e.logRatio, e.variance, d, mixScale)
+		u, v := e.exceeds(d), e.below(-d)
 		up, down, weight = append(up, u), append(down, v), append(weight, weights[k])
 		if m := math.Max(u, v); m > top {
 			top, ev.lead = m, k
@@ -71,23 +123,31 @@ type Placebo struct {
 	Worst [len(tempers)]float64
 }
 
-// Placebos counts how often placebo upgrades fired, for each temper: at the
-// level promised for one indicator, and at the level that raises an alarm.
+// levels are the e-values at which placebos are counted: of an e-value that is
+// what it promises, at most one in x reaches x.
+var levels = [...]float64{20, 100, 400, 1600}
+
+// Placebos counts how often placebo upgrades reached each of the levels, and
+// the level that raises an alarm, for each temper.
 type Placebos struct {
-	Count int
-	Fired [len(tempers)]int
-	Alarm [len(tempers)]int
+	Count   int
+	Reached [len(tempers)][len(levels)]int
+	Alarm   [len(tempers)]int
 }
 
-// level is the temper that keeps false alarms to alpha, judged with an
-// allowance for the number of placebos.
-func (p *Placebos) level(alpha float64) int {
+// temper is the index of the smallest temper with which the placebos keep the
+// promise at every level, judged with an allowance for their number.
+func (p *Placebos) temper() int {
 	if p.Count < 20 {
 		return 2
 	}
-	n := float64(p.Count)
-	for c, fired := range p.Fired {
-		if float64(fired) <= alpha*n+math.Sqrt(alpha*n) {
+	for c := range tempers {
+		kept := true
+		for l, x := range levels {
+			mean := float64(p.Count) / x
+			kept = kept && float64(p.Reached[c][l]) <= mean+math.Sqrt(mean)
+		}
+		if kept {
 			return c
 		}
 	}
@@ -102,8 +162,10 @@ func (t *Track) placebo(b Block, cfg *Config, into *Placebos, alarm float64) {
 		if p.Sum.Steps > 0 {
 			into.Count++
 			for c, worst := range p.Worst {
-				if worst >= -math.Log(cfg.alpha()) {
-					into.Fired[c]++
+				for l, x := range levels {
+					if worst >= math.Log(x) {
+						into.Reached[c][l]++
+					}
 				}
 				if worst >= alarm {
 					into.Alarm[c]++
@@ -117,7 +179,7 @@ func (t *Track) placebo(b Block, cfg *Config, into *Placebos, alarm float64) {
 		if !(b.Exp[k] > 0) {
 			continue
 		}
-		x := p.Models[k].at(b.End, cfg.Day, float64(b.Total))
+		x := p.Models[k].at(b.End, cfg.Day, float64(b.Total), float64(b.Stress))
 		step.Obs[k] = b.Obs[k]
 		step.Exp[k] = float32(p.Models[k].expect(x, float64(b.Total)))
 		p.Base[k] += p.Models[k].variance(x)

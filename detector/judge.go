@@ -141,6 +141,7 @@ func (j *Judge) Observe(f Frame) {
 	}
 	j.meet(f, firstFrame)
 	touched := j.gather(f)
+	stress(touched)
 	alarm := math.Log(float64(max(1, len(j.order)))) - math.Log(j.cfg.alpha())
 	for _, t := range touched {
 		j.stepTrials(t, f.Time)
@@ -224,6 +225,21 @@ func (j *Judge) gather(f Frame) []*Track {
 	}
 	sort.Slice(touched, func(a, b int) bool { return touched[a].key < touched[b].key })
 	return touched
+}
+
+// stress tells each retry indicator of the step how much more often than usual
+// first attempts failed: the third party's own doing, whatever the caller makes
+// of it.
+func stress(touched []*Track) {
+	for _, t := range touched {
+		s := &t.scratch
+		usual := t.Firsts.share()
+		if t.Indicator.Kind != Retry || !(s.calls > 0) || !(usual > 0) || t.Steps < burnIn {
+			continue
+		}
+		mean := usual * s.calls
+		s.stress = math.Max(-2, math.Min(2, math.Log((s.firsts+1)/(mean+1))))
+	}
 }
 
 func (j *Judge) track(i *Indicator) *Track {
@@ -357,7 +373,7 @@ func (j *Judge) look(w *Watch) []Event {
 		tr.weigh(j.starts(s, tr), j.temper(t.Indicator.Kind), &j.cfg)
 		z := 0.0
 		if e := tr.ev.at[tr.ev.lead]; tr.ev.have[tr.ev.lead] {
-			z = e.z()
+			z = e.z(0)
 		}
 		s.all = append(s.all, moved{t, tr, z})
 		logWorse = append(logWorse, tr.ev.worse)
@@ -372,4 +388,4 @@ func (j *Judge) look(w *Watch) []Event {
 	return events
 }
 
-func (j *Judge) temper(k Kind) float64 { return tempers[j.placebos[k].level(j.cfg.alpha())] }
+func (j *Judge) temper(k Kind) float64 { return tempers[j.placebos[k].temper()] }

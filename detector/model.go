@@ -6,12 +6,12 @@ import (
 )
 
 // features is the number of regressors of a Model: one, log load and its
-// square, two harmonics of the day.
-const features = 7
+// square, two harmonics of the day, and the third party's stress.
+const features = 8
 
 // Model is the baseline of one share: the expected number of bad requests as
 //
-//	log E[bad] = log total + beta . x(load, time of day)
+//	log E[bad] = log total + beta . x(load, time of day, third party)
 //
 // a quasi-Poisson regression with log link, learnt one step at a time by a
 // Kalman update of the working response (West, Harrison, Migon 1985, "Dynamic
@@ -30,23 +30,29 @@ type Model struct {
 type vector = [features]float64
 
 // prior variances: the level is free, the shape must earn its place.
-var prior = vector{4, 0.25, 0.02, 0.04, 0.04, 0.02, 0.02}
+var prior = vector{4, 0.06, 0.01, 0.01, 0.01, 0.005, 0.005, 0.1}
 
-func (m *Model) start(bad, total float64) {
+// start begins with the first step. elastic is how strongly the share is taken
+// to follow the third party's stress until the data says better: 1 for retries,
+// which first attempts that fail lead to.
+func (m *Model) start(bad, total, elastic float64) {
 	m.Beta[0] = math.Log((bad + 0.5) / (total + 1))
+	m.Beta[features-1] = elastic
 	m.LogLoad = math.Log(total)
 	for i, v := range prior {
 		m.Cov[i][i] = v
 	}
 }
 
-// at is the vector of regressors for a step that ended at t with total requests.
-func (m *Model) at(t time.Time, day time.Duration, total float64) vector {
+// at is the vector of regressors for a step that ended at t with total requests
+// while the third party was under stress: the log of the share of first
+// attempts that failed over its usual share, 0 where that isn't known.
+func (m *Model) at(t time.Time, day time.Duration, total, stress float64) vector {
 	l := math.Log(total) - m.LogLoad
 	l = math.Max(-2, math.Min(2, l))
 	phase := 2 * math.Pi * float64(t.UnixNano()%int64(day)) / float64(day)
 	s, c := math.Sincos(phase)
-	return vector{1, l, l * l, s, c, 2 * s * c, c*c - s*s}
+	return vector{1, l, l * l, s, c, 2 * s * c, c*c - s*s, stress}
 }
 
 // expect is the expected number of bad requests.

@@ -9,15 +9,15 @@ import (
 )
 
 // bounds is the number of bucket bounds at which a latency indicator is
-// watched: those nearest to the baseline's p99, p95 and p50. Other indicators
+// watched: those nearest to the baseline's p99, p99.8, p95 and p50. Other indicators
 // use the first alone.
-const bounds = 3
+const bounds = 4
 
 // tails are the shares of slower requests that the bounds are chosen for.
-var tails = [bounds]float64{0.01, 0.05, 0.5}
+var tails = [bounds]float64{0.01, 0.002, 0.05, 0.5}
 
 // weights say how the bounds' e-values are averaged.
-var weights = [bounds]float64{0.45, 0.35, 0.2}
+var weights = [bounds]float64{0.3, 0.3, 0.25, 0.15}
 
 // Track is what is kept of one indicator: constant in the length of history.
 type Track struct {
@@ -36,6 +36,8 @@ type Track struct {
 	Steps       int
 	// Firsts fades over first-attempt failures: share of calls, and its weight.
 	Firsts Ratio
+	// Early holds the first steps, until the bounds are chosen.
+	Early []early
 	// Placebo is the placebo upgrade under way.
 	Placebo Placebo
 	// Range is the span of log load seen so far.
@@ -43,6 +45,14 @@ type Track struct {
 
 	key     string
 	scratch scratch
+}
+
+// early is a step that came before the bounds were chosen.
+type early struct {
+	At     time.Time
+	Total  float64
+	Stress float64
+	Hist   hist.Histogram
 }
 
 // Ratio is a sum of counts over a sum of counts.
@@ -62,7 +72,7 @@ type scratch struct {
 	hist          hist.Histogram
 	owned         bool
 	firsts, calls float64
-	retried       float64
+	stress        float64
 }
 
 func newTrack(i Indicator) *Track {
@@ -102,16 +112,15 @@ func (t *Track) take(at time.Time, p Point) {
 
 // counts are the bad requests at each bound; NaN where the step's buckets don't
 // support the bound.
-func (t *Track) counts() (bad [bounds]float64) {
-	s := &t.scratch
+func (t *Track) counts(h hist.Histogram, other float64) (bad [bounds]float64) {
 	for k, x := range t.Bounds {
 		switch {
 		case math.IsNaN(x):
 			bad[k] = math.NaN()
 		case t.Indicator.Kind != Latency:
-			bad[k] = s.bad
+			bad[k] = other
 		default:
-			least, most := s.hist.Above(x)
+			least, most := h.Above(x)
 			bad[k] = least
 			if least != most {
 				bad[k] = math.NaN()
@@ -140,34 +149,55 @@ func (t *Track) step(at time.Time, cfg *Config) (b Block, ok bool) {
 	if t.Indicator.Kind == Latency {
 		t.remember(s.hist, fade)
 		if !t.Chosen && !t.choose() {
+			t.Early = append(t.Early, early{at, s.total, s.stress, s.hist})
 			return b, false
 		}
+		t.catchUp(cfg, fade)
 	}
-	bad := t.counts()
-	b = Block{End: at, Steps: 1, Total: float32(s.total)}
-	for k := range t.Bounds {
-		m, d := &t.Models[k], &t.Spread[k]
-		if math.IsNaN(bad[k]) {
-			continue
-		}
-		if m.Seen == 0 {
-			m.start(bad[k], s.total)
-		}
-		x := m.at(at, cfg.Day, s.total)
-		exp := m.expect(x, s.total)
-		if m.Seen >= burnIn {
-			b.Obs[k], b.Exp[k] = float32(bad[k]), float32(exp)
-			d.add(bad[k], exp)
-			ok = true
-		}
-		m.learn(x, bad[k], s.total, d.phi(longRun), fade)
-	}
+	b = Block{End: at, Steps: 1, Total: float32(s.total), Stress: float32(s.stress)}
+	ok = t.learn(&b, t.counts(s.hist, s.bad), s.total, s.stress, cfg, fade)
 	l := math.Log(s.total)
 	t.LoadLow, t.LoadHigh = math.Min(t.LoadLow, l), math.Max(t.LoadHigh, l)
 	if ok {
 		t.Recent.add(b)
 	}
 	return b, ok
+}
+
+// catchUp learns from the steps that came before the bounds were chosen.
+func (t *Track) catchUp(cfg *Config, fade float64) {
+	for _, e := range t.Early {
+		b := Block{End: e.At, Steps: 1, Total: float32(e.Total)}
+		t.learn(&b, t.counts(e.Hist, 0), e.Total, e.Stress, cfg, fade)
+	}
+	t.Early = nil
+}
+
+// learn puts what was expected of a step into b and lets the models learn from
+// the step; it answers false while there is nothing to expect.
+func (t *Track) learn(b *Block, bad [bounds]float64, total, stress float64, cfg *Config, fade float64) (ok bool) {
+	elastic := 0.0
+	if t.Indicator.Kind == Retry {
+		elastic = 1
+	}
+	for k := range t.Bounds {
+		m, d := &t.Models[k], &t.Spread[k]
+		if math.IsNaN(bad[k]) {
+			continue
+		}
+		if m.Seen == 0 {
+			m.start(bad[k], total, elastic)
+		}
+		x := m.at(b.End, cfg.Day, total, stress)
+		exp := m.expect(x, total)
+		if m.Seen >= burnIn {
+			b.Obs[k], b.Exp[k] = float32(bad[k]), float32(exp)
+			d.add(bad[k], exp)
+			ok = true
+		}
+		m.learn(x, bad[k], total, d.phi(longRun), fade)
+	}
+	return ok
 }
 
 const (
@@ -207,7 +237,7 @@ func (t *Track) choose() bool {
 				continue
 			}
 			share := least / total
-			if d := math.Abs(math.Log(share / tail)); share > 0.001 && d < gap {
+			if d := math.Abs(math.Log(share / tail)); share > 0.0005 && d < gap {
 				best, gap = x, d
 			}
 		}

@@ -65,7 +65,7 @@ func newTrial(t *Track, u *Upgrade) *Trial {
 func (tr *Trial) step(t *Track, cfg *Config) {
 	s := &t.scratch
 	b := Block{End: s.at, Steps: 1, Total: float32(s.total)}
-	bad := t.counts()
+	bad := t.counts(s.hist, s.bad)
 	for k := range tr.Models {
 		m := &tr.Models[k]
 		if m.Seen < burnIn {
@@ -75,7 +75,7 @@ func (tr *Trial) step(t *Track, cfg *Config) {
 			tr.Gaps++
 			continue
 		}
-		x := m.at(s.at, cfg.Day, s.total)
+		x := m.at(s.at, cfg.Day, s.total, s.stress)
 		b.Obs[k], b.Exp[k] = float32(bad[k]), float32(m.expect(x, s.total))
 		tr.BaseVar[k] += m.variance(x)
 		tr.BaseSteps[k]++
@@ -129,7 +129,20 @@ func (tr *Trial) lasting(now time.Time, temper, sign float64, cfg *Config) bool 
 	span := max(now.Sub(tr.start)/5, 5*cfg.Step)
 	ev := weigh(tr.Blocks.since(now.Add(-span)), &tr.Spread, tr.base(), temper, cfg.Margin)
 	k := tr.ev.lead
-	return ev.have[k] && sign*ev.at[k].logRatio > math.Log1p(cfg.Margin) && sign*ev.at[k].z() > 1
+	return ev.have[k] && sign*ev.at[k].logRatio() > math.Log1p(cfg.Margin) && sign*ev.at[k].z(0) > 1
+}
+
+// beyond says whether the interval that will be shown lies beyond the margin, so
+// that the figures never contradict the verdict.
+func (tr *Trial) beyond(sign float64, cfg *Config) bool {
+	if !tr.ev.have[tr.ev.lead] {
+		return false
+	}
+	low, high := tr.ev.at[tr.ev.lead].interval(cfg.alpha())
+	if sign > 0 {
+		return low > math.Log1p(cfg.Margin)
+	}
+	return high < -math.Log1p(cfg.Margin)
 }
 
 // effect is the size of the shift at the leading bound over the leading window.
@@ -140,12 +153,11 @@ func (tr *Trial) effect(cfg *Config) *Effect {
 	}
 	w := tr.Blocks.since(tr.start)
 	e := tr.ev.at[k]
-	r := stat.Radius(e.variance, mixScale, cfg.alpha())
+	low, high := e.interval(cfg.alpha())
 	return &Effect{
 		What:   share(tr.Verdict.Indicator, tr.Bounds[k]),
 		Before: float64(w.Exp[k] / w.Total), After: float64(w.Obs[k] / w.Total),
-		Ratio: math.Exp(e.logRatio),
-		Low:   math.Exp(math.Max(-20, e.logRatio-r)), High: math.Exp(math.Min(20, e.logRatio+r)),
+		Ratio: math.Exp(e.logRatio()), Low: math.Exp(low), High: math.Exp(high),
 	}
 }
 
@@ -158,9 +170,7 @@ func (tr *Trial) proven(cfg *Config) bool {
 		if !tr.ev.have[k] || k == bounds-1 && some {
 			continue
 		}
-		e := tr.ev.at[k]
-		r := stat.Radius(e.variance, mixScale, cfg.alpha())
-		if e.logRatio+r > d || e.logRatio-r < -d {
+		if low, high := tr.ev.at[k].interval(cfg.alpha()); high > d || low < -d {
 			return false
 		}
 		some = true
@@ -187,8 +197,11 @@ func (tr *Trial) recovered(now time.Time, temper float64, cfg *Config) bool {
 		sign = -1
 	}
 	middle := sign * math.Log(tr.Shift.Ratio) / 2
-	gone := stat.LogEValue(-sign*e.logRatio, e.variance, -middle, mixScale)
-	return gone >= -math.Log(cfg.alpha()) && sign*e.logRatio < math.Max(math.Log1p(cfg.Margin), middle/2)
+	gone := e.below(middle)
+	if sign < 0 {
+		gone = e.exceeds(middle)
+	}
+	return gone >= -math.Log(cfg.alpha()) && sign*e.logRatio() < math.Max(math.Log1p(cfg.Margin), math.Abs(middle)/2)
 }
 
 func (tr *Trial) shiftBound() int {

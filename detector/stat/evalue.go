@@ -9,31 +9,63 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
+// SignedRoot is the signed root of the likelihood ratio against
+//
+//	H0: the rate is exp(logRatio) times the expected rate
+//
+// for obs events where exp were expected, when the expectation itself is known
+// from a baseline as if by 1/v events of its own (v is the variance of its
+// logarithm; 0 for a known expectation): the comparison of two Poisson counts,
+// conditional on their sum. It is approximately standard normal under H0, also
+// for small counts, positive when there are more events than H0 expects
+// (McCullagh and Nelder, "Generalized Linear Models", 1989, 6.3; Barndorff-
+// Nielsen 1986 on the signed root). Overdispersed counts are divided by their
+// dispersion first. NaN when exp isn't positive.
+func SignedRoot(obs, exp, v, logRatio float64) float64 {
+	if !(exp > 0) || obs < 0 {
+		return math.NaN()
+	}
+	mean := exp * math.Exp(logRatio)
+	if !(v > 0) {
+		return math.Copysign(math.Sqrt(math.Max(0, 2*(xlogy(obs, obs/mean)-(obs-mean)))), obs-mean)
+	}
+	base := 1 / v
+	sum := obs + base
+	p := mean / (mean + base)
+	d := 2 * (xlogy(obs, obs/(sum*p)) + base*math.Log(base/(sum*(1-p))))
+	return math.Copysign(math.Sqrt(math.Max(0, d)), obs-sum*p)
+}
+
+func xlogy(x, y float64) float64 {
+	if x == 0 {
+		return 0
+	}
+	return x * math.Log(y)
+}
+
 // LogEValue is the natural logarithm of a one-sided e-value against
 //
 //	H0: theta <= bound
 //
-// given an estimate of theta with variance v. It mixes the likelihood ratio
-// over theta = bound + |N(0, scale^2)|:
+// given z, the standardised distance of the estimate from the bound, and the
+// estimate's variance v. It mixes the likelihood ratio over
+// theta = bound + |N(0, scale^2)|:
 //
-//	E = 2/sqrt(1+V s^2) exp(Z^2/2 * V s^2/(1+V s^2)) Phi(Z sqrt(V s^2/(1+V s^2)))
-//
-// with V = 1/v and Z = (estimate-bound)/sqrt(v).
+//	E = 2/sqrt(1+V s^2) exp(z^2/2 * V s^2/(1+V s^2)) Phi(z sqrt(V s^2/(1+V s^2))),  V = 1/v
 //
 // Assumptions: over time the estimate is a Gaussian martingale divided by its
 // information V, so that E is a nonnegative martingale with mean 1 at the edge
 // of H0 and P(ever E >= 1/a) <= a (Ville's inequality). Correlated noise must
-// already be in v. Source: the one-sided normal mixture of Robbins (1970),
+// already be in z and v. Source: the one-sided normal mixture of Robbins (1970),
 // "Statistical methods related to the law of the iterated logarithm", and
 // Howard, Ramdas, McAuliffe, Sekhon (2021), "Time-uniform, nonparametric,
 // nonasymptotic confidence sequences", proposition 6.
 //
 // v must be positive; otherwise there is no information and the result is 0.
-func LogEValue(estimate, v, bound, scale float64) float64 {
-	if !(v > 0) || math.IsInf(v, 1) || math.IsNaN(estimate) {
+func LogEValue(z, v, scale float64) float64 {
+	if !(v > 0) || math.IsInf(v, 1) || math.IsNaN(z) {
 		return 0
 	}
-	z := (estimate - bound) / math.Sqrt(v)
 	g := scale * scale / v
 	shrink := g / (1 + g)
 	return math.Ln2 - 0.5*math.Log1p(g) + z*z/2*shrink + logPhi(z*math.Sqrt(shrink))
@@ -50,22 +82,27 @@ func logPhi(x float64) float64 {
 	return -x2/2 - math.Log(-x) - 0.5*math.Log(2*math.Pi) + math.Log1p(-1/x2+3/(x2*x2))
 }
 
-// Radius is the half-width of a two-sided confidence sequence for theta at
-// level 1-alpha, given an estimate of variance v: the interval
-// estimate +- Radius holds the truth at all times at once with probability
-// 1-alpha. It is the normal mixture boundary
+// Boundary is the two-sided confidence sequence's boundary for |z| at level
+// 1-alpha when the estimate's variance is v: with probability 1-alpha, |z| of
+// the truth stays below it at all times at once. It is the normal mixture
+// boundary
 //
-//	sqrt( (1+V s^2)/(V^2 s^2) * ln((1+V s^2)/alpha^2) ),  V = 1/v
+//	sqrt( (1+V s^2)/(V s^2) * ln((1+V s^2)/alpha^2) ),  V = 1/v
 //
 // (Robbins 1970; Howard et al. 2021, equation 14). The scale s is where the
-// boundary is tightest. Without information the radius is +Inf.
-func Radius(v, scale, alpha float64) float64 {
+// boundary is tightest. Without information it is +Inf.
+func Boundary(v, scale, alpha float64) float64 {
 	if !(v > 0) || math.IsInf(v, 1) {
 		return math.Inf(1)
 	}
-	info := 1 / v
-	g := 1 + info*scale*scale
-	return math.Sqrt(g / (info * info * scale * scale) * math.Log(g/(alpha*alpha)))
+	g := scale * scale / v
+	return math.Sqrt((1 + g) / g * math.Log((1+g)/(alpha*alpha)))
+}
+
+// Radius is Boundary in units of the estimate: the interval estimate +- Radius
+// holds the truth at all times at once with probability 1-alpha.
+func Radius(v, scale, alpha float64) float64 {
+	return Boundary(v, scale, alpha) * math.Sqrt(v)
 }
 
 // InformationFor is the information V = 1/v at which Radius is no wider than

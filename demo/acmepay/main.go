@@ -28,7 +28,7 @@ func main() {
 func run(ctx context.Context, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	climate := weather.Config{Shards: 96, Burst: 450 * time.Millisecond, FailShare: .032, Phase: time.Second, SlowShare: .02}
+	climate := weather.Config{Shards: 240, Burst: 450 * time.Millisecond, FailShare: .032, Phase: time.Second, SlowShare: .02}
 	fs := flag.NewFlagSet("acmepay", flag.ContinueOnError)
 	listen := fs.String("listen", "127.0.0.1:0", "`address` to listen on")
 	addrFile := fs.String("addr-file", "", "`file` to write the bound address to")

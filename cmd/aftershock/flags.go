@@ -23,10 +23,10 @@ var flagsCommand = command{
 
 // flagsArgs are the flags of the flags command.
 type flagsArgs struct {
-	connect                           func() (*client, error)
+	connect                          func() (*client, error)
 	reason, actor, incident, answers *string
-	dryRun                            *bool
-	format                            *string
+	dryRun                           *bool
+	format                           *string
 }
 
 func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
@@ -35,7 +35,7 @@ func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, e
 		reason:   f.String("reason", "", "why, a `text` for the audit (needed to set and undo)"),
 		actor:    f.String("actor", whoami(), "who does it, a `name` for the audit"),
 		incident: f.String("incident", "", "an incident's `reference`"),
-		answers: f.String("upgrade", "", "the `id` of the upgrade that the toggle answers"),
+		answers:  f.String("upgrade", "", "the `id` of the upgrade that the toggle answers"),
 		dryRun:   f.Bool("dry-run", false, "show what would change, and change nothing"),
 		format:   f.String("format", "text", "the output's `form`: text or json"),
 	}

@@ -182,9 +182,10 @@ func (tr *Trial) proven(cfg *Config) bool {
 
 // recovered asks the mirror question after a treatment: is the shift gone? The
 // window since the treatment is compared with the one in which the shift stood,
-// so that what isn't known of the baseline cancels. The shift is gone when at
-// least half of it (on a log scale) is proven to be, at the bounds that showed
-// it, and what is left is no longer more than a quarter of it.
+// so that what isn't known of the baseline cancels. The shift is gone when it
+// has proven to be less than it was, at the bounds that showed it, what is left
+// is nearer to the baseline than to the shift, and isn't proven to be beyond
+// the margin.
 func (tr *Trial) recovered(now time.Time, temper float64, cfg *Config) bool {
 	if tr.Treated.IsZero() || tr.Shift == nil || !now.After(tr.Treated) {
 		return false
@@ -210,16 +211,31 @@ func (tr *Trial) recovered(now time.Time, temper float64, cfg *Config) bool {
 			base: temper * tr.Spread[k].phi(float64(during.Steps)) / float64(during.Obs[k]),
 		}
 		left := math.Log((float64(after.Obs[k]) + 0.5) / (float64(after.Exp[k]) + 0.5))
-		if k == tr.shiftBound() && sign*left > math.Max(math.Log1p(cfg.Margin), sign*size/4) {
+		if k == tr.shiftBound() && sign*left > sign*size/2 || sign*tr.leftover(after, k, temper, cfg) > 0 {
 			return false
 		}
-		proof := e.below(-size / 2)
+		proof := e.below(0)
 		if sign < 0 {
-			proof = e.exceeds(-size / 2)
+			proof = e.exceeds(0)
 		}
 		gone, weight = append(gone, proof), append(weight, weights[k])
 	}
 	return len(gone) > 0 && stat.LogMeanExp(gone, weight) >= -math.Log(cfg.alpha())
+}
+
+// leftover is 1 or -1 when a window is proven to be above or below the margin
+// at bound k, else 0.
+func (tr *Trial) leftover(w Block, k int, temper float64, cfg *Config) float64 {
+	phi := temper * tr.Spread[k].phi(float64(w.Steps))
+	e := estimate{obs: float64(w.Obs[k]) / phi, exp: float64(w.Exp[k]) / phi, base: temper * tr.base()[k]}
+	d := math.Log1p(cfg.Margin)
+	switch level := -math.Log(cfg.alpha()); {
+	case e.exceeds(d) >= level:
+		return 1
+	case e.below(-d) >= level:
+		return -1
+	}
+	return 0
 }
 
 func (tr *Trial) shiftBound() int {

@@ -184,10 +184,10 @@ func (c *chart) levels() (all []float64) {
 		}
 		return all
 	}
-	unit := math.Pow(10, math.Floor(math.Log10(c.high/3)))
+	unit := math.Pow(10, math.Floor(math.Log10(c.high/4)))
 	step := unit
 	for _, f := range []float64{1, 2, 5, 10} {
-		if step = f * unit; step >= c.high/3*0.999 {
+		if step = f * unit; step >= c.high/4*0.999 {
 			break
 		}
 	}

@@ -51,10 +51,12 @@ func (s *Server) advise(a detector.Alert) advice {
 		out.Answer = "Not known yet whether it is the upgrade"
 	case !out.Bad:
 		out.Answer = fmt.Sprintf("Probably not the upgrade, but %s (%s)", suspect, words.Probability(p))
+	case p >= 0.9:
+		out.Answer = fmt.Sprintf("Very likely the upgrade: %s (%s)", suspect, words.Probability(p))
 	case p >= 0.5:
-		out.Answer = fmt.Sprintf("It is the upgrade: %s (%s)", suspect, words.Probability(p))
+		out.Answer = fmt.Sprintf("Probably the upgrade: %s (%s)", suspect, words.Probability(p))
 	default:
-		out.Answer = fmt.Sprintf("It may be the upgrade: %s (%s)", suspect, words.Probability(p))
+		out.Answer = fmt.Sprintf("Perhaps the upgrade: %s (%s)", suspect, words.Probability(p))
 	}
 	if !out.Bad {
 		return out

@@ -37,6 +37,12 @@ func course(u detector.Upgrade, v detector.Verdict, marks []mark) template.HTML 
 		what = v.Effect.What
 	}
 	c := newChart(points, what)
+	for _, m := range marks {
+		// A flip made just now is to be seen before the next block is counted.
+		if late := m.At.Sub(c.to); late > 0 && late < c.to.Sub(c.from)/10 {
+			c.to = m.At
+		}
+	}
 	over := words.Range(c.from, c.to)
 	c.put(`<svg class="chart" width="100%%" height="%.0f" role="img" aria-label="%s">`, chartHeight+24,
 		esc(fmt.Sprintf("Course of %s, %s, %s: %s", words.Indicator(v.Indicator), words.Name(what), over, c.told(v))))
@@ -184,10 +190,10 @@ func (c *chart) levels() (all []float64) {
 		}
 		return all
 	}
-	unit := math.Pow(10, math.Floor(math.Log10(c.high/3)))
+	unit := math.Pow(10, math.Floor(math.Log10(c.high/4)))
 	step := unit
 	for _, f := range []float64{1, 2, 5, 10} {
-		if step = f * unit; step >= c.high/3*0.999 {
+		if step = f * unit; step >= c.high/4*0.999 {
 			break
 		}
 	}

@@ -133,10 +133,12 @@ func New(o Options) (*Server, error) {
 		Name: "aftershock_http_request_duration_seconds", Help: "Time to answer, by route.",
 		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14), NativeHistogramBucketFactor: 1.1,
 	}, []string{"route"})
-	o.Registry.MustRegister(s.requests, s.seconds)
 	l, err := net.Listen("tcp", o.Config.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen on web.listen %s: %w; is another daemon running, or the port taken?", o.Config.Listen, err)
+	}
+	if err := errors.Join(o.Registry.Register(s.requests), o.Registry.Register(s.seconds)); err != nil {
+		return nil, fmt.Errorf("register the metrics of the web server: %w", errors.Join(err, l.Close()))
 	}
 	s.listener = l
 	return s, nil

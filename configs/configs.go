@@ -9,6 +9,7 @@ package configs
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -68,7 +69,8 @@ func Load(path string) (Config, error) {
 		return Config{}, fmt.Errorf("read the configuration: %w", err)
 	}
 	c, err := Parse(data, filepath.Dir(path))
-	if e, ok := err.(*Error); ok {
+	var e *Error
+	if errors.As(err, &e) {
 		e.File = path
 	}
 	return c, err
@@ -102,12 +104,12 @@ func tree(data []byte) (*yaml.Node, *Problem) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, next yaml.Node
 	switch err := dec.Decode(&doc); {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return &yaml.Node{Kind: yaml.MappingNode, Line: 1}, nil
 	case err != nil:
 		return nil, &Problem{Text: "isn't YAML: " + strings.TrimPrefix(hideValues(err.Error()), "yaml: ")}
 	}
-	if err := dec.Decode(&next); err != io.EOF {
+	if err := dec.Decode(&next); !errors.Is(err, io.EOF) {
 		return nil, &Problem{Text: "holds more than one YAML document"}
 	}
 	return doc.Content[0], nil

@@ -149,15 +149,58 @@ func (s *scene) binary(b Binary, m moved, p profile, sign float64) (float64, []s
 	}
 	switch {
 	case moves > 0:
-		w *= 6
+		w *= 6 * s.dominance(b, m, sign)
 	case own > 0:
 		w *= 0.15
 	}
+	w *= s.unexplained(b, sign)
 	if below := s.below(b, m, sign); below != "" {
 		w *= 0.2
 		why = append(why, "but "+below+", which it calls, changed and moved as well")
 	}
 	return w, why
+}
+
+// dominance compares how far b's own service moved with the changed service
+// that moved furthest: on its way up a call path a shift is diluted by the time
+// spent elsewhere, so the root shows it most.
+func (s *scene) dominance(b Binary, m moved, sign float64) float64 {
+	mine, most := 0.0, 0.0
+	for _, o := range s.all {
+		i := o.track.Indicator
+		if i.Kind != Latency || sign*o.z <= 3 || i.Route() != "" && m.track.Indicator.Route() != "" && i.Route() != m.track.Indicator.Route() {
+			continue
+		}
+		r := sign * o.trial.ev.at[o.trial.ev.lead].logRatio()
+		if s.owns(b, i) {
+			mine = math.Max(mine, r)
+		}
+		for _, c := range s.upgrade.Binaries {
+			if s.owns(c, i) && s.reaches(c, m.track.Indicator) {
+				most = math.Max(most, r)
+			}
+		}
+	}
+	if mine == 0 {
+		return 1
+	}
+	return math.Exp(2 * (mine - most))
+}
+
+// unexplained is what is left of a suspect when other indicators moved that it
+// can't have moved: each of them wants a second cause beside it.
+func (s *scene) unexplained(b Binary, sign float64) float64 {
+	w := 1.0
+	for _, o := range s.all {
+		e := o.trial.ev.worse
+		if sign < 0 {
+			e = o.trial.ev.better
+		}
+		if s.touched(o.track.Indicator) && !s.reaches(b, o.track.Indicator) {
+			w /= 1 + math.Max(0, e)
+		}
+	}
+	return math.Max(w, 0.02)
 }
 
 // below names a changed binary that b's service calls, whose own indicators

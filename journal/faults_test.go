@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -156,10 +157,14 @@ func TestSQLiteStrangeDirectory(t *testing.T) {
 }
 
 func TestPostgreSQLGone(t *testing.T) {
+	t.Parallel()
 	server := servers.PostgreSQL(t)
 	p := place{config: Config{URL: server.Database()}}
 	j := p.open(t)
 	commit(t, j, tick())
+	worked := make(chan Job, 10)
+	work(t, j, map[string]Handler{"deliver": func(_ context.Context, job Job) error { worked <- job; return nil }})
+	receive(t, worked)
 	server.Stop()
 	if err := j.Commit(t.Context(), tick()); err == nil {
 		t.Error("committed into the void")
@@ -173,6 +178,9 @@ func TestPostgreSQLGone(t *testing.T) {
 	commit(t, j, tick())
 	if n := rows(t, j, "events"); n != 2 {
 		t.Errorf("got %d events, want 2", n)
+	}
+	enqueue(t, j, Job{Kind: "deliver", Key: "after"})
+	for receive(t, worked).Key != "after" { // the first may come again
 	}
 }
 

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"aftershock/internal/servers"
 )
 
 // work runs Work until the test or stop ends it.
@@ -150,12 +148,13 @@ func testJobsLater(t *testing.T, p place) {
 	j := p.open(t)
 	worked := make(chan time.Time, 10)
 	work(t, j, map[string]Handler{"remind": func(context.Context, Job) error { worked <- time.Now(); return nil }})
+	enqueue(t, j, Job{Kind: "remind", Key: "first"}) // the start takes its time
+	receive(t, worked)
 	at := time.Now().Add(1500 * time.Millisecond)
 	enqueue(t, j, Job{Kind: "remind", Key: "1", At: at}, Job{Kind: "remind", Key: "far", At: at.Add(time.Hour)})
-	if late := receive(t, worked).Sub(at); late < -5*time.Millisecond || late > time.Second {
+	if late := receive(t, worked).Sub(at); late < -5*time.Millisecond || late > 4*time.Second {
 		t.Errorf("worked %v late", late)
 	}
-	time.Sleep(50 * time.Millisecond)
 	jobs := must[[]JobStatus](t)(j.Jobs(t.Context(), 10))
 	if len(jobs) == 0 || jobs[0].Key != "far" || jobs[0].State != JobWaiting || jobs[0].At.Sub(at.Add(time.Hour)).Abs() > time.Millisecond {
 		t.Errorf("got %+v, want the far job to wait", jobs)
@@ -245,9 +244,9 @@ func testJobsAdopted(t *testing.T, p place) {
 	})
 }
 
-// TestPostgreSQLSharedWork lets two daemons work one database's jobs.
-func TestPostgreSQLSharedWork(t *testing.T) {
-	p := place{config: Config{URL: servers.PostgreSQL(t).Database()}}
+// testJobsShared lets two daemons work one database's jobs.
+func testJobsShared(t *testing.T, p place) {
+	p.dir = ""
 	var mu sync.Mutex
 	worked := map[string]int{}
 	by := [2]int{}
@@ -278,10 +277,10 @@ func TestPostgreSQLSharedWork(t *testing.T) {
 	}
 }
 
-// TestPostgreSQLLivingKeepTheirJobs looks for the jobs of the dead while their
-// owner lives, and once it is gone.
-func TestPostgreSQLLivingKeepTheirJobs(t *testing.T) {
-	p := place{config: Config{URL: servers.PostgreSQL(t).Database()}}
+// testJobsOfTheLiving looks for the jobs of the dead while their owner lives, and
+// once it is gone.
+func testJobsOfTheLiving(t *testing.T, p place) {
+	p.dir = ""
 	first, second := p.open(t), p.open(t)
 	began, finish := make(chan struct{}, 10), make(chan struct{})
 	work(t, first, map[string]Handler{"a": func(context.Context, Job) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,11 +49,14 @@ func quiet() logrus.FieldLogger {
 	return log
 }
 
-// promises are the tests that hold on both databases.
-var promises = []struct {
+// promise is a test of a journal in an empty place.
+type promise struct {
 	name string
 	test func(t *testing.T, p place)
-}{
+}
+
+// promises hold on both databases, sharing on PostgreSQL.
+var promises = []promise{
 	{"commit and read", testCommit},
 	{"commit again", testCommitAgain},
 	{"commit nothing on error", testCommitNothing},
@@ -78,7 +82,13 @@ var promises = []struct {
 	{"jobs left behind", testJobsAdopted},
 }
 
+var sharing = []promise{
+	{"jobs shared", testJobsShared},
+	{"jobs of the living", testJobsOfTheLiving},
+}
+
 func TestSQLite(t *testing.T) {
+	t.Parallel()
 	for _, c := range promises {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -88,8 +98,9 @@ func TestSQLite(t *testing.T) {
 }
 
 func TestPostgreSQL(t *testing.T) {
+	t.Parallel()
 	server := servers.PostgreSQL(t)
-	for _, c := range promises {
+	for _, c := range slices.Concat(promises, sharing) {
 		p := place{config: Config{URL: server.Database()}, dir: t.TempDir()}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -338,25 +349,6 @@ func testPages(t *testing.T, p place) {
 			t.Errorf("cursor %q: got %v", bad, err)
 		}
 	}
-}
-
-func FuzzCursor(f *testing.F) {
-	f.Add("")
-	f.Add("MSA")
-	f.Add(position(math.MinInt64, "a b\x00"))
-	f.Fuzz(func(t *testing.T, after string) {
-		us, key, err := Page{After: after}.position()
-		if err != nil {
-			if !errors.Is(err, ErrInvalid) {
-				t.Fatalf("got %v, want ErrInvalid", err)
-			}
-			return
-		}
-		us2, key2, err := Page{After: position(us, key)}.position()
-		if err != nil || us2 != us || key2 != key {
-			t.Fatalf("got %d %q %v, want %d %q", us2, key2, err, us, key)
-		}
-	})
 }
 
 func testEvents(t *testing.T, p place) {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/sirupsen/logrus"
@@ -41,11 +42,11 @@ func recording() []series.Series {
 	run := func(inst, version string, from, to int) {
 		for n, le := range []string{"0.1", "0.5", "+Inf"} {
 			put(from, to, func(i int) float64 { return float64((n + 5) * (i + 1)) },
-				labels.MetricName, "http_request_duration_seconds_bucket", "service", "s", "instance", inst, "le", le)
+				model.MetricNameLabel, "http_request_duration_seconds_bucket", "service", "s", "instance", inst, "le", le)
 		}
-		put(from, to, func(i int) float64 { return float64(10 * i) }, labels.MetricName, "tp_requests_total", "service", "s", "peer", "p", "instance", inst)
-		put(from, to, func(i int) float64 { return float64(i) }, labels.MetricName, "tp_retries_total", "service", "s", "peer", "p", "instance", inst)
-		put(from, to, func(int) float64 { return 1 }, labels.MetricName, "s_build_info", "service", "s", "instance", inst, "version", version)
+		put(from, to, func(i int) float64 { return float64(10 * i) }, model.MetricNameLabel, "tp_requests_total", "service", "s", "peer", "p", "instance", inst)
+		put(from, to, func(i int) float64 { return float64(i) }, model.MetricNameLabel, "tp_retries_total", "service", "s", "peer", "p", "instance", inst)
+		put(from, to, func(int) float64 { return 1 }, model.MetricNameLabel, "s_build_info", "service", "s", "instance", inst, "version", version)
 	}
 	run("a", "1", 0, 240)
 	run("b", "1", 0, 120)
@@ -56,10 +57,10 @@ func recording() []series.Series {
 func asText(all []series.Series) []byte {
 	var b bytes.Buffer
 	for _, s := range all {
-		name := s.Labels.Get(labels.MetricName)
+		name := s.Labels.Get(model.MetricNameLabel)
 		var pairs []string
 		s.Labels.Range(func(l labels.Label) {
-			if l.Name != labels.MetricName {
+			if l.Name != model.MetricNameLabel {
 				pairs = append(pairs, fmt.Sprintf("%s=%q", l.Name, l.Value))
 			}
 		})
@@ -278,8 +279,11 @@ func TestConfig(t *testing.T) {
 		want []string
 	}{
 		{"none", Config{}, []string{"sources: give exactly one of prometheus, scrape, tsdb and openmetrics, not 0 of them"}},
-		{"two", Config{TSDB: &tsdbdir.Config{Path: "x"}, OpenMetrics: &openmetrics.Config{Path: "y"}},
-			[]string{"sources: give exactly one of prometheus, scrape, tsdb and openmetrics, not 2 of them"}},
+		{
+			"two",
+			Config{TSDB: &tsdbdir.Config{Path: "x"}, OpenMetrics: &openmetrics.Config{Path: "y"}},
+			[]string{"sources: give exactly one of prometheus, scrape, tsdb and openmetrics, not 2 of them"},
+		},
 		{"no path", Config{TSDB: &tsdbdir.Config{}}, []string{"sources.tsdb.path: missing: give the directory to read"}},
 		{"no file", Config{OpenMetrics: &openmetrics.Config{}}, []string{"sources.openmetrics.path: missing: give the file to read"}},
 		{"good", Config{OpenMetrics: &openmetrics.Config{Path: "y"}}, nil},

@@ -31,7 +31,7 @@ func flagDefinitions() object {
 				"new":    object{"strategy": "new"},
 				"tuned": object{
 					"strategy": "exponential",
-					"base_ms":  180, "cap_ms": 1000, "factor": 1.5, "jitter": 0.1, "max_attempts": 3, "slow_ms": 0,
+					"base_ms":  150, "cap_ms": 1000, "factor": 1.4, "jitter": 0.1, "max_attempts": 3, "slow_ms": 0,
 				},
 			},
 			"defaultVariant": "new",
@@ -52,7 +52,7 @@ func daemonConfig(dir, webhook string) object {
 		"sources": object{"scrape": object{
 			"interval": "1s", "timeout": "900ms", "files": []string{in("targets.json")}, "retention": "1d",
 		}},
-		"watch":    object{"step": "1s", "day": day, "lag": "2s", "baseline": "3m", "duration": "1h"},
+		"watch":    object{"step": "1s", "day": day, "lag": "2s", "baseline": "5m", "duration": "1h", "warmup": "4s"},
 		"upgrades": object{"detect": true, "settle": "10s"},
 		"flags": object{
 			"definitions": in("flags.json"),

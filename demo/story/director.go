@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,6 +84,7 @@ func (d *director) steps(ctx context.Context, script []step) error {
 			if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 				err = fmt.Errorf("%w (%w)", cause, err)
 			}
+			d.keepEvidence(context.WithoutCancel(ctx))
 			d.progress.end("failed")
 			d.timeline.add("failed: " + s.name)
 			return fmt.Errorf("%s: %w", s.name, err)
@@ -90,6 +93,38 @@ func (d *director) steps(ctx context.Context, script []step) error {
 	}
 	return nil
 }
+
+// keepEvidence writes down what the daemon knows and what the services counted
+// when a step wasn't seen, as far as they still answer.
+func (d *director) keepEvidence(ctx context.Context) {
+	if d.api == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	paths := map[string]string{"status": "/api/v1/status", "upgrades": "/api/v1/upgrades", "alerts": "/api/v1/alerts", "events": "/api/v1/events"}
+	if d.upgrade != "" {
+		paths["verdicts"] = "/api/v1/upgrades/" + url.PathEscape(d.upgrade) + "/verdicts"
+	}
+	for name, path := range paths {
+		content, err := d.api.ask(ctx, http.MethodGet, path, nil)
+		if err != nil {
+			content = []byte(err.Error())
+		}
+		if err := replaceFile(filepath.Join(d.opt.dir, "logs", name+".json"), content); err != nil {
+			d.progress.tell(err.Error())
+		}
+	}
+	if d.mark == nil {
+		return
+	}
+	if f, err := d.measure(ctx, "at the failure"); err == nil {
+		d.timeline.add("at the failure: " + f.words())
+	}
+}
+
+// packages are where the programs come from.
+var packages = []string{"./demo/acmepay", "./demo/catalog", "./demo/checkout/...", "./demo/gateway", "./demo/load", "./demo/payments/..."}
 
 // build makes the fleet's programs, unless they are there.
 func (d *director) build(ctx context.Context) (string, error) {
@@ -104,8 +139,9 @@ func (d *director) build(ctx context.Context) (string, error) {
 	}
 	// The programs go without symbols for debuggers: linking them takes half
 	// as long.
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-w", "-o", d.opt.bin+string(filepath.Separator),
-		"./demo/acmepay", "./demo/catalog", "./demo/checkout/...", "./demo/gateway", "./demo/load", "./demo/payments/...")
+	cmd := exec.CommandContext(ctx, "go", append([]string{
+		"build", "-trimpath", "-ldflags=-w", "-o", d.opt.bin + string(filepath.Separator),
+	}, packages...)...)
 	cmd.Dir = d.opt.source
 	cmd.SysProcAttr = ownGroup()
 	// go removes its temporary files when it is interrupted.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -33,8 +32,23 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	flag.Parse()
-	os.Exit(m.Run())
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "story-programs-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	programDir = dir
+	// The children are the test binary as well, and are daemons by this.
+	if err := os.Setenv(fakeEnv, "yes"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
 }
 
 type fake struct {
@@ -43,10 +57,11 @@ type fake struct {
 	others   map[string]any
 	variant  string
 	version  string
+	bad      bool
+	since    time.Time
 	fired    bool
 	toggles  []map[string]any
 	webhook  string
-	blame    string
 }
 
 func fakeDaemon(args []string) error {
@@ -78,7 +93,7 @@ func fakeDaemon(args []string) error {
 	if err := yaml.Unmarshal(content, &c); err != nil {
 		return err
 	}
-	f := &fake{variant: "new", version: "4.1.3", webhook: c.Alerts.Receivers[0].Webhook.URL, blame: os.Getenv(fakeEnv), others: map[string]any{}}
+	f := &fake{variant: "new", version: "4.1.3", webhook: c.Alerts.Receivers[0].Webhook.URL, others: map[string]any{}}
 	if err := f.readFlags(c.Flags.Definitions); err != nil {
 		return err
 	}
@@ -162,11 +177,15 @@ func (f *fake) look(file string) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch bad := f.version == "4.2.0" && f.variant == "new"; {
-	case bad && !f.fired && f.blame != "nobody":
+	bad := f.version == "4.2.0" && f.variant == "new"
+	if bad != f.bad {
+		f.bad, f.since = bad, time.Now()
+	}
+	switch settled := time.Since(f.since) > 1500*time.Millisecond; {
+	case bad && !f.fired && settled:
 		f.fired = true
 		f.notify("firing")
-	case !bad && f.fired:
+	case !bad && f.fired && settled:
 		f.fired = false
 		f.notify("resolved")
 		f.toggles[0]["state"] = "recovered"
@@ -175,7 +194,7 @@ func (f *fake) look(file string) {
 
 func (f *fake) notify(status string) {
 	body, err := json.Marshal(map[string]any{"version": "4", "status": status, "alerts": []any{map[string]any{
-		"status": status, "fingerprint": "1", "labels": map[string]string{"cause": "binary", "binary": f.blame},
+		"status": status, "fingerprint": "1", "labels": map[string]string{"cause": "binary", "binary": guilty},
 		"annotations": map[string]string{"summary": "payments /charge is slow"},
 	}}})
 	if err != nil {

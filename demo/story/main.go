@@ -87,12 +87,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.BoolVar(&o.handsOn, "hands-on", false, "wait for you to toggle the feature")
 	fs.BoolVar(&o.control, "control", false, "upgrade to harmless builds only, and see that nothing is blamed")
 	fs.BoolVar(&o.json, "json", false, "write the result as JSON")
-	fs.DurationVar(&o.baseline, "baseline", 70*time.Second, "`time` to run before the upgrade")
+	fs.DurationVar(&o.baseline, "baseline", 95*time.Second, "`time` to run before the upgrade")
 	fs.DurationVar(&o.hold, "hold", 20*time.Second, "least `time` that the compromise has to hold")
 	fs.DurationVar(&o.watch, "watch", 50*time.Second, "`time` to watch harmless builds")
 	fs.DurationVar(&o.gap, "gap", 2500*time.Millisecond, "`time` between two instances of the roll-out")
 	fs.Uint64Var(&o.seed, "seed", rand.Uint64N(1e6), "seed of the third party's weather")
-	fs.Float64Var(&o.rate, "rate", 130, "customers' requests per second")
+	fs.Float64Var(&o.rate, "rate", 170, "customers' requests per second")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}

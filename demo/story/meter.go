@@ -106,7 +106,7 @@ func phase(name string, from, to sample, bounds map[string]float64) figures {
 			bounds[key] = nearestBound(key, total, n, to)
 		}
 		bound := bounds[key]
-		f.Tails = append(f.Tails, tail{w.service, w.route, bound, 1 - ratio(n(fmt.Sprintf("%s le=%g", key, bound)), total)})
+		f.Tails = append(f.Tails, tail{w.service, w.route, bound, ratio(total-n(fmt.Sprintf("%s le=%g", key, bound)), total)})
 	}
 	return f
 }

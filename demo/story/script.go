@@ -384,9 +384,9 @@ func (d *director) seeHold(ctx context.Context) (string, error) {
 		}
 		f = phase("4.2.0 tuned", d.mark, now, d.bounds)
 		d.progress.say(f.words())
-		near := f.RetriesPerCall < math.Sqrt(base.RetriesPerCall*worse.RetriesPerCall) &&
-			f.Tails[0].Share < math.Sqrt(base.Tails[0].Share*worse.Tails[0].Share)
-		return near, "wait for retries and tail nearer to the baseline's than to the new strategy's: " + f.words(), nil
+		holds := near(f.RetriesPerCall, base.RetriesPerCall, worse.RetriesPerCall, f.Calls, base.Calls) &&
+			near(f.Tails[0].Share, base.Tails[0].Share, worse.Tails[0].Share, f.Calls, base.Calls)
+		return holds, "wait for retries and tail nearer to the baseline's than to the new strategy's: " + f.words(), nil
 	})
 	if err != nil {
 		return "", err
@@ -394,6 +394,16 @@ func (d *director) seeHold(ctx context.Context) (string, error) {
 	d.figures = append(d.figures, f)
 	d.timeline.add("the compromise holds, no alert: " + f.words())
 	return f.words(), nil
+}
+
+// near says whether a share is nearer to the baseline's than to the worse one,
+// by ratio, or within two standard deviations of the baseline's, where counts
+// vary twice as much as Poisson's because trouble comes in bursts.
+func near(now, base, worse, calls, baseCalls float64) bool {
+	if calls == 0 || baseCalls == 0 {
+		return false
+	}
+	return now <= math.Sqrt(base*worse) || now <= base+2*math.Sqrt(2*base*(1/calls+1/baseCalls))
 }
 
 // watchNothing sees that no binary is blamed for the watch time.

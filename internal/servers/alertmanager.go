@@ -21,7 +21,7 @@ type AlertmanagerOptions struct {
 // Alertmanager starts a single Alertmanager without clustering.
 func Alertmanager(t testing.TB, o AlertmanagerOptions) *Server {
 	t.Helper()
-	program := packaged(t, "prometheus-alertmanager", "alertmanager")
+	path := packaged(t, "prometheus-alertmanager", "alertmanager")
 	if o.Config == "" {
 		o.Config = nowhere
 	}
@@ -33,7 +33,7 @@ func Alertmanager(t testing.TB, o AlertmanagerOptions) *Server {
 			"--config.file=" + config, "--storage.path=" + filepath.Join(s.Dir, "data"),
 			"--cluster.listen-address=", "--web.listen-address=" + loopback(port)[len("http://"):],
 		}
-		return exec.Command(program, append(flags, o.Flags...)...)
+		return program(path, append(flags, o.Flags...)...)
 	}
 	s.ready = s.answers("/-/ready")
 	s.launch(loopback)

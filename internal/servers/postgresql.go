@@ -40,7 +40,7 @@ func PostgreSQL(t testing.TB) *PostgreSQLServer {
 	s := &Server{t: t, Dir: dir, stop: syscall.SIGQUIT}
 	data := filepath.Join(dir, "data")
 	command := func(name string, args ...string) *exec.Cmd {
-		cmd := exec.Command(filepath.Join(bin, name), args...)
+		cmd := program(filepath.Join(bin, name), args...)
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "HOME="+dir)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}

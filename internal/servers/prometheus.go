@@ -2,6 +2,7 @@ package servers
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"os"
@@ -34,12 +35,12 @@ const anyAge = "storage:\n  tsdb:\n    out_of_order_time_window: 3650d\n"
 // native histograms, and no retention worth speaking of.
 func Prometheus(t testing.TB, o PrometheusOptions) *Server {
 	t.Helper()
-	program := ""
+	path := ""
 	switch o.Major {
 	case 0, 2:
-		program = prometheus2(t)
+		path = prometheus2(t)
 	case 3:
-		program = tool(t, "prometheus")
+		path = tool(t, "prometheus")
 	default:
 		t.Fatalf("start a Prometheus: no major version %d", o.Major)
 	}
@@ -63,7 +64,7 @@ func Prometheus(t testing.TB, o PrometheusOptions) *Server {
 			"--web.listen-address=" + loopback(port)[len("http://"):],
 			"--enable-feature=native-histograms",
 		}
-		return exec.Command(program, append(flags, o.Flags...)...)
+		return program(path, append(flags, o.Flags...)...)
 	}
 	s.ready = s.answers("/-/ready")
 	s.launch(loopback)
@@ -91,11 +92,11 @@ func prometheus2(t testing.TB) string {
 // Prometheus HTTP API without remote read and takes remote writes.
 func VictoriaMetrics(t testing.TB) *Server {
 	t.Helper()
-	program := packaged(t, "victoria-metrics")
+	path := packaged(t, "victoria-metrics")
 	s := &Server{t: t, Dir: t.TempDir(), stop: syscall.SIGTERM}
 	s.command = func(port int) *exec.Cmd {
-		return exec.Command(
-			program, "-storageDataPath="+filepath.Join(s.Dir, "data"),
+		return program(
+			path, "-storageDataPath="+filepath.Join(s.Dir, "data"),
 			"-httpListenAddr="+loopback(port)[len("http://"):], "-retentionPeriod=100y",
 			"-memory.allowedBytes=256MB", "-search.latencyOffset=0s",
 			"-search.maxPointsPerTimeseries=100000",
@@ -114,7 +115,7 @@ func (s *Server) Write(series []prompb.TimeSeries) {
 	if err != nil {
 		s.t.Fatalf("encode a remote write: %v", err)
 	}
-	req, err := http.NewRequest(http.MethodPost, s.URL+"/api/v1/write", bytes.NewReader(snappy.Encode(nil, body)))
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.URL+"/api/v1/write", bytes.NewReader(snappy.Encode(nil, body)))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ package servers
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -186,7 +187,11 @@ func (s *Server) await() error {
 func (s *Server) answers(path string) func() error {
 	client := &http.Client{Timeout: 2 * time.Second}
 	return func() error {
-		resp, err := client.Get(s.URL + path)
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.URL+path, http.NoBody)
+		if err != nil {
+			return err
+		}
+		resp, err := client.Do(req)
 		if err != nil {
 			return err
 		}
@@ -198,11 +203,16 @@ func (s *Server) answers(path string) func() error {
 	}
 }
 
+// program is a command without a time limit: Stop ends it, in order.
+func program(path string, args ...string) *exec.Cmd {
+	return exec.CommandContext(context.Background(), path, args...)
+}
+
 func loopback(port int) string { return fmt.Sprintf("http://127.0.0.1:%d", port) }
 
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("find a free port: %v", err)
 	}

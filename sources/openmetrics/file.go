@@ -83,7 +83,7 @@ func Open(ctx context.Context, cfg Config) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read telemetry file: %w", err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // it was only read
 	f, err := read(ctx, r, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("read telemetry file %s: %w", cfg.Path, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
 
@@ -69,7 +70,8 @@ func TestRead(t *testing.T) {
 		name, text string
 		want       []sample
 	}{
-		{"seconds, exemplars, escapes, unwanted metrics",
+		{
+			"seconds, exemplars, escapes, unwanted metrics",
 			"# HELP a_requests Some.\n# TYPE a_requests counter\n" +
 				"a_requests_total{path=\"a\\\\b\\\"c\\n}\",x=\"1\"} 1 1000000000.5 # {trace_id=\"}\"} 1 2\n" +
 				"node_load1 7 1000000000\n" +
@@ -77,24 +79,31 @@ func TestRead(t *testing.T) {
 			[]sample{
 				{`{__name__="a_requests_total", path="a\\b\"c\n}", x="1"}`, 1000000000500, 1},
 				{`{__name__="a_requests_total"}`, 1000000001000, 2000},
-			}},
-		{"milliseconds, tabs, carriage returns, no end of line",
+			},
+		},
+		{
+			"milliseconds, tabs, carriage returns, no end of line",
 			"a_requests_total\t1\t1772550060123\r\na_requests_total { x = \"1\" , } NaN 1772550060124",
 			[]sample{
 				{`{__name__="a_requests_total"}`, 1772550060123, 1},
 				{`{__name__="a_requests_total", x="1"}`, 1772550060124, math.NaN()},
-			}},
-		{"a quoted name",
+			},
+		},
+		{
+			"a quoted name",
 			"{\"a.b_requests_total\",\"x.y\"=\"1\"} 1 1000000000\n# EOF\n",
-			[]sample{{`{__name__="a.b_requests_total", "x.y"="1"}`, 1000000000000, 1}}},
-		{"scrapes one after the other, out of order, and a repeated line",
+			[]sample{{`{__name__="a.b_requests_total", "x.y"="1"}`, 1000000000000, 1}},
+		},
+		{
+			"scrapes one after the other, out of order, and a repeated line",
 			"a_requests_total 1 1000000000\nb_requests_total 1 1000000000\na_requests_total 3 1000000002\na_requests_total 3 1000000002\na_requests_total 2 1000000001\n# EOF\n",
 			[]sample{
 				{`{__name__="a_requests_total"}`, 1000000000000, 1},
 				{`{__name__="a_requests_total"}`, 1000000001000, 2},
 				{`{__name__="a_requests_total"}`, 1000000002000, 3},
 				{`{__name__="b_requests_total"}`, 1000000000000, 1},
-			}},
+			},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := all(t, []byte(tc.text))
@@ -252,7 +261,7 @@ func reference(text []byte) ([]sample, error) {
 		_, ts, v := p.Series()
 		var ls labels.Labels
 		p.Labels(&ls)
-		if ts == nil || !series.Wanted(ls.Get(labels.MetricName)) {
+		if ts == nil || !series.Wanted(ls.Get(model.MetricNameLabel)) {
 			continue
 		}
 		k := ls.String()

@@ -20,7 +20,7 @@ func (p *parser) parseKey(key []byte) (labels.Labels, error) {
 		if !model.LegacyValidation.IsValidMetricName(name) {
 			return labels.EmptyLabels(), fmt.Errorf("invalid metric name %q", name)
 		}
-		p.build.Add(labels.MetricName, name)
+		p.build.Add(model.MetricNameLabel, name)
 	}
 	if braces {
 		if err := p.parseLabels(body, name != ""); err != nil {
@@ -32,7 +32,7 @@ func (p *parser) parseKey(key []byte) (labels.Labels, error) {
 	if n, ok := ls.HasDuplicateLabelNames(); ok {
 		return labels.EmptyLabels(), fmt.Errorf("label %q is given twice", n)
 	}
-	if ls.Get(labels.MetricName) == "" {
+	if ls.Get(model.MetricNameLabel) == "" {
 		return labels.EmptyLabels(), errors.New("no metric name")
 	}
 	return ls.WithoutEmpty(), nil
@@ -61,7 +61,7 @@ func (p *parser) parseLabels(s string, named bool) error {
 				return fmt.Errorf("label %q has no value", name)
 			}
 			named = true
-			p.build.Add(labels.MetricName, name)
+			p.build.Add(model.MetricNameLabel, name)
 		}
 		rest = strings.TrimLeft(rest, " \t")
 		switch {

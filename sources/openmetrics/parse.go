@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"aftershock/sources/series"
@@ -207,7 +208,7 @@ func (p *parser) switchTo(key []byte) error {
 		if err != nil {
 			return p.errorf("%w: %s", err, excerpt(key))
 		}
-		c = &column{labels: ls, skip: !series.Wanted(ls.Get(labels.MetricName))}
+		c = &column{labels: ls, skip: !series.Wanted(ls.Get(model.MetricNameLabel))}
 		p.byKey[string(key)] = c
 		p.columns = append(p.columns, c)
 	}

@@ -126,7 +126,7 @@ func schemaOf(buckets []jsonBucket) (int32, bool) {
 		if b.rule == closedBoth || b.lower < 0 && b.upper > 0 {
 			continue
 		}
-		if lower <= 0 || math.IsInf(upper, 1) && upper == lower {
+		if !(lower > 0 && upper > lower) {
 			return 0, false
 		}
 		if math.IsInf(upper, 1) {
@@ -180,7 +180,7 @@ func customHistogram(h *histogram.FloatHistogram, buckets []jsonBucket) (*histog
 	h.Schema = histogram.CustomBucketsSchema
 	last := math.Inf(-1)
 	for _, b := range buckets {
-		if b.lower < last || b.upper <= b.lower {
+		if !(b.lower >= last && b.upper > b.lower) {
 			return nil, errors.New("a histogram's buckets are out of order")
 		}
 		if b.lower > last {

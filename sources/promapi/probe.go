@@ -60,6 +60,9 @@ func (s *Source) probe(ctx context.Context) (way Way, again time.Time, err error
 		}
 		refused = append(refused, string(way)+": "+strings.TrimPrefix(fail.text, "read telemetry from "+s.base))
 	}
+	if s.config.Way != "" {
+		return "", again, fmt.Errorf("read telemetry from %s in the way that is configured: %s", s.base, refused[0])
+	}
 	return "", again, fmt.Errorf("find a way to read telemetry from %s: it doesn't answer as a Prometheus API does: %s", s.base, strings.Join(refused, "; "))
 }
 

@@ -43,7 +43,6 @@ func (s *Source) readChunks(ctx context.Context, names []string, w span, add fun
 		return readFrames(resp.Body, w, d.series)
 	}
 	err = s.do(ctx, c)
-	s.samples.WithLabelValues(string(RemoteRead)).Add(float64(d.kept))
 	return d.result(err)
 }
 
@@ -80,7 +79,7 @@ func readFrames(body io.Reader, w span, done func(*assembly) error) error {
 	open := false
 	for n := 1; ; n++ {
 		data, err := frames.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -129,7 +128,7 @@ type frameReader struct {
 // of the stream.
 func (f *frameReader) next() ([]byte, error) {
 	size, err := binary.ReadUvarint(f.r)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	if err != nil {

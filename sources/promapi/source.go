@@ -42,8 +42,6 @@ type Source struct {
 	client   *http.Client
 	log      logrus.FieldLogger
 	requests *prometheus.CounterVec
-	samples  *prometheus.CounterVec
-	leftOut  *prometheus.CounterVec
 
 	mu sync.Mutex
 	// way is how to read, "" until the server was asked; probeAt is when to
@@ -53,12 +51,6 @@ type Source struct {
 	// pacers know how much the server answers at once, for each way.
 	pacers map[Way]*pacer
 	names  nameList
-	// live is the fold that the last frames came from, so that the next ones
-	// go on where it is.
-	live     *series.Fold
-	liveStep time.Duration
-	// told are the reasons for leaving series out that were logged.
-	told map[string]bool
 }
 
 // nameList is the wanted metric names of a span of time.
@@ -86,23 +78,13 @@ func New(config Config, log logrus.FieldLogger, reg prometheus.Registerer) (*Sou
 			Name: "aftershock_source_requests_total",
 			Help: "Requests to the telemetry server, by what they asked for and how they ended.",
 		}, []string{"way", "outcome"}),
-		samples: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "aftershock_source_samples_total",
-			Help: "Samples read from the telemetry server.",
-		}, []string{"way"}),
-		leftOut: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "aftershock_source_series_left_out_total",
-			Help: "Series of the telemetry server that were left out, by reason.",
-		}, []string{"reason"}),
-		pacers: map[Way]*pacer{}, told: map[string]bool{},
+		pacers: map[Way]*pacer{},
 	}
 	for _, way := range ways {
 		s.pacers[way] = newPacer(way, time.Duration(config.Window))
 	}
-	for _, c := range []**prometheus.CounterVec{&s.requests, &s.samples, &s.leftOut} {
-		if *c, err = register(reg, *c); err != nil {
-			return nil, err
-		}
+	if s.requests, err = register(reg, s.requests); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -139,13 +121,16 @@ func Open(ctx context.Context, config Config, log logrus.FieldLogger, reg promet
 }
 
 // Close lets go of idle connections.
-func (s *Source) Close() { s.client.CloseIdleConnections() }
+func (s *Source) Close() error {
+	s.client.CloseIdleConnections()
+	return nil
+}
 
-// Series reads the samples of [start, end], millisecond for millisecond as the
+// Series reads the samples of (start, end], millisecond for millisecond as the
 // server has them, and hands over one series after another. A series may come
-// several times, in pieces of time that ascend and don't overlap. Its slices are
-// good until add returns; labels and histograms may be kept. An error of add
-// ends the reading and is returned.
+// several times, in pieces of time that ascend. Its slices are good until add
+// returns; labels and histograms may be kept. An error of add ends the reading
+// and is returned.
 func (s *Source) Series(ctx context.Context, start, end time.Time, add func(series.Series) error) error {
 	way, err := s.Way(ctx)
 	if err != nil {
@@ -154,7 +139,25 @@ func (s *Source) Series(ctx context.Context, start, end time.Time, add func(seri
 	if way == Steps {
 		way = JSON
 	}
-	return s.readWay(ctx, way, span{from: start.UnixMilli(), to: end.UnixMilli()}, add)
+	return s.readWay(ctx, way, span{from: start.UnixMilli() + 1, to: end.UnixMilli()}, add)
+}
+
+// Steps is Series for frames of this step, the last of which ends at end: where
+// the server can't stream chunks, it may leave out all but the last sample of
+// each step, with which frames come out the same at a fraction of the cost.
+// Samples of up to two steps before start may come as well.
+func (s *Source) Steps(ctx context.Context, start, end time.Time, step time.Duration, add func(series.Series) error) error {
+	way, err := s.Way(ctx)
+	if err != nil {
+		return err
+	}
+	if way != Steps || step < time.Millisecond || step%time.Millisecond != 0 {
+		return s.Series(ctx, start, end, add)
+	}
+	all := span{to: end.UnixMilli(), step: step.Milliseconds()}
+	steps := (all.to - start.UnixMilli() + all.step - 1) / all.step
+	all.from = all.to - steps*all.step
+	return s.readWay(ctx, way, all, add)
 }
 
 // span is what is read: times in milliseconds, both included. With a step, the

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/value"
 
 	"aftershock/sources/series"
@@ -90,7 +90,7 @@ func untouched(err error) error {
 func resetSteps(held []series.Series) []int64 {
 	steps := map[int64]bool{}
 	for _, one := range held {
-		if one.Histograms == nil && !counts(one.Labels.Get(labels.MetricName)) {
+		if one.Histograms == nil && !counts(one.Labels.Get(model.MetricNameLabel)) {
 			continue
 		}
 		for n := 1; n < len(one.Times); n++ {
@@ -255,6 +255,5 @@ func (s *Source) readMatrices(ctx context.Context, way Way, c call, w span, add 
 		return err
 	}
 	err := s.do(ctx, c)
-	s.samples.WithLabelValues(string(way)).Add(float64(d.kept))
 	return d.result(err)
 }

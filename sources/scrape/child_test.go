@@ -49,7 +49,7 @@ func lastValue(ctx context.Context, s *Scraper, instance string) (v float64) {
 	now := time.Now().UnixMilli()
 	q, err := s.store.db.Querier(now-60_000, now)
 	must(err)
-	defer q.Close()
+	defer func() { _ = q.Close() }()
 	set := q.Select(ctx, false, nil,
 		labels.MustNewMatcher(labels.MatchEqual, "__name__", "m_total"),
 		labels.MustNewMatcher(labels.MatchEqual, "instance", instance))

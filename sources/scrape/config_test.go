@@ -2,6 +2,7 @@ package scrape
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -211,4 +212,39 @@ func FuzzAnswer(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestDocumentedConfig loads the example of docs/sources.md.
+func TestDocumentedConfig(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/sources.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(doc), "## Own scraping\n\n```yaml\n")
+	example, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("docs/sources.md has no example of own scraping")
+	}
+	var file struct {
+		Sources struct {
+			Scrape Config `yaml:"scrape"`
+		} `yaml:"sources"`
+	}
+	d := yaml.NewDecoder(strings.NewReader(example))
+	d.KnownFields(true)
+	if err := d.Decode(&file); err != nil {
+		t.Fatal(err)
+	}
+	c := file.Sources.Scrape
+	c.SetDefaults()
+	if errs := c.Validate("sources.scrape"); errs != nil {
+		t.Error(errs)
+	}
+	var all []endpoint
+	for _, g := range c.Targets {
+		all = append(all, c.endpoints(g)...)
+	}
+	if len(all) != 2 {
+		t.Errorf("%d targets, want 2", len(all))
+	}
 }

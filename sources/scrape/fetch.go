@@ -81,7 +81,7 @@ func fetch(ctx context.Context, set *settings, url string, buf *bytes.Buffer, he
 		// What is left of a short answer is read, so that the connection can
 		// be used again; more than that isn't worth it.
 		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
-		resp.Body.Close()
+		_ = resp.Body.Close()
 	}()
 	if resp.StatusCode != http.StatusOK {
 		return "", failStatus(resp.StatusCode)

@@ -22,12 +22,12 @@ import (
 func gzipped(body []byte) http.HandlerFunc {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	z.Write(body)
-	z.Close()
+	_, _ = z.Write(body)
+	_ = z.Close()
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
 		w.Header().Set("Content-Encoding", "gzip")
-		w.Write(b.Bytes())
+		_, _ = w.Write(b.Bytes())
 	}
 }
 
@@ -69,7 +69,7 @@ func TestHostile(t *testing.T) {
 		{"a web page", typed("text/html", "<html></html>"), outcomeMalformed, `answer of type "text/html" is no metrics page`},
 		{"no type and no metrics", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Content-Type"] = nil
-			io.WriteString(w, "<html></html>")
+			_, _ = io.WriteString(w, "<html></html>")
 		}, outcomeMalformed, "parse answer after 0 samples: "},
 		{"endless", endless, outcomeTooLarge, "answer is larger than 1048576 bytes: expose less, or raise body_size_limit"},
 		{"gzip bomb", gzipped(make([]byte, 8<<20)), outcomeTooLarge, "answer is larger than 1048576 bytes"},
@@ -78,7 +78,7 @@ func TestHostile(t *testing.T) {
 			w.Header().Set("Content-Encoding", "gzip")
 			var b bytes.Buffer
 			for b.Len() < 64<<10 {
-				gzip.NewWriter(&b).Close()
+				_ = gzip.NewWriter(&b).Close()
 			}
 			for r.Context().Err() == nil {
 				if _, err := w.Write(b.Bytes()); err != nil {
@@ -88,21 +88,21 @@ func TestHostile(t *testing.T) {
 		}, outcomeMalformed, "answer ends too early"},
 		{"not gzip at all", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
-			io.WriteString(w, strings.Repeat("a 1\n", 100))
+			_, _ = io.WriteString(w, strings.Repeat("a 1\n", 100))
 		}, outcomeMalformed, "answer isn't valid gzip"},
 		{"unknown encoding", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "br")
-			io.WriteString(w, "a 1\n")
+			_, _ = io.WriteString(w, "a 1\n")
 		}, outcomeMalformed, `answer is encoded in "br"`},
 		{"cut off", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
-			io.WriteString(w, "a 1\n")
+			_, _ = io.WriteString(w, "a 1\n")
 		}, outcomeMalformed, "answer ends too early"},
 		{"hung up", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, outcomeUnreachable, "read target: "},
 		{"slow loris", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
 			for r.Context().Err() == nil {
-				io.WriteString(w, "#")
+				_, _ = io.WriteString(w, "#")
 				w.(http.Flusher).Flush()
 				time.Sleep(10 * time.Millisecond)
 			}
@@ -113,7 +113,7 @@ func TestHostile(t *testing.T) {
 		{"too many samples", text(numbered(2000)), outcomeLimit, "answer has more than 1000 samples: expose less, or raise sample_limit"},
 		{"same label twice", text("a{x=\"1\",x=\"2\"} 1\n"), outcomeMalformed, `label "x" comes twice in a`},
 		{"unauthorized", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, outcomeStatus, "401 Unauthorized: give credentials in http_client"},
-		{"endless redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 302) }, outcomeUnreachable, "stopped after 10 redirects"},
+		{"endless redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, outcomeUnreachable, "stopped after 10 redirects"},
 		{"impossible native histogram", delimited(t, &dto.MetricFamily{
 			Name: proto.String("h"), Type: dto.MetricType_HISTOGRAM.Enum(), Metric: []*dto.Metric{{Histogram: &dto.Histogram{
 				SampleCount: proto.Uint64(1), SampleSum: proto.Float64(1), Schema: proto.Int32(3), ZeroThreshold: proto.Float64(0.001),

@@ -216,7 +216,7 @@ func (l *loop) storeFailure(ctx context.Context, in *ingest, begin time.Time) er
 // retire marks all series of a stopped loop as ended, reports included.
 func (l *loop) retire(ctx context.Context, now time.Time) error {
 	l.mu.Lock()
-	if last := l.status.LastScrape; !now.After(last) {
+	if last := l.status.LastScrape; now.UnixMilli() <= last.UnixMilli() { // the store counts in milliseconds
 		now = last.Add(time.Millisecond)
 	}
 	l.mu.Unlock()

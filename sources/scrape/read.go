@@ -37,7 +37,7 @@ func (s *Scraper) Series(ctx context.Context, start, end time.Time, add func(ser
 	if err != nil {
 		return fmt.Errorf("read scraped samples: %w", err)
 	}
-	defer q.Close()
+	defer func() { _ = q.Close() }()
 	names, _, err := q.LabelValues(ctx, model.MetricNameLabel, nil)
 	if err != nil {
 		return fmt.Errorf("read names of scraped metrics: %w", err)

@@ -54,7 +54,7 @@ func text(body string) http.HandlerFunc { return typed("text/plain; version=0.0.
 func typed(contentType, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
-		io.WriteString(w, body)
+		_, _ = io.WriteString(w, body)
 	}
 }
 
@@ -218,9 +218,8 @@ func TestSeriesBounds(t *testing.T) {
 	}
 	got := map[string][]int64{}
 	err := s.Series(t.Context(), at(1), at(3), func(se series.Series) error {
-		for _, ms := range se.Times {
-			got[se.Labels.Get("__name__")] = append(got[se.Labels.Get("__name__")], ms)
-		}
+		name := se.Labels.Get("__name__")
+		got[name] = append(got[name], se.Times...)
 		return nil
 	})
 	if err != nil {
@@ -354,6 +353,9 @@ func TestRun(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+	if err := s.Reload(c); err != nil {
+		t.Errorf("reload while nothing runs: %v", err)
 	}
 	for k, v := range pick(dump(t, s), "hits_total", p.addr()) {
 		last := v[len(v)-1]

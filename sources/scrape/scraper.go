@@ -160,16 +160,19 @@ func (s *Scraper) Reload(c Config) error {
 	if err != nil {
 		return err
 	}
-	if s.running.TryLock() { // nobody scrapes yet
-		defer s.running.Unlock()
-		s.setPlan(p)
-		return nil
-	}
-	select {
-	case s.reload <- p:
-		return nil
-	case <-s.closed:
-		return errors.New("reload the scraper: it is closed")
+	for {
+		if s.running.TryLock() { // nobody scrapes: the next Run takes it
+			s.setPlan(p)
+			s.running.Unlock()
+			return nil
+		}
+		select {
+		case s.reload <- p:
+			return nil
+		case <-s.closed:
+			return errors.New("reload the scraper: it is closed")
+		case <-time.After(100 * time.Millisecond): // Run may have ended meanwhile
+		}
 	}
 }
 

@@ -1,10 +1,10 @@
 package series
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -44,11 +44,11 @@ func newBuild(col *column, metric, instance string) *build {
 		Toolchain: first(ls, []string{"goversion", "go_version", "toolchain", "process_runtime_version"}),
 	}}
 	prefix := strings.TrimSuffix(strings.TrimSuffix(metric, "build_info"), "_")
-	switch {
-	case metric == "go_info":
+	switch metric {
+	case "go_info":
 		b.frame.Toolchain = ls.Get("version")
 		b.rank = -1
-	case metric == "target_info":
+	case "target_info":
 		b.frame.Version = first(ls, []string{"service_version", "version"})
 		b.frame.Binary = or(ls.Get("service_name"), ls.Get("job"))
 		b.rank = 2
@@ -142,13 +142,18 @@ func (i *instance) learnVersion(t int64) {
 		if b.frame.Version == "" || b.rank < 0 {
 			continue
 		}
-		if best == nil || b.rank > best.rank || b.rank == best.rank && b.first > best.first {
+		if best == nil || b.speaksOver(best) {
 			best = b
 		}
 	}
 	if best != nil && best.frame.Version != i.versionAt(t) {
 		i.changes = append(i.changes, change{t, best.frame.Version})
 	}
+}
+
+// speaksOver says whether b is better evidence of what runs than o.
+func (b *build) speaksOver(o *build) bool {
+	return cmp.Or(cmp.Compare(b.rank, o.rank), cmp.Compare(b.first, o.first), cmp.Compare(b.frame.Version, o.frame.Version)) > 0
 }
 
 // alive says whether the build still ran at hi, as far as can be told: it was
@@ -182,15 +187,11 @@ func (i *instance) buildsAt(hi, step, lookback int64, out []detector.Build) []de
 			alive = append(alive, b)
 		}
 	}
-	sort.SliceStable(alive, func(x, y int) bool {
-		a, b := alive[x], alive[y]
-		switch {
-		case a.frame.Binary != b.frame.Binary:
-			return a.frame.Binary < b.frame.Binary
-		case a.col.last != b.col.last:
-			return a.col.last > b.col.last
-		}
-		return a.first > b.first
+	slices.SortStableFunc(alive, func(a, b *build) int {
+		return cmp.Or(
+			cmp.Compare(a.frame.Binary, b.frame.Binary), cmp.Compare(b.col.last, a.col.last),
+			cmp.Compare(b.first, a.first), cmp.Compare(b.frame.Version, a.frame.Version),
+		)
 	})
 	for n, b := range alive {
 		if n > 0 && alive[n-1].frame.Binary == b.frame.Binary {

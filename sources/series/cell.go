@@ -1,6 +1,8 @@
 package series
 
 import (
+	"cmp"
+	"math"
 	"slices"
 	"sort"
 
@@ -16,6 +18,10 @@ type indicator struct {
 	detector.Indicator
 	key     string
 	retried bool // a series of retries exists
+	// busy is about what the busiest instance counted in the lookback before
+	// at, as an exponentially fading sum.
+	busy float64
+	at   int64
 }
 
 type cellKey struct{ indicator, instance, version string }
@@ -24,9 +30,25 @@ type cellKey struct{ indicator, instance, version string }
 type cell struct {
 	indicator *indicator
 	inst      *instance
-	version   string // told by the series themselves
-	pair      *pair  // of a retry cell
-	parts     []part // by version, usually one
+	version   string  // told by the series themselves
+	pair      *pair   // of a retry cell
+	parts     []part  // by version, usually one
+	recent    float64 // the instance's own share in indicator.busy
+	at        int64
+}
+
+// note remembers that the instance counted gain at t.
+func (c *cell) note(gain float64, t, lookback int64) {
+	c.recent, c.at = fade(c.recent, c.at, t, lookback)+gain, t
+	in := c.indicator
+	in.busy, in.at = max(fade(in.busy, in.at, t, lookback), c.recent), t
+}
+
+func fade(v float64, from, to, over int64) float64 {
+	if v == 0 || to <= from {
+		return v
+	}
+	return v * math.Exp(-float64(to-from)/float64(over))
 }
 
 // part is a point in the making.
@@ -171,6 +193,9 @@ func (p *part) setQuantile(q, v float64) {
 
 // points moves the cell's points of the step to ps.
 func (c *cell) points(ps []detector.Point) []detector.Point {
+	if len(c.parts) > 1 {
+		slices.SortFunc(c.parts, func(a, b part) int { return cmp.Compare(a.version, b.version) })
+	}
 	for i := range c.parts {
 		p := &c.parts[i]
 		if !p.seen {

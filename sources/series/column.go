@@ -99,14 +99,18 @@ func (c *column) takeUntil(t int64) bool {
 	return taken
 }
 
+// most is more than any counter counts: a value beyond it is a broken one, and
+// sums of such would overflow.
+const most = 1e100
+
 // usable says whether the last folded sample is a number that a counter can
-// have: no stale marker, no NaN, no infinity, nothing negative.
+// have: no stale marker, no NaN, nothing negative or absurd.
 func (c *column) usable() bool {
 	if c.native {
-		return !value.IsStaleNaN(c.hist.Sum) && c.hist.Count >= 0 && !math.IsInf(c.hist.Count, 0) &&
+		return !value.IsStaleNaN(c.hist.Sum) && c.hist.Count >= 0 && c.hist.Count < most &&
 			c.hist.CounterResetHint != histogram.GaugeType
 	}
-	return c.value >= 0 && !math.IsInf(c.value, 1)
+	return c.value >= 0 && c.value < most
 }
 
 // forget drops the folded samples.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
@@ -84,7 +85,6 @@ type Fold struct {
 	unlinked  bool
 	starts    map[string]*column // created series by family key
 	ups       []*column
-	upSeen    map[*column]bool
 
 	indicators map[string]*indicator
 	perMetric  map[string]int
@@ -187,7 +187,7 @@ func (f *Fold) Add(s Series) error {
 // admit makes the column of a series that is seen for the first time, or
 // returns nil if it serves nothing or goes over a limit.
 func (f *Fold) admit(s Series, hash uint64) *column {
-	metric := s.Labels.Get(labels.MetricName)
+	metric := s.Labels.Get(model.MetricNameLabel)
 	n := parseName(metric)
 	if n.role == ignored {
 		return nil

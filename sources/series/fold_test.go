@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
@@ -19,7 +20,7 @@ var epoch = time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
 // floats makes a series of a metric, labels by pairs, from pairs of seconds
 // and value.
 func floats(metric string, lbls []string, samples ...float64) Series {
-	s := Series{Labels: labels.FromStrings(append([]string{labels.MetricName, metric}, lbls...)...)}
+	s := Series{Labels: labels.FromStrings(append([]string{model.MetricNameLabel, metric}, lbls...)...)}
 	for i := 0; i < len(samples); i += 2 {
 		s.Times = append(s.Times, epoch.UnixMilli()+int64(samples[i]*1000))
 		s.Values = append(s.Values, samples[i+1])
@@ -157,6 +158,7 @@ func TestFirstValues(t *testing.T) {
 		want   float64 // what instance b, or the new series, counted in minute 4
 	}{
 		{"a new instance in a recording counts all", []Series{old, floats(metric, l("code", "200", "instance", "b"), 240, 7, 300, 9)}, 7},
+		{"a value beyond what a peer counts is an old process's", []Series{old, floats(metric, l("code", "200", "instance", "b"), 240, 7000, 300, 7009)}, 0},
 		{"an old process that is only now read is a base", []Series{old, floats(metric, l("code", "200", "instance", "b"), 240, 7, 300, 9), start("b", -86400)}, 0},
 		{"a process that has just begun counts all", []Series{floats(metric, l("code", "200", "instance", "b"), 240, 7, 300, 9), start("b", 230)}, 7},
 		{"at the recording's beginning nothing is known", []Series{floats(metric, l("code", "200", "instance", "b"), 240, 7, 300, 9)}, 0},
@@ -259,7 +261,7 @@ func TestRetrySpellings(t *testing.T) {
 				t.Errorf("points (-want +got):\n%s", diff)
 			}
 			for _, s := range tc.series {
-				if m := s.Labels.Get(labels.MetricName); !Wanted(m) && m != "envoy_cluster_upstream_rq_retry_success" && m != "envoy_cluster_upstream_rq_retry_overflow" {
+				if m := s.Labels.Get(model.MetricNameLabel); !Wanted(m) && m != "envoy_cluster_upstream_rq_retry_success" && m != "envoy_cluster_upstream_rq_retry_overflow" {
 					t.Errorf("Wanted(%q) = false", m)
 				}
 			}

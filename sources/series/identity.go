@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -20,7 +21,7 @@ var versionNames = []string{"version", "service_version", "app_version", "app_ku
 
 // instanceLike are all labels that are no part of an indicator's identity.
 var instanceLike = set(instanceNames, versionNames, []string{
-	labels.MetricName, "le", "quantile", "container", "container_name", "k8s_container_name", "kubernetes_pod_uid",
+	model.MetricNameLabel, "le", "quantile", "container", "container_name", "k8s_container_name", "kubernetes_pod_uid",
 	"uid", "pod_uid", "k8s_pod_uid", "pod_ip", "host_ip", "host_id", "node_name", "k8s_node_name", "nodename", "pid", "process_pid",
 	"revision", "commit", "git_commit", "sha", "build", "pod_template_hash", "controller_revision_hash",
 	"service_istio_io_canonical_revision", "source_canonical_revision", "destination_canonical_revision",
@@ -73,7 +74,7 @@ func familyKey(base string, ls labels.Labels) string {
 	var b strings.Builder
 	b.WriteString(base)
 	ls.Range(func(l labels.Label) {
-		if l.Name != labels.MetricName && l.Name != "le" && l.Name != "quantile" {
+		if l.Name != model.MetricNameLabel && l.Name != "le" && l.Name != "quantile" {
 			b.WriteByte(0xff)
 			b.WriteString(l.Name)
 			b.WriteByte(0xfe)
@@ -92,7 +93,7 @@ var statusNames = []string{
 // status reads the labels that tell how the requests of a series ended. known
 // is false if there is no such label or its value isn't understood.
 func status(ls labels.Labels) (bad, known bool) {
-	grpc := strings.Contains(ls.Get(labels.MetricName), "grpc")
+	grpc := strings.Contains(ls.Get(model.MetricNameLabel), "grpc")
 	for _, n := range statusNames {
 		v := ls.Get(n)
 		if v == "" {

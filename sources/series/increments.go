@@ -108,7 +108,7 @@ func (f *Fold) scrapeClassic(fm *family, s sample, t int64, version string, sile
 		s.start = fm.createdAt(t)
 	}
 	process := fm.inst.processAt(t)
-	begin, known := false, true // counts begin at zero; the gain since the last scrape is known
+	var begin, known bool // counts begin at zero; the gain since the last scrape is known
 	if fm.last == 0 {
 		begin = f.born(fm, t, s.start, s.count)
 		known = begin
@@ -124,7 +124,7 @@ func (f *Fold) scrapeClassic(fm *family, s sample, t int64, version string, sile
 		}
 		fm.total = s.count
 		if known && !silent {
-			fm.deposit(gain, version)
+			fm.deposit(gain, version, t, f.lookback)
 		}
 	}
 	if len(fm.buckets) > 0 {
@@ -254,13 +254,16 @@ func (fm *family) relayout(s sample, anew bool) {
 }
 
 // deposit adds a gain of the count to every use but latency's buckets.
-func (fm *family) deposit(gain float64, version string) {
+func (fm *family) deposit(gain float64, version string, t, lookback int64) {
 	if fm.calls != nil {
 		fm.calls.count += gain
 		fm.calls.seen = true
 	}
 	for _, u := range fm.uses {
 		p := u.cell.part(version)
+		if u.part != useRetries && u.part != useFirstFailures && u.part != useRetriedCalls {
+			u.cell.note(gain, t, lookback)
+		}
 		switch u.part {
 		case useLatency:
 			p.total += gain
@@ -320,12 +323,17 @@ func (f *Fold) scrapeNative(fm *family, t int64, version string) {
 		return
 	}
 	h := c.hist
+	if h.Validate() != nil {
+		// Spans that don't fit their buckets would make its methods panic.
+		f.dropped["invalid native histogram"]++
+		return
+	}
 	start := c.start
 	if start == 0 {
 		start = fm.createdAt(t)
 	}
 	process := fm.inst.processAt(t)
-	begin, known := false, true
+	var begin, known bool
 	if last == 0 {
 		begin = f.born(fm, t, start, h.Count)
 		known = begin
@@ -351,64 +359,10 @@ func (f *Fold) scrapeNative(fm *family, t int64, version string) {
 		}
 		gain = d.Compact(0)
 	}
-	fm.deposit(gain.Count, version)
+	fm.deposit(gain.Count, version, t, f.lookback)
 	for _, u := range fm.uses {
 		if u.part == useLatency {
 			u.cell.part(version).addNative(gain, fm.scale)
 		}
 	}
-}
-
-// born says whether a family that is first seen at t counted from zero within
-// reach, so that its first value is a gain. If not, that value is only a base.
-func (f *Fold) born(fm *family, t, start int64, v float64) bool {
-	const skew = 5 * 60 * 1000
-	reach := t - f.lookback
-	known := false
-	for _, s := range [...]int64{start, fm.inst.processAt(t)} {
-		if s == 0 {
-			continue
-		}
-		if s >= reach && s <= t+skew {
-			return true
-		}
-		known = true
-	}
-	if t-fm.inst.first > f.guard {
-		// A label set that appears in a running process had no events before:
-		// clients make such series with their first event.
-		return fm.inst.seen(reach, t-f.guard-1) && !fm.replaces(t, v)
-	}
-	if known {
-		return false // an old process that was not read before
-	}
-	// An instance that appears in the middle of a recording has just begun;
-	// one that is there from the recording's beginning may be old.
-	return t-f.first > f.lookback/2
-}
-
-// replaces says whether the family looks like another one of its instance and
-// metric under new labels: that one ended at the same scrape, with a value that
-// this one can have gone on from. Then its first value isn't a gain.
-func (fm *family) replaces(t int64, v float64) bool {
-	for _, o := range fm.inst.families {
-		if o == fm || o.metric != fm.metric {
-			continue
-		}
-		c := o.count
-		if o.native != nil {
-			c = o.native
-		}
-		if n := len(o.buckets); c == nil && n > 0 {
-			c = o.buckets[n-1].cols[0]
-		}
-		if c == nil {
-			continue
-		}
-		at, was, alive := c.previous(t)
-		if at != 0 && !alive && was > 0 && was <= v && fm.inst.processAt(t) < at {
-			return true
-		}
-	}
-	return false
 }

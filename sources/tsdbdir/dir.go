@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
@@ -113,7 +114,7 @@ func (d *Dir) read(ctx context.Context, from, to int64, add func(series.Series) 
 		return fmt.Errorf("read TSDB directory %s: %w", d.path, err)
 	}
 	defer func() { err = errors.Join(err, q.Close()) }()
-	names, _, err := q.LabelValues(ctx, labels.MetricName, nil)
+	names, _, err := q.LabelValues(ctx, model.MetricNameLabel, nil)
 	if err != nil {
 		return fmt.Errorf("list metrics of TSDB directory %s: %w", d.path, err)
 	}
@@ -122,7 +123,7 @@ func (d *Dir) read(ctx context.Context, from, to int64, add func(series.Series) 
 		if !series.Wanted(name) {
 			continue
 		}
-		set := q.Select(ctx, false, &storage.SelectHints{Start: from, End: to}, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, name))
+		set := q.Select(ctx, false, &storage.SelectHints{Start: from, End: to}, labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, name))
 		for set.Next() {
 			if err := ctx.Err(); err != nil {
 				return err

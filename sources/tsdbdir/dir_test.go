@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -42,12 +43,12 @@ func write(t *testing.T) string {
 			if i == 100 {
 				v = math.Float64frombits(value.StaleNaN)
 			}
-			if _, err := app.Append(0, labels.FromStrings(labels.MetricName, m, "instance", "i"), at, v); err != nil {
+			if _, err := app.Append(0, labels.FromStrings(model.MetricNameLabel, m, "instance", "i"), at, v); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if i >= 200 {
-			if _, err := app.AppendHistogram(0, labels.FromStrings(labels.MetricName, "a_seconds", "instance", "i"), at, native, nil); err != nil {
+			if _, err := app.AppendHistogram(0, labels.FromStrings(model.MetricNameLabel, "a_seconds", "instance", "i"), at, native, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -95,7 +96,7 @@ func TestSeries(t *testing.T) {
 	}
 	var got []row
 	err = d.Series(context.Background(), time.UnixMilli(0), time.UnixMilli(4*hour), func(s series.Series) error {
-		r := row{Name: s.Labels.Get(labels.MetricName), First: s.Times[0], Last: s.Times[len(s.Times)-1], N: len(s.Times), Histogram: len(s.Histograms)}
+		r := row{Name: s.Labels.Get(model.MetricNameLabel), First: s.Times[0], Last: s.Times[len(s.Times)-1], N: len(s.Times), Histogram: len(s.Histograms)}
 		for _, v := range s.Values {
 			r.Stale = r.Stale || value.IsStaleNaN(v)
 		}

@@ -41,8 +41,9 @@ type shard struct {
 func New(c Config, now time.Time) *Weather {
 	w := &Weather{shards: make([]shard, max(1, c.Shards))}
 	for n := range w.shards {
-		rng := rand.New(rand.NewPCG(c.Seed, uint64(n)))
-		w.shards[n] = shard{newSpell(rng, now, c.Burst, c.FailShare), newSpell(rng, now, c.Phase, c.SlowShare)}
+		// A generator for each process, so that no draw depends on who asks when.
+		rng := func(stream int) *rand.Rand { return rand.New(rand.NewPCG(c.Seed, uint64(2*n+stream))) }
+		w.shards[n] = shard{newSpell(rng(0), now, c.Burst, c.FailShare), newSpell(rng(1), now, c.Phase, c.SlowShare)}
 	}
 	return w
 }

@@ -196,6 +196,7 @@ func (tr *Trial) recovered(now time.Time, temper float64, cfg *Config) bool {
 	}
 	during, after := tr.Blocks.between(tr.From, tr.Treated), tr.Blocks.since(tr.Treated)
 	var gone, weight []float64
+	left, excess := 0.0, 0.0
 	for k := range tr.Bounds {
 		if !(during.Exp[k] > 0 && during.Obs[k] > 0 && after.Exp[k] > 0) {
 			continue
@@ -204,23 +205,29 @@ func (tr *Trial) recovered(now time.Time, temper float64, cfg *Config) bool {
 		if sign*size < math.Log(1.2) {
 			continue
 		}
+		if sign*tr.leftover(after, k, temper, cfg) > 0 {
+			return false
+		}
 		phi := temper * tr.Spread[k].phi(float64(after.Steps))
 		e := estimate{
 			obs:  float64(after.Obs[k]) / phi,
 			exp:  float64(after.Exp[k]) * math.Exp(size) / phi,
 			base: temper * tr.Spread[k].phi(float64(during.Steps)) / float64(during.Obs[k]),
 		}
-		left := math.Log((float64(after.Obs[k]) + 0.5) / (float64(after.Exp[k]) + 0.5))
-		if k == tr.shiftBound() && sign*left > sign*size/2 || sign*tr.leftover(after, k, temper, cfg) > 0 {
-			return false
-		}
 		proof := e.below(0)
 		if sign < 0 {
 			proof = e.exceeds(0)
 		}
 		gone, weight = append(gone, proof), append(weight, weights[k])
+		// What is left of the shift, each bound counting by its sure excess.
+		sure := math.Abs(float64(during.Obs[k]-during.Exp[k])) / phi
+		left += sure * math.Log((float64(after.Obs[k])+0.5)/(float64(after.Exp[k])+0.5)) / size
+		excess += sure
 	}
-	return len(gone) > 0 && stat.LogMeanExp(gone, weight) >= -math.Log(cfg.alpha())
+	if len(gone) == 0 || left > excess/2 {
+		return false
+	}
+	return stat.LogMeanExp(gone, weight) >= -math.Log(cfg.alpha())
 }
 
 // leftover is 1 or -1 when a window is proven to be above or below the margin

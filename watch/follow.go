@@ -16,7 +16,7 @@ type Treatment struct {
 }
 
 // recoverySteps is how many steps a toggle has to show that it helped.
-const recoverySteps = 60
+const recoverySteps = 120
 
 // hear acts on what the loop was told from outside.
 func (l *Loop) hear(m message, now time.Time, tick *Tick) {
@@ -132,7 +132,7 @@ func (l *Loop) outcome(t Treatment, now time.Time) (o Outcome, done bool) {
 			case v.State == detector.Regressed && v.Since.Before(t.Flip.At):
 				shifted++
 				waiting = v.Indicator.Name()
-			case v.State != detector.Regressed && v.Recovered.After(t.Flip.At):
+			case v.Direction == detector.Worse && v.State != detector.Regressed && v.Recovered.After(t.Flip.At):
 				shifted++
 				back++
 			}

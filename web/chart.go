@@ -192,7 +192,7 @@ func (c *chart) levels() (all []float64) {
 	}
 	unit := math.Pow(10, math.Floor(math.Log10(c.high/4)))
 	step := unit
-	for _, f := range []float64{1, 2, 5, 10} {
+	for _, f := range []float64{1, 2, 2.5, 5, 10} {
 		if step = f * unit; step >= c.high/4*0.999 {
 			break
 		}

@@ -95,7 +95,8 @@ func (s *Server) unharmed(h handler, fail func(http.ResponseWriter, *http.Reques
 			if p == nil {
 				return
 			}
-			if rec, ok := w.(*recorder); ok && rec.status != 0 || p == http.ErrAbortHandler {
+			aborted, _ := p.(error)
+			if rec, ok := w.(*recorder); ok && rec.status != 0 || errors.Is(aborted, http.ErrAbortHandler) {
 				panic(p) // too late for an answer
 			}
 			fail(w, r, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))

@@ -126,7 +126,7 @@ func (d *daemon) listen(ctx context.Context) error {
 	d.web, err = web.New(web.Options{
 		Config: d.cfg.Web, Version: version, Journal: d.journal, Loop: d.loop, Switchboard: d.board,
 		Review: d.review, Parse: upgrades.ParseRecord, Reload: d.reload, Token: token, Registry: d.registry,
-		Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
+		Targets: d.targets(), Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
 	})
 	if err != nil {
 		return err
@@ -147,6 +147,21 @@ func (d *daemon) listen(ctx context.Context) error {
 	}
 	d.log.WithFields(logrus.Fields{"address": d.web.Addr(), "token_file": filepath.Join(d.cfg.Data, "token")}).Info("listening")
 	return nil
+}
+
+// targets tells the console of the targets of own scraping; nil when the daemon
+// doesn't scrape.
+func (d *daemon) targets() func() []web.Target {
+	if d.cfg.Sources.Scrape == nil {
+		return nil
+	}
+	return func() []web.Target {
+		var out []web.Target
+		for _, t := range d.source.Targets() {
+			out = append(out, web.Target{Address: t.URL, Labels: t.Labels, Up: t.Up, Scraped: t.LastScrape, Error: t.Error})
+		}
+		return out
+	}
 }
 
 // run works until ctx ends or a part fails.

@@ -72,7 +72,7 @@ func serve(ctx context.Context, listen, addrFile string, w *weather.Weather) err
 	if err := server.Shutdown(end); err != nil {
 		_ = server.Close()
 	}
-	<-served
+	_ = <-served // it was told to end
 	return nil
 }
 

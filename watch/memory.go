@@ -64,7 +64,12 @@ func (l *Loop) restore(ctx context.Context) error {
 	if len(state) > 0 {
 		err := l.decode(state)
 		if err == nil {
-			l.o.Log.WithField("at", at).Info("going on from the saved state")
+			log := l.o.Log.WithField("at", at)
+			if l.torn { // once for each failed step
+				log.Debug("going back to the saved state")
+			} else {
+				log.Info("going on from the saved state")
+			}
 			return nil
 		}
 		l.o.Log.WithError(err).Warn("the saved state can't be used; learning the baseline anew from the telemetry")

@@ -43,7 +43,7 @@ type instancePlay struct {
 var fleetBounds = []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5}
 
 // perSecond is each instance's traffic.
-const perSecond = 300
+const perSecond = 2000
 
 func newFleet(t testing.TB) *fleet {
 	f := &fleet{}

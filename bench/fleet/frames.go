@@ -1,9 +1,10 @@
 package fleet
 
 import (
+	"time"
+
 	"aftershock/detector"
 	"aftershock/detector/hist"
-	"time"
 )
 
 // Names of the metrics.
@@ -19,21 +20,40 @@ const (
 // Frames simulates the world and gives its telemetry as frames, in order of
 // time: the same that a reader makes of the world's OpenMetrics text.
 func (w *World) Frames(yield func(detector.Frame) error) error {
-	return w.run(&framer{w: w, yield: yield, known: make(map[*slot]*detector.Indicator)})
+	return w.run(&framer{w: w, yield: yield, known: make(map[*slot]*detector.Indicator), index: make(map[string]int)})
 }
 
 type framer struct {
 	w     *World
+	t     int
 	yield func(detector.Frame) error
 	frame detector.Frame
 	known map[*slot]*detector.Indicator
+	// builds are those seen so far, index finds them by instance.
+	builds []seen
+	index  map[string]int
 }
 
+// seen is a build that was last scraped in minute at.
+type seen struct {
+	detector.Build
+	at int
+}
+
+// remembered is how many missed scrapes a build outlives.
+const remembered = 3
+
 func (f *framer) begin(t int) {
+	f.t = t
 	f.frame = detector.Frame{Time: f.w.Time(t + 1), Step: time.Minute}
 }
 
-func (f *framer) end(int) error {
+func (f *framer) end(t int) error {
+	for _, b := range f.builds {
+		if t-b.at <= remembered {
+			f.frame.Builds = append(f.frame.Builds, b.Build)
+		}
+	}
 	if len(f.frame.Points) == 0 && len(f.frame.Builds) == 0 && len(f.frame.Calls) == 0 {
 		return nil
 	}
@@ -51,9 +71,15 @@ func (f *framer) scraped(p process, counts []counted, known bool) {
 	if p.upgraded {
 		version = newVersion
 	}
-	f.frame.Builds = append(f.frame.Builds, detector.Build{
-		Binary: p.service.binary(), Labels: map[string]string{"service": p.service.name}, Instance: p.name, Version: version,
-	})
+	n, ok := f.index[p.name]
+	if !ok {
+		n = len(f.builds)
+		f.index[p.name] = n
+		f.builds = append(f.builds, seen{Build: detector.Build{
+			Binary: p.service.binary(), Labels: map[string]string{"service": p.service.name}, Instance: p.name,
+		}})
+	}
+	f.builds[n].Version, f.builds[n].at = version, f.t
 	if !known {
 		return
 	}

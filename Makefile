@@ -9,8 +9,9 @@ MAKEFLAGS += --no-print-directory
 export GOFLAGS := -buildvcs=false $(GOFLAGS)
 
 TOOLS   := $(or $(AFTERSHOCK_TOOLS),$(CURDIR)/.cache/tools/bin)
-TOOL     = $(if $(wildcard $(TOOLS)/$(1)),$(TOOLS)/$(1),$(1))
+SOURCES  = find . -name '*.go' -not -path './.cache/*'
 VERSION ?= $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || echo dev)
+export AFTERSHOCK_TOOLS := $(TOOLS)
 # How long each fuzz target runs, and how often the demo runs in a soak.
 FUZZTIME ?= 10s
 SOAK     ?= 10
@@ -23,7 +24,7 @@ help: ## Show this
 
 .PHONY: tools
 tools: ## Install what checks and tests need
-	@AFTERSHOCK_TOOLS=$(TOOLS) tools/install
+	@tools/install
 
 .PHONY: build
 build: ## Build the static binary ./aftershock
@@ -42,17 +43,17 @@ check: lint race ## All static checks, then all tests with the race detector
 
 .PHONY: lint
 lint: tools ## Static checks: gofumpt, vet, golangci-lint, deadcode, the house's arrows
-	@unformatted=$$($(call TOOL,gofumpt) -l $$(git -c safe.directory='*' ls-files '*.go')); \
+	@unformatted=$$($(SOURCES) -print0 | xargs -0 $(TOOLS)/gofumpt -l); \
 	if [ -n "$$unformatted" ]; then echo "not formatted; run make format:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
-	$(call TOOL,golangci-lint) run --allow-parallel-runners ./...
-	@dead=$$($(call TOOL,deadcode) -test ./...); \
+	$(TOOLS)/golangci-lint run --allow-parallel-runners ./...
+	@dead=$$($(TOOLS)/deadcode -test ./...); \
 	if [ -n "$$dead" ]; then echo "never called:"; echo "$$dead"; exit 1; fi
 	go test -count=1 ./internal/house
 
 .PHONY: format
 format: tools ## Format the code
-	$(call TOOL,gofumpt) -w $$(git -c safe.directory='*' ls-files '*.go')
+	$(SOURCES) -print0 | xargs -0 $(TOOLS)/gofumpt -w
 
 .PHONY: demo
 demo: ## Run the demo

@@ -70,6 +70,17 @@ func (b *Blocks) since(t time.Time) Block {
 	return sum
 }
 
+// between sums the blocks that ended after from and not after to.
+func (b *Blocks) between(from, to time.Time) Block {
+	var sum Block
+	for _, x := range b.List {
+		if x.End.After(from) && !x.End.After(to) {
+			sum.merge(x)
+		}
+	}
+	return sum
+}
+
 // Recent is a ring of the last steps, kept for every indicator so that a watch
 // can look back at what came just before it.
 type Recent struct {

@@ -41,7 +41,7 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 			break
 		}
 		tr.Peak = tr.strength()
-		tr.Shift = tr.effect(&j.cfg)
+		tr.Shift, tr.From = tr.effect(&j.cfg), tr.start
 		v.Effect = tr.Shift
 		if lead := tr.explain(s, m); lead != tr.Lead {
 			tr.Lead = lead
@@ -87,7 +87,7 @@ func (j *Judge) shift(s *scene, m moved, state State, direction string) Event {
 	tr, v := m.trial, &m.trial.Verdict
 	v.State, v.Direction, v.Recovered = state, direction, time.Time{}
 	tr.Peak, tr.Faded = tr.strength(), time.Time{}
-	tr.Shift = tr.effect(&j.cfg)
+	tr.Shift, tr.From = tr.effect(&j.cfg), tr.start
 	v.Effect = tr.Shift
 	tr.Lead = tr.explain(s, m)
 	return v.event(j.last, EventShift)

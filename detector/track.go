@@ -70,7 +70,6 @@ type scratch struct {
 	at            time.Time
 	total, bad    float64
 	hist          hist.Histogram
-	owned         bool
 	firsts, calls float64
 	stress        float64
 }

@@ -32,6 +32,8 @@ type Trial struct {
 	Verdict Verdict
 	// Shift is the effect when the shift was last seen, kept after recovery.
 	Shift *Effect
+	// From is where the window that showed the shift begins.
+	From time.Time
 	// Treated is when a flag flip of ours last changed what is being watched.
 	Treated time.Time
 	// Lead is the leading cause that was last announced.
@@ -178,30 +180,69 @@ func (tr *Trial) proven(cfg *Config) bool {
 	return some
 }
 
-// recovered asks the mirror question after a treatment: is the shift gone? It
-// is when the window since then is proven to be below the middle (on a log
-// scale) between the shift and no change, and no longer lies beyond the margin
-// itself.
+// recovered asks the mirror question after a treatment: is the shift gone? The
+// window since the treatment is compared with the one in which the shift stood,
+// so that what isn't known of the baseline cancels. The shift is gone when it
+// has proven to be less than it was, at the bounds that showed it, what is left
+// is nearer to the baseline than to the shift, and isn't proven to be beyond
+// the margin.
 func (tr *Trial) recovered(now time.Time, temper float64, cfg *Config) bool {
-	since := tr.Treated
-	if since.IsZero() || tr.Shift == nil || !now.After(since) {
+	if tr.Treated.IsZero() || tr.Shift == nil || !now.After(tr.Treated) {
 		return false
 	}
-	k := tr.shiftBound()
-	ev := weigh(tr.Blocks.since(since), &tr.Spread, tr.base(), temper, cfg.Margin)
-	if !ev.have[k] {
-		return false
-	}
-	e, sign := ev.at[k], 1.0
+	sign := 1.0
 	if tr.Verdict.Direction == Better {
 		sign = -1
 	}
-	middle := sign * math.Log(tr.Shift.Ratio) / 2
-	gone := e.below(middle)
-	if sign < 0 {
-		gone = e.exceeds(middle)
+	during, after := tr.Blocks.between(tr.From, tr.Treated), tr.Blocks.since(tr.Treated)
+	var gone, weight []float64
+	left, excess := 0.0, 0.0
+	for k := range tr.Bounds {
+		if !(during.Exp[k] > 0 && during.Obs[k] > 0 && after.Exp[k] > 0) {
+			continue
+		}
+		size := math.Log(float64(during.Obs[k] / during.Exp[k]))
+		if sign*size < math.Log(1.2) {
+			continue
+		}
+		if sign*tr.leftover(after, k, temper, cfg) > 0 {
+			return false
+		}
+		phi := temper * tr.Spread[k].phi(float64(after.Steps))
+		e := estimate{
+			obs:  float64(after.Obs[k]) / phi,
+			exp:  float64(after.Exp[k]) * math.Exp(size) / phi,
+			base: temper * tr.Spread[k].phi(float64(during.Steps)) / float64(during.Obs[k]),
+		}
+		proof := e.below(0)
+		if sign < 0 {
+			proof = e.exceeds(0)
+		}
+		gone, weight = append(gone, proof), append(weight, weights[k])
+		// What is left of the shift, each bound counting by its sure excess.
+		sure := math.Abs(float64(during.Obs[k]-during.Exp[k])) / phi
+		left += sure * math.Log((float64(after.Obs[k])+0.5)/(float64(after.Exp[k])+0.5)) / size
+		excess += sure
 	}
-	return gone >= -math.Log(cfg.alpha()) && sign*e.logRatio() < math.Max(math.Log1p(cfg.Margin), math.Abs(middle)/2)
+	if len(gone) == 0 || left > excess/2 {
+		return false
+	}
+	return stat.LogMeanExp(gone, weight) >= -math.Log(cfg.alpha())
+}
+
+// leftover is 1 or -1 when a window is proven to be above or below the margin
+// at bound k, else 0.
+func (tr *Trial) leftover(w Block, k int, temper float64, cfg *Config) float64 {
+	phi := temper * tr.Spread[k].phi(float64(w.Steps))
+	e := estimate{obs: float64(w.Obs[k]) / phi, exp: float64(w.Exp[k]) / phi, base: temper * tr.base()[k]}
+	d := math.Log1p(cfg.Margin)
+	switch level := -math.Log(cfg.alpha()); {
+	case e.exceeds(d) >= level:
+		return 1
+	case e.below(-d) >= level:
+		return -1
+	}
+	return 0
 }
 
 func (tr *Trial) shiftBound() int {

@@ -50,9 +50,6 @@ func (s *Switchboard) view(n *snapshot, key string) View {
 	return v
 }
 
-// Gates returns what the configuration says of which flag gates which binary.
-func (s *Switchboard) Gates() []Gate { return append([]Gate(nil), s.config.Gates...) }
-
 // Revision is the revision of the definitions that are served.
 func (s *Switchboard) Revision() int64 { return s.serving.Load().revision }
 

@@ -34,10 +34,10 @@ type Reader interface {
 	Series(ctx context.Context, start, end time.Time, add func(series.Series) error) error
 }
 
-// framer is a reader that folds by itself, since how it reads depends on the
-// step: a server that counts increments on its side.
-type framer interface {
-	Frames(ctx context.Context, start, end time.Time, step time.Duration, yield func(detector.Frame) error) error
+// stepper is a Reader that may leave out what frames of a certain step don't
+// need. The last step ends at end.
+type stepper interface {
+	Steps(ctx context.Context, start, end time.Time, step time.Duration, add func(series.Series) error) error
 }
 
 // Source gives frames. It is safe for concurrent use; reads wait for each
@@ -182,9 +182,6 @@ func (s *Source) Range(ctx context.Context) (first, last time.Time, err error) {
 // are read. Else the counters are primed with what lies a little before start
 // (series.Lookback), so that the first frame counts what it should.
 func (s *Source) Frames(ctx context.Context, start, end time.Time, step time.Duration, yield func(detector.Frame) error) error {
-	if f, ok := s.reader.(framer); ok {
-		return f.Frames(ctx, start, end, step, yield)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	from := start
@@ -213,10 +210,16 @@ func (s *Source) Frames(ctx context.Context, start, end time.Time, step time.Dur
 func (s *Source) read(ctx context.Context, from, to time.Time, yield func(detector.Frame) error) error {
 	begun := time.Now()
 	samples := 0
-	err := s.reader.Series(ctx, from, to, func(sr series.Series) error {
+	add := func(sr series.Series) error {
 		samples += len(sr.Times)
 		return s.fold.Add(sr)
-	})
+	}
+	var err error
+	if r, ok := s.reader.(stepper); ok {
+		err = r.Steps(ctx, from, to, s.step, add)
+	} else {
+		err = s.reader.Series(ctx, from, to, add)
+	}
 	s.metrics.samples.Add(float64(samples))
 	if err != nil {
 		s.metrics.failures.Inc()

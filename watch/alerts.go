@@ -19,6 +19,8 @@ const (
 	// repeat is after how many steps an alert whose figures alone have moved is
 	// told again.
 	repeat = 60
+	// maxOthers bounds the further shifts that a receiver is told of.
+	maxOthers = 100
 )
 
 // tellStories turns the stories of the watched upgrades into alerts: one alert
@@ -124,8 +126,18 @@ func (l *Loop) send(a detector.Alert, tick *Tick) {
 		others[i] = v
 	}
 	a.Others = others
+	if n := mendVerdicts(append([]*detector.Verdict{&a.Root}, pointers(a.Others)...)); n > 0 {
+		l.metrics.refused.Add(float64(n))
+		l.o.Log.WithField("alert", a.Key).WithField("verdicts", n).Error("figures of an alert are no numbers and were left out")
+	}
 	tick.Alerts = append(tick.Alerts, a)
-	for _, r := range l.o.Receivers {
+	if len(a.Others) > maxOthers {
+		a.Others = a.Others[:maxOthers]
+	}
+	l.mu.Lock()
+	receivers := l.receivers
+	l.mu.Unlock()
+	for _, r := range receivers {
 		payload, err := json.Marshal(Delivery{r, a})
 		if err != nil {
 			l.o.Log.WithError(err).WithField("alert", a.Key).Error("an alert can't be written down for a receiver")

@@ -16,18 +16,42 @@ type Treatment struct {
 }
 
 // recoverySteps is how many steps a toggle has to show that it helped.
-const recoverySteps = 60
+const recoverySteps = 120
 
 // hear acts on what the loop was told from outside.
 func (l *Loop) hear(m message, now time.Time, tick *Tick) {
 	switch {
 	case m.flip != nil:
-		l.memory.Flips = append(l.memory.Flips, *m.flip)
+		l.flipped(*m.flip)
 	case m.upgrade != nil:
 		l.upgrade(l.o.Changes.Record(*m.upgrade), tick)
 	case m.closing != "":
 		l.closeUpgrade(m.closing, now, tick)
 	}
+}
+
+// rememberToggles is for how long a toggle is known to have been heard of. The
+// audit tells of the last toggles again at each start; older ones than the last
+// step by more than this are taken as known.
+const rememberToggles = 10 * time.Minute
+
+// flipped takes in a flip, once.
+func (l *Loop) flipped(t Treatment) {
+	if t.Toggle != "" {
+		if _, known := l.memory.Toggles[t.Toggle]; known || t.Flip.At.Before(l.memory.At.Add(-rememberToggles)) {
+			return
+		}
+		if l.memory.Toggles == nil {
+			l.memory.Toggles = map[string]time.Time{}
+		}
+		l.memory.Toggles[t.Toggle] = t.Flip.At
+		for id, at := range l.memory.Toggles {
+			if at.Before(l.memory.At.Add(-2 * rememberToggles)) {
+				delete(l.memory.Toggles, id)
+			}
+		}
+	}
+	l.memory.Flips = append(l.memory.Flips, t)
 }
 
 // upgrade begins or goes on with the watch over an upgrade.
@@ -108,7 +132,7 @@ func (l *Loop) outcome(t Treatment, now time.Time) (o Outcome, done bool) {
 			case v.State == detector.Regressed && v.Since.Before(t.Flip.At):
 				shifted++
 				waiting = v.Indicator.Name()
-			case v.State != detector.Regressed && v.Recovered.After(t.Flip.At):
+			case v.Direction == detector.Worse && v.State != detector.Regressed && v.Recovered.After(t.Flip.At):
 				shifted++
 				back++
 			}

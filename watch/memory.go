@@ -21,6 +21,9 @@ type memory struct {
 	// Flips wait for their instant; Treatments wait for recovery.
 	Flips      []Treatment
 	Treatments []Treatment
+	// Toggles are those heard of lately, with the instant of their flip: after
+	// a restart the audit tells of them again.
+	Toggles map[string]time.Time
 }
 
 type savedState struct {
@@ -47,6 +50,13 @@ func (l *Loop) save() ([]byte, error) {
 // restore goes back to the state that the journal holds, or begins a baseline's
 // length ago when it holds none or one that can't be used.
 func (l *Loop) restore(ctx context.Context) error {
+	if l.blank == nil {
+		blank, err := l.o.Changes.Save()
+		if err != nil {
+			return fmt.Errorf("save what is known of upgrades: %w", err)
+		}
+		l.blank = blank
+	}
 	at, state, err := l.o.Journal.State(ctx)
 	if err != nil {
 		return fmt.Errorf("read the saved state: %w", err)
@@ -58,6 +68,9 @@ func (l *Loop) restore(ctx context.Context) error {
 			return nil
 		}
 		l.o.Log.WithError(err).Warn("the saved state can't be used; learning the baseline anew from the telemetry")
+	}
+	if err := l.o.Changes.Restore(l.blank); err != nil {
+		return fmt.Errorf("forget what was known of upgrades: %w", err)
 	}
 	l.judge = detector.NewJudge(l.o.Config.Config)
 	l.memory = memory{

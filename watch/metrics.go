@@ -3,7 +3,7 @@ package watch
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	frames, failures          prometheus.Counter
+	frames, failures, refused prometheus.Counter
 	indicators, watched, time prometheus.Gauge
 	look                      prometheus.Histogram
 	events                    *prometheus.CounterVec
@@ -16,6 +16,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "aftershock_watch_failures_total", Help: "Times that a step could not be read or put down.",
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "aftershock_watch_refused_total", Help: "Figures and documents that were left out since the journal can't take them.",
 		}),
 		indicators: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "aftershock_watch_indicators", Help: "Indicators known.",
@@ -35,7 +38,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"event"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.frames, m.failures, m.indicators, m.watched, m.time, m.look, m.events)
+		reg.MustRegister(m.frames, m.failures, m.refused, m.indicators, m.watched, m.time, m.look, m.events)
 	}
 	return m
 }

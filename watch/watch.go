@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,7 +103,11 @@ type Outcome struct {
 	Evidence  string `json:"evidence"`
 }
 
-// Journal is the durable side.
+// ErrInvalid says that a tick holds something that the journal can never take.
+var ErrInvalid = errors.New("invalid")
+
+// Journal is the durable side. Commit answers ErrInvalid for a tick that it
+// will never take.
 type Journal interface {
 	State(ctx context.Context) (at time.Time, state []byte, err error)
 	Commit(ctx context.Context, t Tick) error
@@ -131,9 +136,13 @@ type Loop struct {
 	status  atomic.Pointer[Status]
 	source  string // the last error of the source, for the log
 	heard   []message
+	blank   []byte // Changes before anything was learnt
+	// torn is true while the judgement is ahead of what could be put down.
+	torn bool
 
-	mu    sync.Mutex
-	inbox []message
+	mu        sync.Mutex
+	inbox     []message
+	receivers []string
 }
 
 // message is one thing told to the loop from outside, with the answer's way
@@ -161,7 +170,7 @@ func New(o Options) *Loop {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	l := &Loop{o: o, metrics: newMetrics(o.Registry)}
+	l := &Loop{o: o, metrics: newMetrics(o.Registry), receivers: o.Receivers}
 	l.status.Store(&Status{})
 	return l
 }
@@ -177,6 +186,13 @@ func (l *Loop) Record(u detector.Upgrade) { l.tell(message{upgrade: &u}) }
 
 // CloseUpgrade ends the watch over an upgrade.
 func (l *Loop) CloseUpgrade(id string) { l.tell(message{closing: id}) }
+
+// SetReceivers makes the names hold for the alerts from now on.
+func (l *Loop) SetReceivers(names []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.receivers = slices.Clone(names)
+}
 
 func (l *Loop) tell(m message) {
 	l.mu.Lock()
@@ -214,16 +230,40 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 }
 
-// finish saves the state once more, so that the next start has nothing to read
-// again.
+// finish saves the state once more, together with what was told last, so that
+// the next start has nothing to read again. What could not be put down before
+// is judged again by the next start.
 func (l *Loop) finish() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return l.commit(ctx, Tick{Time: l.memory.At}, true)
+	if l.torn {
+		return nil
+	}
+	tick := Tick{Time: l.memory.At}
+	l.heard = append(l.heard, l.told()...)
+	for _, m := range l.heard {
+		l.hear(m, l.memory.At, &tick)
+	}
+	return l.commit(context.Background(), tick, true)
+}
+
+// mend goes back to what the journal knows after a step that it didn't take.
+func (l *Loop) mend(ctx context.Context) error {
+	if !l.torn {
+		return nil
+	}
+	if err := l.restore(ctx); err != nil {
+		return err
+	}
+	l.torn = false
+	return nil
 }
 
 // catchUp reads and judges the steps up to end.
 func (l *Loop) catchUp(ctx context.Context, end time.Time) {
+	if err := l.mend(ctx); err != nil {
+		l.noteSource(ctx, err)
+		l.publish(err, true)
+		return
+	}
 	behind := end.Sub(l.memory.At) > 3*l.o.Config.Step
 	err := l.o.Source.Frames(ctx, l.memory.At, end, l.o.Config.Step, func(f detector.Frame) error {
 		return l.step(ctx, f, f.Time.Before(end.Add(-2*l.o.Config.Step)))
@@ -314,9 +354,14 @@ func (t *Tick) news() bool {
 	return len(t.Events)+len(t.Upgrades)+len(t.Alerts)+len(t.Jobs) > 0
 }
 
+// commitTimeout bounds one write to the journal.
+const commitTimeout = 5 * time.Second
+
 // commit puts a tick down. If that fails the loop goes back to what the
-// journal knows, and repeats the step.
+// journal knows, and repeats the step. The end of the daemon doesn't tear a
+// step apart: what was judged is put down.
 func (l *Loop) commit(ctx context.Context, t Tick, withState bool) error {
+	l.clean(&t)
 	if withState {
 		state, err := l.save()
 		if err != nil {
@@ -324,12 +369,20 @@ func (l *Loop) commit(ctx context.Context, t Tick, withState bool) error {
 		}
 		t.State = state
 	}
-	if err := l.o.Journal.Commit(ctx, t); err != nil {
+	put, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	err := l.o.Journal.Commit(put, t)
+	if errors.Is(err, ErrInvalid) {
+		err = l.commitRest(put, t, err)
+	}
+	if err != nil {
+		l.torn = true
 		err = fmt.Errorf("put down the step that ended at %s: %w", t.Time.Format(time.RFC3339), err)
-		if ctx.Err() == nil {
-			if again := l.restore(ctx); again != nil {
-				return errors.Join(err, again)
-			}
+		if ctx.Err() != nil {
+			return err
+		}
+		if again := l.mend(ctx); again != nil {
+			return fmt.Errorf("%w; and %w", err, again)
 		}
 		return err
 	}

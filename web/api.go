@@ -1,10 +1,14 @@
 package web
 
 import (
+	"bytes"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -34,25 +38,29 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 }
 
 // page reads the parameters after and limit.
-func page(r *http.Request) (journal.Page, error) {
-	limit, err := number(r, "limit")
-	return journal.Page{After: r.FormValue("after"), Limit: int(limit)}, err
+func page(q url.Values) (journal.Page, error) {
+	limit, err := number(q, "limit")
+	return journal.Page{After: q.Get("after"), Limit: int(min(limit, 1000))}, err
 }
 
-func number(r *http.Request, name string) (int64, error) {
-	text := r.FormValue(name)
+func number(q url.Values, name string) (int64, error) {
+	text := q.Get(name)
 	if text == "" {
 		return 0, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 0 {
-		return 0, problem{http.StatusBadRequest, fmt.Sprintf("parameter %s: %.40q is no whole number from 0 on", name, text)}
+		return 0, BadRequest(fmt.Sprintf("parameter %s: %.40q is no whole number from 0 on", name, text))
 	}
 	return n, nil
 }
 
 func (s *Server) listUpgrades(w http.ResponseWriter, r *http.Request) error {
-	p, err := page(r)
+	q, err := query(r, "after", "limit")
+	if err != nil {
+		return err
+	}
+	p, err := page(q)
 	if err != nil {
 		return err
 	}
@@ -70,15 +78,16 @@ func (s *Server) recordUpgrade(w http.ResponseWriter, r *http.Request) error {
 	}
 	u, err := s.o.Parse(body)
 	if err != nil {
-		return problem{http.StatusBadRequest, err.Error()}
+		return BadRequest(err.Error())
 	}
 	if u.StartedAt.After(time.Now().Add(5 * time.Minute)) {
-		return problem{http.StatusBadRequest, "started_at lies in the future: record an upgrade when it begins"}
+		return BadRequest("started_at lies in the future: record an upgrade when it begins")
 	}
 	if u.Source == "" {
 		u.Source = "record"
 	}
 	s.o.Loop.Record(u)
+	w.Header().Set("Location", "/api/v1/upgrades/"+url.PathEscape(u.ID))
 	return answer(w, http.StatusAccepted, u)
 }
 
@@ -96,7 +105,7 @@ func (s *Server) closeUpgrade(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !u.ClosedAt.IsZero() {
-		return problem{http.StatusBadRequest, "upgrade " + u.ID + " is closed already"}
+		return problem{http.StatusConflict, "upgrade " + u.ID + " is closed already"}
 	}
 	s.o.Loop.CloseUpgrade(u.ID)
 	return answer(w, http.StatusAccepted, u)
@@ -113,13 +122,36 @@ func (s *Server) listVerdicts(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, listed(all, ""))
 }
 
+// report answers the review of an upgrade: whole, or an error in its place.
 func (s *Server) report(w http.ResponseWriter, r *http.Request) error {
-	format := r.FormValue("format")
+	q, err := query(r, "format")
+	if err != nil {
+		return err
+	}
+	format := q.Get("format")
 	if format == "" {
 		format = "html"
 	}
-	return s.o.Review(r.Context(), r.PathValue("id"), format, w)
+	whole := &buffered{header: http.Header{}}
+	if err := s.o.Review(r.Context(), r.PathValue("id"), format, whole); err != nil {
+		return err
+	}
+	maps.Copy(w.Header(), whole.header)
+	w.Header().Set("Content-Security-Policy", reviewPolicy)
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(whole.body.Bytes())
+	return nil
 }
+
+// buffered keeps an answer until it is known to be whole.
+type buffered struct {
+	header http.Header
+	body   bytes.Buffer
+}
+
+func (b *buffered) Header() http.Header         { return b.header }
+func (b *buffered) WriteHeader(int)             {}
+func (b *buffered) Write(p []byte) (int, error) { return b.body.Write(p) }
 
 // event is an event with its number.
 type event struct {
@@ -128,15 +160,19 @@ type event struct {
 }
 
 func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
-	after, err := number(r, "after")
+	q, err := query(r, "upgrade", "after", "limit")
 	if err != nil {
 		return err
 	}
-	limit, err := number(r, "limit")
+	after, err := number(q, "after")
 	if err != nil {
 		return err
 	}
-	all, more, err := s.o.Journal.Events(r.Context(), journal.EventQuery{Upgrade: r.FormValue("upgrade"), After: after, Limit: int(limit)})
+	limit, err := number(q, "limit")
+	if err != nil {
+		return err
+	}
+	all, more, err := s.o.Journal.Events(r.Context(), journal.EventQuery{Upgrade: q.Get("upgrade"), After: after, Limit: int(min(limit, 1000))})
 	if err != nil {
 		return err
 	}
@@ -152,12 +188,21 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) listAlerts(w http.ResponseWriter, r *http.Request) error {
-	p, err := page(r)
+	q, err := query(r, "upgrade", "state", "after", "limit")
 	if err != nil {
 		return err
 	}
-	q := journal.AlertQuery{Upgrade: r.FormValue("upgrade"), State: detector.AlertState(r.FormValue("state")), Page: p}
-	all, next, err := s.o.Journal.Alerts(r.Context(), q)
+	p, err := page(q)
+	if err != nil {
+		return err
+	}
+	state := detector.AlertState(q.Get("state"))
+	switch state {
+	case "", detector.AlertPending, detector.AlertFiring, detector.AlertResolved:
+	default:
+		return BadRequest(fmt.Sprintf("parameter state: %.40q is none of pending, firing, resolved", state))
+	}
+	all, next, err := s.o.Journal.Alerts(r.Context(), journal.AlertQuery{Upgrade: q.Get("upgrade"), State: state, Page: p})
 	if err != nil {
 		return err
 	}
@@ -192,10 +237,18 @@ func (s *Server) setFlag(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &in); err != nil {
 		return err
 	}
+	// Without the flag there is nothing here; without the variant the body is wrong.
+	if _, err := s.o.Switchboard.Show(r.PathValue("key")); err != nil {
+		return err
+	}
+	patient(w)
 	t, err := s.o.Switchboard.Set(r.Context(), flags.Request{
 		Flag: r.PathValue("key"), Variant: in.Variant, Reason: in.Reason, Actor: actor(in.Actor),
 		Incident: in.Incident, Upgrade: in.Upgrade, Revision: in.Revision, DryRun: in.DryRun,
 	})
+	if errors.Is(err, flags.ErrUnknown) {
+		return BadRequest(err.Error())
+	}
 	return toggled(w, t, err)
 }
 
@@ -223,6 +276,7 @@ func (s *Server) undoFlag(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &in); err != nil {
 		return err
 	}
+	patient(w)
 	t, err := s.o.Switchboard.Undo(r.Context(), r.PathValue("key"), in.Reason, actor(in.Actor))
 	return toggled(w, t, err)
 }
@@ -252,7 +306,31 @@ func (s *Server) readiness(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) reload(w http.ResponseWriter, _ *http.Request) error {
 	if err := s.o.Reload(); err != nil {
-		return problem{http.StatusBadRequest, err.Error()}
+		return BadRequest(err.Error())
 	}
 	return answer(w, http.StatusOK, map[string]string{"status": "reloaded"})
+}
+
+//go:embed openapi.yaml
+var openapiFile []byte
+
+func openapi(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "application/yaml")
+	_, _ = w.Write(openapiFile)
+	return nil
+}
+
+// health is the page of health for machines.
+func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
+	jobs, err := s.unfinished(r.Context())
+	if err != nil {
+		return err
+	}
+	targets := s.targets()
+	if targets == nil {
+		targets = []Target{}
+	}
+	return answer(w, http.StatusOK, map[string]any{
+		"ready": s.ready.Load(), "watch": s.o.Loop.Status(), "targets": targets, "jobs": jobs,
+	})
 }

@@ -2,36 +2,46 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"crypto/rand"
 	"embed"
 	"fmt"
 	"html/template"
 	"net/http"
-	"sync"
+	"net/url"
+	"slices"
 	"time"
 
 	"aftershock/detector"
 	"aftershock/detector/words"
-	"aftershock/flags"
 	"aftershock/journal"
 )
 
 //go:embed pages
 var pages embed.FS
 
+// Everything that comes from outside goes through words, which takes control
+// characters out and bounds the length; html/template escapes the rest.
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"indicator": words.Indicator, "ratio": func(e *detector.Effect) string { return words.Ratio(*e) },
+	"indicator": words.Indicator, "series": words.Series, "versions": words.Versions, "suspect": words.Suspect,
+	"ratio":       func(e *detector.Effect) string { return words.Ratio(*e) },
 	"change":      func(e *detector.Effect) string { return words.Change(*e) },
-	"versions":    words.Versions,
-	"suspect":     words.Suspect,
+	"onset":       func(o *detector.Onset) string { return words.Onset(*o) },
 	"probability": words.Probability,
 	"headline":    words.Headline,
 	"time":        words.Time,
-	"onset":       func(o *detector.Onset) string { return words.Onset(*o) },
+	"clock":       words.Clock,
+	"span":        words.Range,
+	"plan":        flagLink,
 	"decided":     words.DecidedIn,
 	"placebos":    words.Placebos,
 	"percent":     func(p float64) string { return fmt.Sprintf("%.0f", p*100) },
+	"name":        words.Name,
+	"line":        words.Line,
+	"segment":     url.PathEscape,
+	"compact":     func(b []byte) string { return words.Line(string(b)) },
+	"count":       func(n int) string { return words.Count(float64(n)) },
+	"ago":         func(t time.Time) string { return words.Duration(time.Since(t).Round(time.Second)) },
 }).ParseFS(pages, "pages/*.html"))
 
 func style(w http.ResponseWriter, r *http.Request) {
@@ -39,26 +49,27 @@ func style(w http.ResponseWriter, r *http.Request) {
 	http.ServeFileFS(w, r, pages, "pages/style.css")
 }
 
-// page is handle for people: an error becomes a page.
+// page is handle for people: an error becomes a page, and what changes
+// something is taken from this site's own pages alone.
 func (s *Server) page(m *http.ServeMux, pattern string, h handler) {
 	guard := http.NewCrossOriginProtection()
-	m.Handle(pattern, guard.Handler(s.measured(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		err := h(w, r)
-		if err == nil {
-			return
+	m.Handle(pattern, s.measured(pattern, s.unharmed(func(w http.ResponseWriter, r *http.Request) error {
+		if err := guard.Check(r); err != nil {
+			return problem{http.StatusForbidden, "that came from another site; open the console and do it there"}
 		}
-		status, detail := statusOf(err)
-		if status == http.StatusInternalServerError && r.Context().Err() == nil {
-			s.o.Log.WithError(err).WithField("path", r.URL.Path).Error("a page failed")
-		}
-		_ = s.render(w, r, status, "error.html", map[string]any{"Title": http.StatusText(status), "Detail": detail})
-	}))))
+		return h(w, r)
+	}, s.errorPage)))
+}
+
+func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, err error) {
+	status, detail := s.told(r, err)
+	_ = s.render(w, r, status, "error.html", map[string]any{"Title": http.StatusText(status), "Detail": words.Clean(detail, 1000)})
 }
 
 // render writes a page whole, or not at all.
 func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name string, data map[string]any) error {
 	data["SignedIn"] = s.signedIn(r)
+	data["Here"] = r.URL.RequestURI()
 	data["Path"] = r.URL.Path
 	data["Version"] = s.o.Version
 	var b bytes.Buffer
@@ -72,11 +83,20 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name
 	return nil
 }
 
+// Bounds of the pages: what a person can take in, and a phone can load.
+const (
+	maxCards  = 6   // upgrades with their tally, on the overview
+	maxListed = 50  // upgrades at all, on the overview
+	maxShifts = 30  // shifts told in full, on an upgrade's page
+	maxCharts = 6   // of these with a picture
+	maxOthers = 150 // other indicators, on an upgrade's page
+)
+
 // card is an upgrade with the tally of its verdicts.
 type card struct {
 	detector.Upgrade
 	Regressed, Recovered, Improved, Clear, Undecided int
-	Firing                                           []detector.Alert
+	Answers                                          []advice
 }
 
 func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []detector.Verdict, error) {
@@ -86,40 +106,57 @@ func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []detector
 		return c, nil, err
 	}
 	for _, v := range all {
-		switch v.State {
-		case detector.Regressed:
+		switch {
+		case v.State == detector.Regressed && v.Recovered.IsZero():
 			c.Regressed++
-		case detector.Improved:
+		case !v.Recovered.IsZero():
+			c.Recovered++
+		case v.State == detector.Improved:
 			c.Improved++
-		case detector.Clear:
+		case v.State == detector.Clear:
 			c.Clear++
 		default:
 			c.Undecided++
 		}
-		if !v.Recovered.IsZero() {
-			c.Recovered++
-		}
 	}
-	c.Firing, _, err = s.o.Journal.Alerts(ctx, journal.AlertQuery{Upgrade: u.ID, State: detector.AlertFiring})
+	firing, _, err := s.o.Journal.Alerts(ctx, journal.AlertQuery{Upgrade: u.ID, State: detector.AlertFiring})
+	for _, a := range firing {
+		c.Answers = append(c.Answers, s.advise(a))
+	}
+	slices.SortStableFunc(c.Answers, func(a, b advice) int { return cmp.Compare(a.rank(), b.rank()) })
 	return c, all, err
 }
 
 func (s *Server) overview(w http.ResponseWriter, r *http.Request) error {
-	all, _, err := s.o.Journal.Upgrades(r.Context(), journal.Page{Limit: 20})
+	all, next, err := s.o.Journal.Upgrades(r.Context(), journal.Page{Limit: maxListed})
 	if err != nil {
 		return err
 	}
-	cards := make([]card, 0, len(all))
+	var cards []card
+	var rest []detector.Upgrade
 	for _, u := range all {
+		// Those that are watched come in full, and the last one in any case.
+		if len(cards) >= maxCards || len(cards) > 0 && !u.ClosedAt.IsZero() {
+			rest = append(rest, u)
+			continue
+		}
 		c, _, err := s.card(r.Context(), u)
 		if err != nil {
 			return err
 		}
 		cards = append(cards, c)
 	}
+	// What needs a person comes first.
+	slices.SortStableFunc(cards, func(a, b card) int { return cmp.Compare(min(len(b.Answers), 1), min(len(a.Answers), 1)) })
 	return s.render(w, r, http.StatusOK, "overview.html", map[string]any{
-		"Title": "Overview", "Cards": cards, "Watch": s.o.Loop.Status(), "Refresh": true,
+		"Title": "Overview", "Cards": cards, "Rest": rest, "More": next != "", "Watch": s.o.Loop.Status(), "Refresh": 15,
 	})
+}
+
+// shift is a verdict with its picture.
+type shift struct {
+	detector.Verdict
+	Chart template.HTML
 }
 
 func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
@@ -131,7 +168,29 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var shifted, others []detector.Verdict
+	marks, err := s.marks(r.Context(), u)
+	if err != nil {
+		return err
+	}
+	shifted, others := split(all)
+	shifts := make([]shift, 0, maxShifts)
+	for n, v := range shifted[:min(len(shifted), maxShifts)] {
+		x := shift{Verdict: v}
+		if n < maxCharts {
+			x.Chart = course(u, v, marks)
+		}
+		shifts = append(shifts, x)
+	}
+	return s.render(w, r, http.StatusOK, "upgrade.html", map[string]any{
+		"Title": u.ID, "Card": c, "Shifts": shifts, "MoreShifts": len(shifted) - len(shifts), "Marks": marks,
+		"Others": others[:min(len(others), maxOthers)], "MoreOthers": max(len(others)-maxOthers, 0),
+		"Gates": s.gates(u), "Refresh": 15,
+	})
+}
+
+// split parts the verdicts that shifted, the worst first, from the others,
+// those that aren't clear first.
+func split(all []detector.Verdict) (shifted, others []detector.Verdict) {
 	for _, v := range all {
 		if v.State == detector.Regressed || v.State == detector.Improved || !v.Recovered.IsZero() {
 			shifted = append(shifted, v)
@@ -139,118 +198,102 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 			others = append(others, v)
 		}
 	}
-	return s.render(w, r, http.StatusOK, "upgrade.html", map[string]any{
-		"Title": u.ID, "Card": c, "Shifted": shifted, "Others": others, "Gates": s.gates(u), "Refresh": true,
+	rank := func(v detector.Verdict) int {
+		switch {
+		case v.State == detector.Regressed && v.Recovered.IsZero():
+			return 0
+		case !v.Recovered.IsZero():
+			return 1
+		}
+		return 2
+	}
+	ratio := func(v detector.Verdict) float64 {
+		if v.Effect == nil {
+			return 0
+		}
+		return v.Effect.Ratio
+	}
+	slices.SortStableFunc(shifted, func(a, b detector.Verdict) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(ratio(b), ratio(a)))
 	})
+	slices.SortStableFunc(others, func(a, b detector.Verdict) int { return cmp.Compare(b.State, a.State) })
+	return shifted, others
 }
 
-// gates are the flags that gate something in a binary of the upgrade.
-func (s *Server) gates(u detector.Upgrade) []flags.View {
-	var out []flags.View
-	for _, v := range s.o.Switchboard.List() {
-		for _, g := range v.Gates {
-			for _, b := range u.Binaries {
-				if g.Binary == b.Name {
-					out = append(out, v)
-				}
+// healthJobs is how many unfinished jobs are looked at.
+const healthJobs = 200
+
+// job is a job without its payload, which is a receiver's business.
+type job struct {
+	Kind     string           `json:"kind"`
+	Key      string           `json:"key"`
+	State    journal.JobState `json:"state"`
+	Attempts int              `json:"attempts"`
+	Error    string           `json:"error,omitempty"`
+}
+
+// trouble is 2 for a job that was given up, 1 for one that failed and is tried
+// again, else 0.
+func (j job) trouble() int {
+	switch j.State {
+	case journal.JobFailed:
+		return 2
+	case journal.JobAgain:
+		return 1
+	}
+	return 0
+}
+
+// unfinished are the jobs that aren't done, those in trouble first.
+func (s *Server) unfinished(ctx context.Context) ([]job, error) {
+	all, err := s.o.Journal.Jobs(ctx, healthJobs)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]job, 0, len(all))
+	for _, j := range all {
+		out = append(out, job{j.Kind, j.Key, j.State, j.Attempts, words.Line(j.Error)})
+	}
+	slices.SortStableFunc(out, func(a, b job) int { return cmp.Compare(b.trouble(), a.trouble()) })
+	return out, nil
+}
+
+func (s *Server) targets() []Target {
+	if s.o.Targets == nil {
+		return nil
+	}
+	all := slices.Clone(s.o.Targets())
+	slices.SortStableFunc(all, func(a, b Target) int {
+		if a.Up != b.Up {
+			if b.Up {
+				return -1
 			}
+			return 1
 		}
-	}
-	return out
+		return cmp.Compare(a.Address, b.Address)
+	})
+	return all
 }
 
-func (s *Server) flagsPage(w http.ResponseWriter, r *http.Request) error {
-	history, err := s.o.Journal.Toggles(r.Context(), "", 50)
+func (s *Server) healthPage(w http.ResponseWriter, r *http.Request) error {
+	jobs, err := s.unfinished(r.Context())
 	if err != nil {
 		return err
 	}
-	return s.render(w, r, http.StatusOK, "flags.html", map[string]any{
-		"Title": "Flags", "Flags": s.o.Switchboard.List(), "History": history,
+	targets, troubled, up := s.targets(), 0, 0
+	for _, j := range jobs {
+		if j.trouble() > 0 {
+			troubled++
+		}
+	}
+	for _, t := range targets {
+		if t.Up {
+			up++
+		}
+	}
+	return s.render(w, r, http.StatusOK, "health.html", map[string]any{
+		"Title": "Health", "Watch": s.o.Loop.Status(), "Ready": s.ready.Load(), "Started": s.started,
+		"Targets": targets[:min(len(targets), 200)], "Up": up, "Known": len(targets), "Scrapes": s.o.Targets != nil,
+		"Jobs": jobs[:min(len(jobs), 50)], "Troubled": troubled, "Waiting": len(jobs) - troubled, "Refresh": 15,
 	})
-}
-
-// toggleForm toggles a flag from a page: the plan first, then, confirmed, the
-// act.
-func (s *Server) toggleForm(w http.ResponseWriter, r *http.Request) error {
-	if !s.signedIn(r) {
-		return problem{http.StatusUnauthorized, "sign in with the token first, on the page of the flags"}
-	}
-	key := r.PathValue("key")
-	in := flags.Request{
-		Flag: key, Variant: r.PostFormValue("variant"), Reason: r.PostFormValue("reason"),
-		Actor: "console", Upgrade: r.PostFormValue("upgrade"),
-	}
-	if name := r.PostFormValue("actor"); name != "" {
-		in.Actor = name
-	}
-	if r.PostFormValue("confirmed") == "" {
-		plan, err := s.o.Switchboard.Plan(in)
-		if err != nil {
-			return err
-		}
-		return s.render(w, r, http.StatusOK, "plan.html", map[string]any{"Title": "Toggle " + key, "Plan": plan, "Request": in})
-	}
-	t, err := s.o.Switchboard.Set(r.Context(), in)
-	if err != nil && t.ID == "" {
-		return err
-	}
-	return s.render(w, r, http.StatusOK, "toggled.html", map[string]any{"Title": "Toggled " + key, "Toggle": t})
-}
-
-// sessions are the signed-in browsers; they end with the daemon.
-type sessions struct {
-	mu    sync.Mutex
-	until map[string]time.Time
-	tries []time.Time
-}
-
-const (
-	sessionCookie = "aftershock_session"
-	sessionLength = 12 * time.Hour
-	maxSessions   = 1000
-	// maxTries bounds the attempts to sign in, in a minute.
-	maxTries = 10
-)
-
-func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
-	s.sessions.mu.Lock()
-	defer s.sessions.mu.Unlock()
-	now := time.Now()
-	recent := s.sessions.tries[:0]
-	for _, t := range s.sessions.tries {
-		if now.Sub(t) < time.Minute {
-			recent = append(recent, t)
-		}
-	}
-	s.sessions.tries = recent
-	if len(recent) >= maxTries {
-		return problem{http.StatusTooManyRequests, "too many attempts to sign in; try again in a minute"}
-	}
-	if !s.isToken(r.PostFormValue("token")) {
-		s.sessions.tries = append(s.sessions.tries, now)
-		return problem{http.StatusUnauthorized, "that is not the token: it stands in DATA/token of the daemon"}
-	}
-	for id, until := range s.sessions.until {
-		if now.After(until) || len(s.sessions.until) >= maxSessions {
-			delete(s.sessions.until, id)
-		}
-	}
-	id := rand.Text()
-	s.sessions.until[id] = now.Add(sessionLength)
-	http.SetCookie(w, &http.Cookie{
-		Name: sessionCookie, Value: id, Path: "/", HttpOnly: true, Secure: r.TLS != nil,
-		SameSite: http.SameSiteStrictMode, MaxAge: int(sessionLength.Seconds()),
-	})
-	http.Redirect(w, r, "/flags", http.StatusSeeOther)
-	return nil
-}
-
-func (s *Server) signedIn(r *http.Request) bool {
-	c, err := r.Cookie(sessionCookie)
-	if err != nil {
-		return false
-	}
-	s.sessions.mu.Lock()
-	defer s.sessions.mu.Unlock()
-	return time.Now().Before(s.sessions.until[c.Value])
 }

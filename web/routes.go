@@ -2,19 +2,17 @@ package web
 
 import (
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"net/url"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"aftershock/flags"
-	"aftershock/journal"
 )
 
 // maxBody bounds what a request may send, in bytes.
@@ -25,13 +23,20 @@ func (s *Server) routes() http.Handler {
 	m := http.NewServeMux()
 	s.page(m, "GET /{$}", s.overview)
 	s.page(m, "GET /upgrades/{id}", s.upgradePage)
-	s.page(m, "GET /flags", s.flagsPage)
-	s.page(m, "POST /flags/{key}", s.toggleForm)
-	s.page(m, "POST /sign-in", s.signIn)
 	s.page(m, "GET /upgrades/{id}/report", s.report)
-	m.HandleFunc("GET /style.css", style)
+	s.page(m, "GET /flags", s.flagsPage)
+	s.page(m, "GET /flags/{key}", s.flagPage)
+	s.page(m, "POST /flags/{key}", s.toggleForm)
+	s.page(m, "POST /flags/{key}/undo", s.undoForm)
+	s.page(m, "GET /toggles/{id}", s.togglePage)
+	s.page(m, "GET /health", s.healthPage)
+	s.page(m, "POST /sign-in", s.signIn)
+	s.page(m, "POST /sign-out", s.signOut)
+	s.page(m, "/", func(w http.ResponseWriter, r *http.Request) error { return nowhere(m, "/", w, r) })
+	m.Handle("GET /style.css", s.measured("GET /style.css", http.HandlerFunc(style)))
 
 	s.handle(m, "GET /api/v1/status", s.status)
+	s.handle(m, "GET /api/v1/health", s.health)
 	s.handle(m, "GET /api/v1/upgrades", s.listUpgrades)
 	s.write(m, "POST /api/v1/upgrades", s.recordUpgrade)
 	s.handle(m, "GET /api/v1/upgrades/{id}", s.showUpgrade)
@@ -45,43 +50,68 @@ func (s *Server) routes() http.Handler {
 	s.write(m, "PUT /api/v1/flags/{key}", s.setFlag)
 	s.write(m, "POST /api/v1/flags/{key}/undo", s.undoFlag)
 	s.handle(m, "GET /api/v1/flags/{key}/history", s.flagHistory)
-	s.handle(m, "/api/", func(w http.ResponseWriter, r *http.Request) error {
-		return problem{http.StatusNotFound, "there is no " + r.Method + " " + r.URL.Path}
-	})
+	s.handle(m, "GET /api/v1/openapi.yaml", openapi)
+	s.handle(m, "/api/", func(w http.ResponseWriter, r *http.Request) error { return nowhere(m, "/api/", w, r) })
 
 	m.Handle("/ofrep/v1/", s.measured("/ofrep/v1/", s.o.Switchboard.Handler()))
-	m.Handle("GET /metrics", promhttp.HandlerFor(s.o.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	metrics := promhttp.HandlerFor(s.o.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+	m.Handle("GET /metrics", s.measured("GET /metrics", metrics))
 	m.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "healthy") })
 	m.HandleFunc("GET /-/ready", s.readiness)
 	s.write(m, "POST /-/reload", s.reload)
 	return secured(m)
 }
 
-type handler func(w http.ResponseWriter, r *http.Request) error
-
-// problem is an error that its reader may see, in the form of RFC 9457.
-type problem struct {
-	status int
-	detail string
+// nowhere tells a wrong method from a wrong path: itself is the pattern that
+// catches both.
+func nowhere(m *http.ServeMux, itself string, w http.ResponseWriter, r *http.Request) error {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut} {
+		_, pattern := m.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host})
+		if pattern != itself && pattern != "" && !strings.HasPrefix(pattern, "/") {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) > 0 && !slices.Contains(allowed, r.Method) {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		return problem{http.StatusMethodNotAllowed, fmt.Sprintf("%.10s isn't for this path: it takes %s", r.Method, strings.Join(allowed, " and "))}
+	}
+	return problem{http.StatusNotFound, fmt.Sprintf("there is nothing at %.200s", r.URL.Path)}
 }
 
-func (p problem) Error() string { return p.detail }
+type handler func(w http.ResponseWriter, r *http.Request) error
 
 // handle answers a route of the API; errors become problem documents.
 func (s *Server) handle(m *http.ServeMux, pattern string, h handler) {
-	m.Handle(pattern, s.measured(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	m.Handle(pattern, s.measured(pattern, s.unharmed(h, s.fail)))
+}
+
+// unharmed bounds the body, and gives errors and panics to fail.
+func (s *Server) unharmed(h handler, fail func(http.ResponseWriter, *http.Request, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			aborted, _ := p.(error)
+			if rec, ok := w.(*recorder); ok && rec.status != 0 || errors.Is(aborted, http.ErrAbortHandler) {
+				panic(p) // too late for an answer
+			}
+			fail(w, r, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		}()
 		if err := h(w, r); err != nil {
-			s.fail(w, r, err)
+			fail(w, r, err)
 		}
-	})))
+	})
 }
 
 // write is handle for what changes something: it wants the token.
 func (s *Server) write(m *http.ServeMux, pattern string, h handler) {
 	s.handle(m, pattern, func(w http.ResponseWriter, r *http.Request) error {
-		got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !ok || !s.isToken(got) {
+		scheme, got, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+		if !ok || !strings.EqualFold(scheme, "Bearer") || !s.isToken(got) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="aftershock"`)
 			return problem{http.StatusUnauthorized, "writing needs the token: set AFTERSHOCK_TOKEN to what DATA/token of the daemon holds"}
 		}
@@ -93,68 +123,32 @@ func (s *Server) isToken(got string) bool {
 	return s.o.Token != "" && subtle.ConstantTimeCompare([]byte(got), []byte(s.o.Token)) == 1
 }
 
-// statusOf is the HTTP status for an error and what its reader may know.
-func statusOf(err error) (int, string) {
-	var p problem
-	var tooBig *http.MaxBytesError
-	switch {
-	case errors.As(err, &p):
-		return p.status, p.detail
-	case errors.As(err, &tooBig):
-		return http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is over %d bytes", tooBig.Limit)
-	case errors.Is(err, journal.ErrNotFound), errors.Is(err, flags.ErrUnknown):
-		return http.StatusNotFound, err.Error()
-	case errors.Is(err, flags.ErrInvalid), errors.Is(err, flags.ErrUnchanged), errors.Is(err, journal.ErrInvalid):
-		return http.StatusBadRequest, err.Error()
-	case errors.Is(err, flags.ErrConflict), errors.Is(err, journal.ErrConflict):
-		return http.StatusConflict, err.Error()
-	case errors.Is(err, flags.ErrNotReady):
-		return http.StatusServiceUnavailable, err.Error()
-	case errors.Is(err, flags.ErrNotVerified):
-		return http.StatusBadGateway, err.Error()
-	}
-	return http.StatusInternalServerError, "something went wrong inside; the daemon's log says what"
+// patient lets an answer take as long as a toggle may.
+func patient(w http.ResponseWriter) {
+	// Where the connection can't do that, the answer has the usual time.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(toggleTimeout))
 }
 
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	status, detail := statusOf(err)
-	if status == http.StatusInternalServerError && r.Context().Err() == nil {
-		s.o.Log.WithError(err).WithField("path", r.URL.Path).Error("a request failed")
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail,
-	})
-}
-
-func answer(w http.ResponseWriter, status int, v any) error {
-	b, err := json.Marshal(v)
+// query reads the parameters of a request; a name that isn't among the known is
+// an error, so that a slip of the pen doesn't widen a question.
+func query(r *http.Request, known ...string) (url.Values, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return fmt.Errorf("write the answer: %w", err)
+		return nil, BadRequest("read the parameters: " + err.Error())
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n'))
-	return nil
-}
-
-// decode reads a JSON body strictly.
-func decode(r *http.Request, v any) error {
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		var tooBig *http.MaxBytesError
-		if errors.As(err, &tooBig) {
-			return err
+	for name, values := range q {
+		if !slices.Contains(known, name) {
+			there := "none"
+			if len(known) > 0 {
+				there = strings.Join(known, ", ")
+			}
+			return nil, BadRequest(fmt.Sprintf("there is no parameter %.40q here, but %s", name, there))
 		}
-		return problem{http.StatusBadRequest, "read the body: " + err.Error()}
+		if len(values) > 1 {
+			return nil, BadRequest(fmt.Sprintf("parameter %s was given %d times", name, len(values)))
+		}
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return problem{http.StatusBadRequest, "read the body: there is something after the JSON"}
-	}
-	return nil
+	return q, nil
 }
 
 // recorder remembers the status of an answer.
@@ -180,34 +174,48 @@ func (r *recorder) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
+// measured counts and times what h answers, and keeps a panic of it from
+// everybody else.
 func (s *Server) measured(route string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		rec := &recorder{ResponseWriter: w}
 		defer func() {
-			if p := recover(); p != nil {
+			p := recover()
+			if err, ok := p.(error); p != nil && !(ok && errors.Is(err, http.ErrAbortHandler)) {
 				s.o.Log.WithField("path", r.URL.Path).WithField("panic", fmt.Sprint(p)).Error("a handler panicked")
-				if rec.status == 0 {
-					http.Error(rec, "something went wrong inside", http.StatusInternalServerError)
-				}
+			}
+			if p != nil && rec.status == 0 {
+				http.Error(rec, "something went wrong inside", http.StatusInternalServerError)
+				p = nil
 			}
 			s.requests.WithLabelValues(route, strconv.Itoa(max(rec.status, http.StatusOK))).Inc()
 			s.seconds.WithLabelValues(route).Observe(time.Since(began).Seconds())
+			if p != nil {
+				panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+			}
 		}()
 		h.ServeHTTP(rec, r)
 	})
 }
 
+// Content security policies. The pages need no inline style; a review is one
+// file that can be mailed, with its style and pictures inside.
+const (
+	pagePolicy   = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+	reviewPolicy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+)
+
 // secured sets the headers that every answer carries.
 func secured(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		head := w.Header()
-		head.Set("Content-Security-Policy", "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+		head.Set("Content-Security-Policy", pagePolicy)
 		head.Set("X-Content-Type-Options", "nosniff")
+		head.Set("X-Frame-Options", "DENY")
 		head.Set("Referrer-Policy", "same-origin")
+		head.Set("Cross-Origin-Opener-Policy", "same-origin")
+		head.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.ServeHTTP(w, r)
 	})
 }
-
-// BadRequest is an error that tells the caller what was wrong with a request.
-func BadRequest(detail string) error { return problem{http.StatusBadRequest, detail} }

@@ -66,6 +66,7 @@ type Journal interface {
 	Alerts(ctx context.Context, q journal.AlertQuery) ([]detector.Alert, string, error)
 	Toggles(ctx context.Context, flag string, limit int) ([]detector.Toggle, error)
 	ToggleHistory(ctx context.Context, id string) ([]detector.Toggle, error)
+	Jobs(ctx context.Context, limit int) ([]journal.JobStatus, error)
 	Ping(ctx context.Context) error
 }
 
@@ -79,6 +80,17 @@ type Loop interface {
 // Review writes the review of one upgrade; format is html, md or json.
 type Review func(ctx context.Context, upgrade, format string, w http.ResponseWriter) error
 
+// Target is one address that the daemon scrapes, as the health page shows it.
+type Target struct {
+	Address string            `json:"address"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Up      bool              `json:"up"`
+	// Scraped is the end of the last attempt, zero before the first.
+	Scraped time.Time `json:"scraped_at,omitzero"`
+	// Error is why the last attempt failed, "" where it didn't.
+	Error string `json:"error,omitempty"`
+}
+
 // Options are the parts that the server shows.
 type Options struct {
 	Config      Config
@@ -90,7 +102,9 @@ type Options struct {
 	// Parse reads an upgrade record.
 	Parse func(data []byte) (detector.Upgrade, error)
 	// Reload reads the configuration again.
-	Reload   func() error
+	Reload func() error
+	// Targets lists what the daemon scrapes; nil where it doesn't scrape itself.
+	Targets  func() []Target
 	Token    string
 	Registry *prometheus.Registry
 	Log      logrus.FieldLogger
@@ -111,7 +125,7 @@ type Server struct {
 
 // New binds the listener; Serve starts to answer.
 func New(o Options) (*Server, error) {
-	s := &Server{o: o, started: time.Now(), sessions: sessions{until: map[string]time.Time{}}}
+	s := &Server{o: o, started: time.Now(), sessions: newSessions()}
 	s.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "aftershock_http_requests_total", Help: "Requests answered, by route and status.",
 	}, []string{"route", "code"})
@@ -119,10 +133,12 @@ func New(o Options) (*Server, error) {
 		Name: "aftershock_http_request_duration_seconds", Help: "Time to answer, by route.",
 		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14), NativeHistogramBucketFactor: 1.1,
 	}, []string{"route"})
-	o.Registry.MustRegister(s.requests, s.seconds)
 	l, err := net.Listen("tcp", o.Config.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen on web.listen %s: %w; is another daemon running, or the port taken?", o.Config.Listen, err)
+	}
+	if err := errors.Join(o.Registry.Register(s.requests), o.Registry.Register(s.seconds)); err != nil {
+		return nil, fmt.Errorf("register the metrics of the web server: %w", errors.Join(err, l.Close()))
 	}
 	s.listener = l
 	return s, nil
@@ -134,29 +150,44 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 // SetReady says whether /-/ready answers that the daemon can do its work.
 func (s *Server) SetReady(ready bool) { s.ready.Store(ready) }
 
+// Bounds of serving.
+const (
+	// grace is how long requests under way may take to finish at the end.
+	grace = 5 * time.Second
+	// writeTimeout bounds an answer; toggleTimeout one that waits for a toggle
+	// to be verified, which flags.Config allows five minutes for.
+	writeTimeout  = 2 * time.Minute
+	toggleTimeout = 6 * time.Minute
+)
+
 // Serve answers requests until ctx ends, then lets those under way finish for
 // at most five seconds.
 func (s *Server) Serve(ctx context.Context) error {
+	// Requests outlive ctx, by the grace that they are given.
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
 	server := &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      2 * time.Minute,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ErrorLog:          slog.NewLogLogger(s.o.Slog.Handler(), slog.LevelDebug),
 	}
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
-		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		late, cancel := context.WithTimeout(context.Background(), grace)
 		defer cancel()
-		stopped <- server.Shutdown(grace)
+		stopped <- server.Shutdown(late)
 	})
 	defer stop()
 	err := toolkit.Serve(s.listener, server, &toolkit.FlagConfig{WebConfigFile: &s.o.Config.ConfigFile}, s.o.Slog)
 	if ctx.Err() != nil && errors.Is(err, http.ErrServerClosed) {
 		if err := <-stopped; err != nil {
-			return fmt.Errorf("stop the web server: %w", errors.Join(err, server.Close()))
+			cancel()
+			return fmt.Errorf("stop the web server: requests were cut off: %w", errors.Join(err, server.Close()))
 		}
 		return nil
 	}

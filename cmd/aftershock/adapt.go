@@ -24,7 +24,11 @@ func (t ticks) Commit(ctx context.Context, in watch.Tick) error {
 	for _, j := range in.Jobs {
 		out.Jobs = append(out.Jobs, journal.Job{Kind: j.Kind, Key: j.Key, Payload: j.Payload})
 	}
-	return t.Journal.Commit(ctx, out)
+	err := t.Journal.Commit(ctx, out)
+	if errors.Is(err, journal.ErrInvalid) {
+		return fmt.Errorf("%w: %w", watch.ErrInvalid, err)
+	}
+	return err
 }
 
 // store lets the switchboard keep its definitions and its audit in the journal.
@@ -77,10 +81,26 @@ func (h history) Alerts(ctx context.Context, upgrade string) ([]detector.Alert, 
 	return all, err
 }
 
-// handlers work the journal's jobs.
-func (d *daemon) handlers() map[string]journal.Handler {
+// endDelivery is how long a delivery under way may take once the daemon is
+// told to end; the next start makes it again.
+const endDelivery = 3 * time.Second
+
+// handlers work the journal's jobs; running ends when the daemon is to end.
+func (d *daemon) handlers(running context.Context) map[string]journal.Handler {
 	return map[string]journal.Handler{
-		watch.JobAlert:    d.deliver,
+		watch.JobAlert: func(ctx context.Context, j journal.Job) error {
+			ctx, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			stop := context.AfterFunc(running, func() {
+				select {
+				case <-ctx.Done():
+				case <-time.After(endDelivery):
+					cancel()
+				}
+			})
+			defer stop()
+			return d.deliver(ctx, j)
+		},
 		watch.JobRecovery: d.outcome,
 	}
 }
@@ -90,9 +110,16 @@ func (d *daemon) deliver(ctx context.Context, j journal.Job) error {
 	if err := json.Unmarshal(j.Payload, &in); err != nil {
 		return journal.Permanent(fmt.Errorf("read the delivery: %w", err))
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	err := d.sender.Load().Deliver(ctx, in.Receiver, in.Alert)
+	// A delivery that was held up comes after the alert has moved on, perhaps
+	// to its end; the newer state has a delivery of its own.
+	now, err := d.journal.Alert(ctx, in.Alert.Key)
+	if err == nil && now.Revision > in.Alert.Revision {
+		return nil
+	}
+	if err != nil && !errors.Is(err, journal.ErrNotFound) {
+		return err
+	}
+	err = d.sender.Load().Deliver(ctx, in.Receiver, in.Alert)
 	var p interface{ Permanent() bool }
 	if errors.As(err, &p) && p.Permanent() {
 		return journal.Permanent(err)

@@ -3,11 +3,7 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
-	"net/http"
 	"net/url"
-	"text/tabwriter"
-	"time"
 
 	"aftershock/detector"
 	"aftershock/detector/words"
@@ -26,23 +22,33 @@ var alertsCommand = command{
 			if len(args) != 1 || args[0] != "list" {
 				return exitUsage, usagef("say what to do: list")
 			}
+			if err := oneOf(*format, "text", "json"); err != nil {
+				return exitUsage, err
+			}
+			q := url.Values{"limit": {"1000"}}
+			switch *state {
+			case "":
+			case string(detector.AlertFiring), string(detector.AlertResolved):
+				q.Set("state", *state)
+			default:
+				return exitUsage, usagef("--state %q is neither firing nor resolved", *state)
+			}
 			c, err := connect()
 			if err != nil {
 				return exitUsage, err
 			}
-			var all items[detector.Alert]
-			if err := c.call(ctx, http.MethodGet, "/api/v1/alerts?state="+url.QueryEscape(*state), nil, &all); err != nil {
+			all, err := list[detector.Alert](ctx, c, "/api/v1/alerts", q)
+			if err != nil {
 				return exitUsage, err
 			}
 			if *format == "json" {
-				return exitOK, printJSON(sh.stdout, all.Items)
+				return exitOK, printJSON(sh.stdout, all)
 			}
-			t := tabwriter.NewWriter(sh.stdout, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(t, "STATE\tSINCE\tALERT")
-			for _, a := range all.Items {
-				fmt.Fprintf(t, "%s\t%s\t%s\n", a.State, a.StartsAt.UTC().Format(time.RFC3339), words.Headline(a))
+			rows := [][]string{{"STATE", "SINCE", "UPGRADE", "ALERT"}}
+			for _, a := range all {
+				rows = append(rows, []string{string(a.State), at(a.StartsAt), a.Upgrade, words.Headline(a)})
 			}
-			return exitOK, t.Flush()
+			return exitOK, table(sh.stdout, rows)
 		}
 	},
 }

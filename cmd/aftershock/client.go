@@ -12,18 +12,35 @@ import (
 	"net/url"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
+
+	"aftershock/detector/words"
 )
 
 // client speaks to a daemon.
 type client struct {
 	server, token string
-	http          *http.Client
+	// name is the server without credentials, for people.
+	name string
+	http *http.Client
 }
 
-// maxAnswer bounds what is read of a daemon's answer.
-const maxAnswer = 64 << 20
+// Limits of waiting for an answer. A toggle is answered when it was verified,
+// for which a configuration may allow five minutes.
+const (
+	answerTimeout = time.Minute
+	toggleTimeout = 6 * time.Minute
+)
+
+// maxAnswer bounds what is read of a daemon's answer, in bytes; maxDetail what
+// is told of its problems, in characters.
+const (
+	maxAnswer = 64 << 20
+	maxDetail = 2000
+)
 
 // clientFlags adds the flags of every command that speaks to a daemon.
 func clientFlags(f *flag.FlagSet) func() (*client, error) {
@@ -39,7 +56,7 @@ func clientFlags(f *flag.FlagSet) func() (*client, error) {
 		}
 		return &client{
 			server: strings.TrimRight(*server, "/"), token: os.Getenv("AFTERSHOCK_TOKEN"),
-			http: &http.Client{Timeout: time.Minute},
+			name: u.Redacted(), http: &http.Client{Timeout: answerTimeout},
 		}, nil
 	}
 }
@@ -52,7 +69,7 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 		return err
 	}
 	if err := json.Unmarshal(b, out); err != nil {
-		return fmt.Errorf("read the answer of %s: %w; is that an Aftershock daemon?", c.server, err)
+		return fmt.Errorf("read the answer of %s: %w; is that an Aftershock daemon?", c.name, err)
 	}
 	return nil
 }
@@ -84,21 +101,24 @@ func (c *client) raw(ctx context.Context, method, path string, in any) ([]byte, 
 		if errors.As(err, &u) {
 			err = u.Err
 		}
-		return nil, fmt.Errorf("reach the daemon at %s: %w; is it running? set --server or AFTERSHOCK_SERVER", c.server, err)
+		return nil, fmt.Errorf("reach the daemon at %s: %w; is it running? set --server or AFTERSHOCK_SERVER", c.name, err)
 	}
 	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s: %w", c.server, err)
+		return nil, fmt.Errorf("read the answer of %s: %w", c.name, err)
+	}
+	if len(b) > maxAnswer {
+		return nil, fmt.Errorf("read the answer of %s: it is over %d bytes", c.name, maxAnswer)
 	}
 	if resp.StatusCode >= 400 {
 		var p struct {
 			Detail string `json:"detail"`
 		}
 		if json.Unmarshal(b, &p) == nil && p.Detail != "" {
-			return nil, errors.New(p.Detail)
+			return nil, errors.New(words.Clean(p.Detail, maxDetail))
 		}
-		return nil, fmt.Errorf("the daemon at %s answered %s", c.server, resp.Status)
+		return nil, fmt.Errorf("the daemon at %s answered %s", c.name, words.Line(resp.Status))
 	}
 	return b, nil
 }
@@ -107,6 +127,64 @@ func (c *client) raw(ctx context.Context, method, path string, in any) ([]byte, 
 type items[T any] struct {
 	Items []T    `json:"items"`
 	Next  string `json:"next"`
+}
+
+// maxItems bounds how many items of a list are asked for.
+const maxItems = 10_000
+
+// list asks for all items of a list, page by page.
+func list[T any](ctx context.Context, c *client, path string, q url.Values) ([]T, error) {
+	all := []T{}
+	for {
+		var page items[T]
+		where := path
+		if len(q) > 0 {
+			where += "?" + q.Encode()
+		}
+		if err := c.call(ctx, http.MethodGet, where, nil, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Items...)
+		if page.Next == "" || len(page.Items) == 0 || len(all) >= maxItems {
+			return all, nil
+		}
+		if q == nil {
+			q = url.Values{}
+		}
+		q.Set("after", page.Next)
+	}
+}
+
+// oneOf checks a --format.
+func oneOf(format string, known ...string) error {
+	if slices.Contains(known, format) {
+		return nil
+	}
+	return usagef("--format %q is none of %s", format, strings.Join(known, ", "))
+}
+
+// table writes rows in columns. What comes from outside is cleaned, so that it
+// can't reach the terminal's controls or break the columns.
+func table(w io.Writer, rows [][]string) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		cells := make([]string, len(row))
+		for n, c := range row {
+			if cells[n] = words.Line(c); cells[n] == "" && n < len(row)-1 {
+				cells[n] = "-"
+			}
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
+	}
+	return t.Flush()
+}
+
+// at writes an instant in a table.
+func at(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
 }
 
 // whoami names the person at the keyboard, for the audit.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,14 +47,16 @@ type daemon struct {
 	loop     *watch.Loop
 	web      *web.Server
 
-	mu  sync.Mutex // guards cfg while reloading
-	cfg configs.Config
+	cfg configs.Config // as at the start
+
+	mu     sync.Mutex // one reload at a time
+	alerts alerts.Config
 }
 
 // newDaemon opens everything, in the order in which the parts need one
 // another. What was opened is closed again when a later part fails.
 func newDaemon(ctx context.Context, cfg configs.Config, file string, log *logrus.Logger) (d *daemon, err error) {
-	d = &daemon{file: file, log: log, registry: prometheus.NewRegistry(), cfg: cfg}
+	d = &daemon{file: file, log: log, registry: prometheus.NewRegistry(), cfg: cfg, alerts: cfg.Alerts}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	defer func() {
 		if err != nil {
@@ -89,6 +92,10 @@ func newDaemon(ctx context.Context, cfg configs.Config, file string, log *logrus
 		Config: cfg.Watch, Source: d.source, Changes: ledger, Journal: ticks{d.journal},
 		Receivers: sender.Receivers(), Flags: gated, Log: log.WithField("part", "watch"), Registry: d.registry,
 	})
+	if s := cfg.Sources.Scrape; s != nil && cfg.Watch.Lag < time.Duration(s.Timeout) {
+		log.WithFields(logrus.Fields{"watch.lag": cfg.Watch.Lag, "sources.scrape.timeout": s.Timeout}).
+			Warn("a step is read before a slow scrape of it may have ended: what comes late counts for the next step; a lag not shorter than the timeout avoids that")
+	}
 	if err := d.listen(ctx); err != nil {
 		return d, err
 	}
@@ -119,7 +126,7 @@ func (d *daemon) listen(ctx context.Context) error {
 	d.web, err = web.New(web.Options{
 		Config: d.cfg.Web, Version: version, Journal: d.journal, Loop: d.loop, Switchboard: d.board,
 		Review: d.review, Parse: upgrades.ParseRecord, Reload: d.reload, Token: token, Registry: d.registry,
-		Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
+		Targets: d.targets(), Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
 	})
 	if err != nil {
 		return err
@@ -142,25 +149,35 @@ func (d *daemon) listen(ctx context.Context) error {
 	return nil
 }
 
+// targets tells the console of the targets of own scraping; nil when the daemon
+// doesn't scrape.
+func (d *daemon) targets() func() []web.Target {
+	if d.cfg.Sources.Scrape == nil {
+		return nil
+	}
+	return func() []web.Target {
+		var out []web.Target
+		for _, t := range d.source.Targets() {
+			out = append(out, web.Target{Address: t.URL, Labels: t.Labels, Up: t.Up, Scraped: t.LastScrape, Error: t.Error})
+		}
+		return out
+	}
+}
+
 // run works until ctx ends or a part fails.
 func (d *daemon) run(ctx context.Context) error {
-	at, _, err := d.journal.State(ctx)
-	if err != nil {
-		return err
-	}
+	// The loop knows those that it heard of before.
 	flips, err := d.board.Flips(ctx)
 	if err != nil {
 		return err
 	}
 	for _, f := range flips {
-		if f.At.After(at) && !at.IsZero() {
-			d.loop.Flipped(watch.Treatment{Toggle: f.Toggle, Flip: f})
-		}
+		d.loop.Flipped(watch.Treatment{Toggle: f.Toggle, Flip: f})
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.web.Serve(ctx) })
 	g.Go(func() error { return d.source.Run(ctx) })
-	g.Go(func() error { return d.journal.Work(ctx, d.handlers()) })
+	g.Go(func() error { return d.journal.Work(ctx, d.handlers(ctx)) })
 	g.Go(func() error { return d.board.Run(ctx) })
 	g.Go(func() error { return d.loop.Run(ctx) })
 	g.Go(func() error { d.heartbeat(ctx); return nil })
@@ -190,7 +207,7 @@ func (d *daemon) heartbeat(ctx context.Context) {
 }
 
 // reload reads the configuration again. A wrong one changes nothing. Settings
-// that hold from the start on (data, web, journal, watch) wait for the next.
+// that hold from the start on wait for the next, which the log says.
 func (d *daemon) reload() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -198,25 +215,74 @@ func (d *daemon) reload() error {
 	if err != nil {
 		return err
 	}
-	sender, err := alerts.New(cfg.Alerts, d.log.WithField("part", "alerts"), nil)
+	// What can fail comes first: a Sender without metrics, to try the receivers,
+	// and the definitions of flags.
+	trial, err := alerts.New(cfg.Alerts, d.log.WithField("part", "alerts"), nil)
 	if err != nil {
 		return err
 	}
-	if err := d.source.Reload(cfg.Sources); err != nil {
-		sender.Close()
-		return err
-	}
-	old := d.sender.Swap(sender)
-	old.Close()
-	setLevel(d.log, cfg.Log)
+	trial.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := d.board.Load(ctx); err != nil {
 		return err
 	}
-	d.cfg = cfg
+	if err := d.source.Reload(cfg.Sources); err != nil {
+		return err
+	}
+	if err := d.reloadAlerts(cfg.Alerts); err != nil {
+		return err
+	}
+	setLevel(d.log, cfg.Log)
 	d.log.Info("the configuration was reloaded")
+	if waiting := waiting(cfg, d.cfg); len(waiting) > 0 {
+		d.log.WithField("sections", waiting).Warn("the configuration has changes that hold from the next start on")
+	}
 	return nil
+}
+
+// reloadAlerts puts a new Sender in the place of the old, unless its receivers
+// are the same: what a Sender remembers of deliveries is worth keeping.
+func (d *daemon) reloadAlerts(c alerts.Config) error {
+	if reflect.DeepEqual(c, d.alerts) {
+		return nil
+	}
+	old := d.sender.Load()
+	old.Unregister(d.registry)
+	sender, err := alerts.New(c, d.log.WithField("part", "alerts"), d.registry)
+	if err != nil {
+		return err
+	}
+	d.sender.Store(sender)
+	d.alerts = c
+	d.loop.SetReceivers(sender.Receivers())
+	old.Close()
+	return nil
+}
+
+// waiting names the sections in which now differs from what the daemon was
+// started with, and which only a start reads.
+func waiting(now, started configs.Config) []string {
+	now.Sources.Scrape, started.Sources.Scrape = nil, nil // reloaded
+	now.Flags.OnFlip, started.Flags.OnFlip = nil, nil
+	var out []string
+	for _, s := range []struct {
+		name      string
+		now, then any
+	}{
+		{"web", now.Web, started.Web},
+		{"journal", now.Journal, started.Journal},
+		{"sources", now.Sources, started.Sources},
+		{"watch", now.Watch, started.Watch},
+		{"upgrades", now.Upgrades, started.Upgrades},
+		{"flags", now.Flags, started.Flags},
+		{"log.format", now.Log.Format, started.Log.Format},
+	} {
+		if !reflect.DeepEqual(s.now, s.then) {
+			out = append(out, s.name)
+		}
+	}
+	return out
 }
 
 func (d *daemon) close() error {

@@ -4,29 +4,32 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
-	"text/tabwriter"
-	"time"
+	"slices"
+	"strconv"
+	"strings"
 
 	"aftershock/detector"
+	"aftershock/detector/words"
 	"aftershock/flags"
 )
 
 var flagsCommand = command{
 	name:    "flags",
 	summary: "List, show, set and undo feature flags, and see who did what.",
-	usage:   "flags list | show FLAG | set FLAG VARIANT --reason TEXT [--dry-run] | undo FLAG --reason TEXT | history FLAG",
+	usage:   "flags list | show FLAG | set FLAG VARIANT --reason TEXT [--dry-run] | undo FLAG --reason TEXT | history FLAG [--format text|json]",
 	example: `aftershock flags set payments-backoff legacy --reason "p99 of /checkout is up" --incident INC-42`,
 	define:  defineFlags,
 }
 
 // flagsArgs are the flags of the flags command.
 type flagsArgs struct {
-	connect                           func() (*client, error)
+	connect                          func() (*client, error)
 	reason, actor, incident, answers *string
-	dryRun                            *bool
-	format                            *string
+	dryRun                           *bool
+	format                           *string
 }
 
 func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
@@ -35,13 +38,13 @@ func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, e
 		reason:   f.String("reason", "", "why, a `text` for the audit (needed to set and undo)"),
 		actor:    f.String("actor", whoami(), "who does it, a `name` for the audit"),
 		incident: f.String("incident", "", "an incident's `reference`"),
-		answers: f.String("upgrade", "", "the `id` of the upgrade that the toggle answers"),
+		answers:  f.String("upgrade", "", "the `id` of the upgrade that the toggle answers"),
 		dryRun:   f.Bool("dry-run", false, "show what would change, and change nothing"),
 		format:   f.String("format", "text", "the output's `form`: text or json"),
 	}
 	return func(ctx context.Context, sh shell, args []string) (int, error) {
-		if *a.format != "text" && *a.format != "json" {
-			return exitUsage, usagef("--format %q is neither text nor json", *a.format)
+		if err := oneOf(*a.format, "text", "json"); err != nil {
+			return exitUsage, err
 		}
 		if len(args) == 0 {
 			return exitUsage, usagef("say what to do: list, show, set, undo or history")
@@ -58,33 +61,38 @@ func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, e
 		}
 		v, ok := verbs[args[0]]
 		if !ok || len(args)-1 != v.args {
-			return exitUsage, usagef("can't make sense of %q", args)
+			return exitUsage, usagef("can't make sense of %q", strings.Join(args, " "))
 		}
 		return exitOK, v.act(ctx, sh, c, args[1:])
 	}
 }
 
 func (a flagsArgs) list(ctx context.Context, sh shell, c *client, _ []string) error {
-	var all items[flags.View]
-	if err := c.call(ctx, http.MethodGet, "/api/v1/flags", nil, &all); err != nil {
+	all, err := list[flags.View](ctx, c, "/api/v1/flags", nil)
+	if err != nil {
 		return err
 	}
 	if *a.format == "json" {
-		return printJSON(sh.stdout, all.Items)
+		return printJSON(sh.stdout, all)
 	}
-	t := tabwriter.NewWriter(sh.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "FLAG\tSERVING\tVARIANTS\tGATES\tTOGGLES IN FORCE")
-	for _, v := range all.Items {
-		gates := ""
-		for i, g := range v.Gates {
-			if i > 0 {
-				gates += ", "
-			}
-			gates += g.Binary
+	rows := [][]string{{"FLAG", "SERVING", "VARIANTS", "GATES", "SAFE", "TOGGLES"}}
+	for _, v := range all {
+		gates, safe := gated(v)
+		rows = append(rows, []string{v.Key, v.Serving, strings.Join(v.VariantNames(), ","), gates, safe, strconv.Itoa(v.Toggles)})
+	}
+	return table(sh.stdout, rows)
+}
+
+// gated are the binaries that the flag gates, and its safe variants.
+func gated(v flags.View) (binaries, safe string) {
+	var names, variants []string
+	for _, g := range v.Gates {
+		names = append(names, g.Binary)
+		if g.Safe != "" && !slices.Contains(variants, g.Safe) {
+			variants = append(variants, g.Safe)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%v\t%s\t%d\n", v.Key, v.Serving, v.VariantNames(), gates, v.Toggles)
 	}
-	return t.Flush()
+	return strings.Join(names, ","), strings.Join(variants, ",")
 }
 
 func (a flagsArgs) show(ctx context.Context, sh shell, c *client, args []string) error {
@@ -92,13 +100,33 @@ func (a flagsArgs) show(ctx context.Context, sh shell, c *client, args []string)
 	if err := c.call(ctx, http.MethodGet, "/api/v1/flags/"+url.PathEscape(args[0]), nil, &v); err != nil {
 		return err
 	}
-	return printJSON(sh.stdout, v)
+	if *a.format == "json" {
+		return printJSON(sh.stdout, v)
+	}
+	gates, safe := gated(v)
+	rows := [][]string{
+		{"flag", v.Key},
+		{"state", v.State},
+		{"serving", v.Serving},
+		{"gates", gates},
+		{"safe", safe},
+		{"toggles", strconv.Itoa(v.Toggles) + " in force"},
+		{"revision", strconv.FormatInt(v.Revision, 10)},
+	}
+	if v.Problem != "" {
+		rows = append(rows, []string{"problem", v.Problem})
+	}
+	for _, name := range v.VariantNames() {
+		rows = append(rows, []string{"variant " + name, string(v.Variants[name])})
+	}
+	return table(sh.stdout, rows)
 }
 
 func (a flagsArgs) set(ctx context.Context, sh shell, c *client, args []string) error {
-	if *a.reason == "" {
+	if strings.TrimSpace(*a.reason) == "" {
 		return usagef("--reason is needed: it stands in the audit")
 	}
+	c.http.Timeout = toggleTimeout
 	var t detector.Toggle
 	err := c.call(ctx, http.MethodPut, "/api/v1/flags/"+url.PathEscape(args[0]), map[string]any{
 		"variant": args[1], "reason": *a.reason, "actor": *a.actor, "incident": *a.incident,
@@ -111,9 +139,10 @@ func (a flagsArgs) set(ctx context.Context, sh shell, c *client, args []string) 
 }
 
 func (a flagsArgs) undo(ctx context.Context, sh shell, c *client, args []string) error {
-	if *a.reason == "" {
+	if strings.TrimSpace(*a.reason) == "" {
 		return usagef("--reason is needed: it stands in the audit")
 	}
+	c.http.Timeout = toggleTimeout
 	var t detector.Toggle
 	err := c.call(ctx, http.MethodPost, "/api/v1/flags/"+url.PathEscape(args[0])+"/undo",
 		map[string]string{"reason": *a.reason, "actor": *a.actor}, &t)
@@ -124,34 +153,50 @@ func (a flagsArgs) undo(ctx context.Context, sh shell, c *client, args []string)
 }
 
 func (a flagsArgs) toggled(sh shell, t detector.Toggle) error {
+	if err := a.tell(sh, t); err != nil || *a.dryRun || t.State == detector.ToggleVerified {
+		return err
+	}
+	return fmt.Errorf("the toggle is %s, not verified; see aftershock flags history %s", words.Name(string(t.State)), words.Shell(t.Flag))
+}
+
+func (a flagsArgs) tell(sh shell, t detector.Toggle) error {
 	if *a.format == "json" {
 		return printJSON(sh.stdout, t)
 	}
+	flag, before, after := words.Name(t.Flag), words.Name(t.Before), words.Name(t.After)
 	if *a.dryRun {
-		_, err := fmt.Fprintf(sh.stdout, "%s would go from %s to %s; nothing was changed.\n%s\n", t.Flag, t.Before, t.After, t.Evidence)
-		return err
+		if _, err := fmt.Fprintf(sh.stdout, "%s would go from %s to %s; nothing was changed.\n", flag, before, after); err != nil {
+			return err
+		}
+		return printLines(sh.stdout, t.Evidence)
 	}
-	if _, err := fmt.Fprintf(sh.stdout, "%s: %s -> %s, %s\n%s\n", t.Flag, t.Before, t.After, t.State, t.Evidence); err != nil {
-		return err
-	}
-	if t.State != detector.ToggleVerified {
-		return fmt.Errorf("the toggle was applied but not verified; see aftershock flags history %s", t.Flag)
+	_, err := fmt.Fprintf(sh.stdout, "%s: %s -> %s, %s\n%s\n", flag, before, after, words.Name(string(t.State)), words.Line(t.Evidence))
+	return err
+}
+
+// printLines writes a difference line by line, each cleaned behind its mark and
+// indentation.
+func printLines(w io.Writer, text string) error {
+	for line := range strings.Lines(text) {
+		body := strings.TrimLeft(line, " +-")
+		if _, err := fmt.Fprintf(w, "%s%s\n", line[:min(len(line)-len(body), 80)], words.Line(body)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 func (a flagsArgs) history(ctx context.Context, sh shell, c *client, args []string) error {
-	var all items[detector.Toggle]
-	if err := c.call(ctx, http.MethodGet, "/api/v1/flags/"+url.PathEscape(args[0])+"/history", nil, &all); err != nil {
+	all, err := list[detector.Toggle](ctx, c, "/api/v1/flags/"+url.PathEscape(args[0])+"/history", nil)
+	if err != nil {
 		return err
 	}
 	if *a.format == "json" {
-		return printJSON(sh.stdout, all.Items)
+		return printJSON(sh.stdout, all)
 	}
-	t := tabwriter.NewWriter(sh.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "AT\tCHANGE\tSTATE\tWHO\tWHY\tEVIDENCE")
-	for _, x := range all.Items {
-		fmt.Fprintf(t, "%s\t%s -> %s\t%s\t%s\t%s\t%s\n", x.At.UTC().Format(time.RFC3339), x.Before, x.After, x.State, x.Actor, x.Reason, x.Evidence)
+	rows := [][]string{{"AT", "CHANGE", "STATE", "WHO", "WHY", "EVIDENCE"}}
+	for _, x := range all {
+		rows = append(rows, []string{at(x.At), x.Before + " -> " + x.After, string(x.State), x.Actor, x.Reason, x.Evidence})
 	}
-	return t.Flush()
+	return table(sh.stdout, rows)
 }

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"aftershock/detector"
 )
@@ -26,8 +25,8 @@ var reportCommand = command{
 			if len(args) > 1 {
 				return exitUsage, usagef("unexpected argument %q", args[1])
 			}
-			if !slices.Contains([]string{"html", "md", "json"}, *format) {
-				return exitUsage, usagef("--format %q is none of html, md, json", *format)
+			if err := oneOf(*format, "html", "md", "json"); err != nil {
+				return exitUsage, err
 			}
 			c, err := connect()
 			if err != nil {

@@ -61,13 +61,14 @@ func runDaemon(ctx context.Context, sh shell, file, data string) (int, error) {
 		cfg.Data = data
 	}
 	log := newLog(sh.stderr, cfg.Log)
+	// From here on a SIGHUP doesn't end the process any more.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	d, err := newDaemon(ctx, cfg, file, log)
 	if err != nil {
 		return exitRegression, err
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	stopped := make(chan struct{})
 	defer close(stopped)
 	go func() {

@@ -9,8 +9,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"text/tabwriter"
-	"time"
 
 	"aftershock/detector"
 	"aftershock/detector/words"
@@ -20,7 +18,7 @@ import (
 var upgradesCommand = command{
 	name:    "upgrades",
 	summary: "Record, list, show and close upgrades.",
-	usage:   "upgrades record FILE | list | show ID | close ID",
+	usage:   "upgrades record FILE | list | show ID | close ID [--format text|json]",
 	example: "aftershock upgrades record upgrade.json\naftershock upgrades show dten-4.2.0",
 	define:  defineUpgrades,
 }
@@ -36,8 +34,8 @@ func defineUpgrades(f *flag.FlagSet) func(context.Context, shell, []string) (int
 		format:  f.String("format", "text", "the output's `form`: text or json"),
 	}
 	return func(ctx context.Context, sh shell, args []string) (int, error) {
-		if *a.format != "text" && *a.format != "json" {
-			return exitUsage, usagef("--format %q is neither text nor json", *a.format)
+		if err := oneOf(*a.format, "text", "json"); err != nil {
+			return exitUsage, err
 		}
 		c, err := a.connect()
 		if err != nil {
@@ -51,14 +49,22 @@ func defineUpgrades(f *flag.FlagSet) func(context.Context, shell, []string) (int
 		case len(args) == 2 && args[0] == "show":
 			return exitOK, a.show(ctx, sh, c, args[1])
 		case len(args) == 2 && args[0] == "close":
-			if err := c.call(ctx, http.MethodPost, "/api/v1/upgrades/"+url.PathEscape(args[1])+"/close", nil, nil); err != nil {
-				return exitUsage, err
-			}
-			_, err := fmt.Fprintf(sh.stdout, "The watch over %s ends with the next step.\n", args[1])
-			return exitOK, err
+			return exitOK, a.close(ctx, sh, c, args[1])
 		}
 		return exitUsage, usagef("say what to do: record FILE, list, show ID or close ID")
 	}
+}
+
+func (a upgradesArgs) close(ctx context.Context, sh shell, c *client, id string) error {
+	var u detector.Upgrade
+	if err := c.call(ctx, http.MethodPost, "/api/v1/upgrades/"+url.PathEscape(id)+"/close", nil, &u); err != nil {
+		return err
+	}
+	if *a.format == "json" {
+		return printJSON(sh.stdout, u)
+	}
+	_, err := fmt.Fprintf(sh.stdout, "The watch over %s ends with the next step.\n", words.Name(u.ID))
+	return err
 }
 
 // record checks the record here, so that mistakes are told with their line,
@@ -67,7 +73,7 @@ func (a upgradesArgs) record(ctx context.Context, sh shell, c *client, path stri
 	var data []byte
 	var err error
 	if path == "-" {
-		data, err = io.ReadAll(io.LimitReader(sh.stdin, 1<<20))
+		data, err = io.ReadAll(io.LimitReader(sh.stdin, upgrades.MaxRecordSize+1))
 	} else {
 		if _, err := upgrades.ReadRecord(path); err != nil {
 			return err
@@ -84,35 +90,31 @@ func (a upgradesArgs) record(ctx context.Context, sh shell, c *client, path stri
 	if *a.format == "json" {
 		return printJSON(sh.stdout, u)
 	}
-	_, err = fmt.Fprintf(sh.stdout, "Recorded %s; it is watched from the next step on.\n", u.ID)
+	_, err = fmt.Fprintf(sh.stdout, "Recorded %s; it is watched from the next step on.\n", words.Name(u.ID))
 	return err
 }
 
 func (a upgradesArgs) list(ctx context.Context, sh shell, c *client) error {
-	var all items[detector.Upgrade]
-	if err := c.call(ctx, http.MethodGet, "/api/v1/upgrades", nil, &all); err != nil {
+	all, err := list[detector.Upgrade](ctx, c, "/api/v1/upgrades", url.Values{"limit": {"1000"}})
+	if err != nil {
 		return err
 	}
 	if *a.format == "json" {
-		return printJSON(sh.stdout, all.Items)
+		return printJSON(sh.stdout, all)
 	}
-	t := tabwriter.NewWriter(sh.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "UPGRADE\tSTARTED\tFINISHED\tSTATE\tBINARIES")
-	for _, u := range all.Items {
+	rows := [][]string{{"UPGRADE", "STARTED", "FINISHED", "STATE", "BINARIES"}}
+	for _, u := range all {
 		var bins []string
 		for _, b := range u.Binaries {
 			bins = append(bins, words.Versions(b))
 		}
-		finished, state := "", "watched"
-		if !u.FinishedAt.IsZero() {
-			finished = u.FinishedAt.UTC().Format(time.RFC3339)
-		}
+		state := "watched"
 		if !u.ClosedAt.IsZero() {
 			state = "closed"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", u.ID, u.StartedAt.UTC().Format(time.RFC3339), finished, state, strings.Join(bins, ", "))
+		rows = append(rows, []string{u.ID, at(u.StartedAt), at(u.FinishedAt), state, strings.Join(bins, ", ")})
 	}
-	return t.Flush()
+	return table(sh.stdout, rows)
 }
 
 func (a upgradesArgs) show(ctx context.Context, sh shell, c *client, id string) error {
@@ -121,24 +123,23 @@ func (a upgradesArgs) show(ctx context.Context, sh shell, c *client, id string) 
 	if err := c.call(ctx, http.MethodGet, path, nil, &u); err != nil {
 		return err
 	}
-	var all items[detector.Verdict]
-	if err := c.call(ctx, http.MethodGet, path+"/verdicts", nil, &all); err != nil {
+	all, err := list[detector.Verdict](ctx, c, path+"/verdicts", nil)
+	if err != nil {
 		return err
 	}
 	if *a.format == "json" {
-		return printJSON(sh.stdout, map[string]any{"upgrade": u, "verdicts": all.Items})
+		return printJSON(sh.stdout, map[string]any{"upgrade": u, "verdicts": all})
 	}
-	fmt.Fprintf(sh.stdout, "%s, from %s\n", u.ID, u.StartedAt.UTC().Format(time.RFC3339))
+	fmt.Fprintf(sh.stdout, "%s, from %s\n", words.Name(u.ID), at(u.StartedAt))
 	for _, b := range u.Binaries {
 		fmt.Fprintf(sh.stdout, "  %s on %d instances\n", words.Versions(b), len(b.Instances))
 	}
-	return printVerdicts(sh.stdout, all.Items, u.Binaries)
+	return printVerdicts(sh.stdout, all, u.Binaries)
 }
 
 // printVerdicts writes a table of verdicts.
 func printVerdicts(w io.Writer, all []detector.Verdict, binaries []detector.Binary) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "\nINDICATOR\tVERDICT\tEFFECT\tCAUSE\n")
+	rows := [][]string{{"INDICATOR", "VERDICT", "EFFECT", "CAUSE"}}
 	for _, v := range all {
 		effect, cause := "", v.Missing
 		if v.Effect != nil {
@@ -151,7 +152,10 @@ func printVerdicts(w io.Writer, all []detector.Verdict, binaries []detector.Bina
 		if !v.Recovered.IsZero() {
 			state += ", recovered"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", words.Indicator(v.Indicator), state, effect, cause)
+		rows = append(rows, []string{words.Indicator(v.Indicator), state, effect, cause})
 	}
-	return t.Flush()
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return table(w, rows)
 }

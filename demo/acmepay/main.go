@@ -28,7 +28,7 @@ func main() {
 func run(ctx context.Context, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	climate := weather.Config{Shards: 96, Burst: 450 * time.Millisecond, FailShare: .032, Phase: time.Second, SlowShare: .02}
+	climate := weather.Config{Shards: 240, Burst: 700 * time.Millisecond, FailShare: .033, Phase: 2 * time.Second, SlowShare: .013}
 	fs := flag.NewFlagSet("acmepay", flag.ContinueOnError)
 	listen := fs.String("listen", "127.0.0.1:0", "`address` to listen on")
 	addrFile := fs.String("addr-file", "", "`file` to write the bound address to")
@@ -72,7 +72,7 @@ func serve(ctx context.Context, listen, addrFile string, w *weather.Weather) err
 	if err := server.Shutdown(end); err != nil {
 		_ = server.Close()
 	}
-	<-served
+	_ = <-served // it was told to end
 	return nil
 }
 
@@ -94,11 +94,11 @@ func charge(rw http.ResponseWriter, r *http.Request, w *weather.Weather) {
 		http.Error(rw, `{"error":"shard unavailable"}`, http.StatusServiceUnavailable)
 		return
 	}
-	median := 80 * time.Millisecond
 	if sky.Slow {
-		median = 700 * time.Millisecond
+		fleet.Work(r.Context(), 900*time.Millisecond, .3)
+	} else {
+		fleet.Work(r.Context(), 80*time.Millisecond, .35)
 	}
-	fleet.Work(r.Context(), median, .35)
 	rw.Header().Set("Content-Type", "application/json")
 	fmt.Fprintf(rw, `{"id":"ch_%s","cents":%d}`, strconv.FormatUint(rand.Uint64(), 36), in.Cents)
 }

@@ -54,6 +54,6 @@ func RunClient(ctx context.Context, c ClientConfig, log *logrus.Entry, use func(
 	}
 	use(inner, peers, reg)
 	err = server.Close()
-	<-served
+	_ = <-served // it was told to end
 	return err
 }

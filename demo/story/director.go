@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,6 +84,7 @@ func (d *director) steps(ctx context.Context, script []step) error {
 			if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 				err = fmt.Errorf("%w (%w)", cause, err)
 			}
+			d.keepEvidence(context.WithoutCancel(ctx))
 			d.progress.end("failed")
 			d.timeline.add("failed: " + s.name)
 			return fmt.Errorf("%s: %w", s.name, err)
@@ -89,6 +92,35 @@ func (d *director) steps(ctx context.Context, script []step) error {
 		d.progress.end(outcome)
 	}
 	return nil
+}
+
+// keepEvidence writes down what the daemon knows and what the services counted
+// when a step wasn't seen, as far as they still answer.
+func (d *director) keepEvidence(ctx context.Context) {
+	if d.api == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	paths := map[string]string{"status": "/api/v1/status", "upgrades": "/api/v1/upgrades", "alerts": "/api/v1/alerts", "events": "/api/v1/events"}
+	if d.upgrade != "" {
+		paths["verdicts"] = "/api/v1/upgrades/" + url.PathEscape(d.upgrade) + "/verdicts"
+	}
+	for name, path := range paths {
+		content, err := d.api.ask(ctx, http.MethodGet, path, nil)
+		if err != nil {
+			content = []byte(err.Error())
+		}
+		if err := replaceFile(filepath.Join(d.opt.dir, "logs", name+".json"), content); err != nil {
+			d.progress.tell(err.Error())
+		}
+	}
+	if d.mark == nil {
+		return
+	}
+	if f, err := d.measure(ctx, "at the failure"); err == nil {
+		d.timeline.add("at the failure: " + f.words())
+	}
 }
 
 // packages are where the programs come from.

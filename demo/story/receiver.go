@@ -68,7 +68,7 @@ func newReceiver(file string) (*receiver, error) {
 
 func (r *receiver) close() {
 	_ = r.server.Close()
-	<-r.served
+	_ = <-r.served // it was told to end
 	_ = r.file.Close()
 }
 

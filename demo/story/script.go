@@ -7,7 +7,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -226,141 +225,6 @@ func wronglyBlamed(notices []notice) error {
 	return nil
 }
 
-func (d *director) toggleLegacy(ctx context.Context) (string, error) {
-	return d.toggle(ctx, "legacy", "tail latency and retries are worse since the upgrade")
-}
-
-func (d *director) toggleTuned(ctx context.Context) (string, error) {
-	if _, err := d.toggle(ctx, "tuned", "keep the new strategy with gentler constants"); err != nil {
-		return "", err
-	}
-	return d.awaitVerified("tuned")(ctx)
-}
-
-func (d *director) toggle(ctx context.Context, variant, reason string) (string, error) {
-	t, err := d.api.set(ctx, backoffFlag, variant, reason, d.upgrade)
-	if err != nil {
-		return "", err
-	}
-	d.toggled = t
-	d.timeline.add(fmt.Sprintf("on call: %s set to %s", backoffFlag, variant))
-	return "set to " + variant, nil
-}
-
-// awaitHands waits until a person has toggled.
-func (d *director) awaitHands(ctx context.Context) (string, error) {
-	d.progress.tell(fmt.Sprintf("\nIt's your turn. In the console %s/ or in another shell:\n\n  AFTERSHOCK_SERVER=%s AFTERSHOCK_TOKEN=$(cat %s) \\\n  %s flags set %s legacy --reason 'tail latency and retries are worse since the upgrade'\n",
-		d.api.base, d.api.base, shellQuote(filepath.Join(d.opt.dir, "data", "token")), shellQuote(d.opt.daemon), backoffFlag))
-	err := await(ctx, func() (bool, string, error) {
-		all, err := d.api.history(ctx, backoffFlag)
-		if err != nil {
-			return false, err.Error(), nil
-		}
-		for _, t := range all {
-			if t.After == "legacy" && t.At.After(d.alerted.At.Add(-time.Minute)) {
-				d.toggled = t
-				return true, "", nil
-			}
-		}
-		return false, "nobody set " + backoffFlag + " to legacy", nil
-	})
-	if err != nil {
-		return "", err
-	}
-	d.timeline.add(fmt.Sprintf("%s set %s to legacy", d.toggled.Actor, backoffFlag))
-	return "set to legacy by " + d.toggled.Actor, nil
-}
-
-// awaitVerified waits until the daemon has verified the last toggle, and until
-// payments serves that variant alone.
-func (d *director) awaitVerified(variant string) func(context.Context) (string, error) {
-	return func(ctx context.Context) (string, error) {
-		var last toggle
-		err := await(ctx, func() (done bool, missing string, err error) {
-			last, err = d.lastState(ctx)
-			if err != nil {
-				return false, err.Error(), nil
-			}
-			switch last.State {
-			case "verified", "recovered":
-				return true, "", nil
-			case "failed", "reverted", "undone":
-				return false, "", fmt.Errorf("the toggle to %s is %s: %s", variant, last.State, last.Evidence)
-			}
-			return false, fmt.Sprintf("wait for the toggle to be verified (it is %s: %s)", last.State, last.Evidence), nil
-		})
-		if err != nil {
-			return "", err
-		}
-		if err := d.awaitServed(ctx, variant); err != nil {
-			return "", err
-		}
-		d.timeline.add(fmt.Sprintf("verified through OpenFeature, and both instances of payments serve %s alone", variant))
-		return "verified", d.setMark(ctx)
-	}
-}
-
-func (d *director) lastState(ctx context.Context) (toggle, error) {
-	all, err := d.api.history(ctx, backoffFlag)
-	if err != nil {
-		return toggle{}, err
-	}
-	at := slices.IndexFunc(all, func(t toggle) bool { return t.ID == d.toggled.ID })
-	if at < 0 {
-		return toggle{}, fmt.Errorf("find toggle %s: it isn't in the flag's history", d.toggled.ID)
-	}
-	return all[at], nil
-}
-
-// awaitServed waits until payments has served the variant, and no other, from
-// one look to the next.
-func (d *director) awaitServed(ctx context.Context, variant string) error {
-	from, err := read(ctx, d.shop.addrs())
-	if err != nil {
-		return err
-	}
-	return await(ctx, func() (bool, string, error) {
-		to, err := read(ctx, d.shop.addrs())
-		if err != nil {
-			return false, err.Error(), nil
-		}
-		it, others := served(from, to, backoffFlag, variant)
-		from = to
-		return it >= 10 && others == 0, fmt.Sprintf("wait for payments to serve %s alone (%.0f times, others %.0f times)", variant, it, others), nil
-	})
-}
-
-// awaitRecovery waits until the daemon says that the toggle helped and has
-// resolved every alert of the upgrade.
-func (d *director) awaitRecovery(ctx context.Context) (string, error) {
-	err := d.receiver.await(ctx, "wait for the alert to be resolved", func(notices []notice) (bool, error) {
-		return len(firing(notices)) == 0, wronglyBlamed(notices)
-	})
-	if err != nil {
-		return "", err
-	}
-	d.timeline.add("the alert is resolved")
-	err = await(ctx, func() (bool, string, error) {
-		last, err := d.lastState(ctx)
-		if err != nil {
-			return false, err.Error(), nil
-		}
-		if last.State == "not-recovered" || last.State == "reverted" {
-			return false, "", fmt.Errorf("the toggle is %s: %s", last.State, last.Evidence)
-		}
-		return last.State == "recovered", fmt.Sprintf("wait for the toggle to be recovered (it is %s: %s)", last.State, last.Evidence), nil
-	})
-	if err != nil {
-		return "", err
-	}
-	f, err := d.measure(ctx, "4.2.0 legacy")
-	if err != nil {
-		return "", err
-	}
-	d.timeline.add("recovered: " + f.words())
-	return f.words(), nil
-}
-
 // seeHold watches the tuned constants: no alert, and retries and tail nearer to
 // the baseline's than to the new strategy's.
 func (d *director) seeHold(ctx context.Context) (string, error) {
@@ -385,7 +249,9 @@ func (d *director) seeHold(ctx context.Context) (string, error) {
 		f = phase("4.2.0 tuned", d.mark, now, d.bounds)
 		d.progress.say(f.words())
 		holds := near(f.RetriesPerCall, base.RetriesPerCall, worse.RetriesPerCall, f.Calls, base.Calls) &&
-			near(f.Tails[0].Share, base.Tails[0].Share, worse.Tails[0].Share, f.Calls, base.Calls)
+			// A baseline with few requests over the bound doesn't tell where its
+			// tail is.
+			(base.Tails[0].Share*base.Calls < 20 || near(f.Tails[0].Share, base.Tails[0].Share, worse.Tails[0].Share, f.Calls, base.Calls))
 		return holds, "wait for retries and tail nearer to the baseline's than to the new strategy's: " + f.words(), nil
 	})
 	if err != nil {

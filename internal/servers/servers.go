@@ -140,9 +140,6 @@ func (s *Server) end(signal syscall.Signal) {
 	s.exited = nil
 }
 
-// Output is the end of what the server has printed.
-func (s *Server) Output() string { return s.output.String() }
-
 func (s *Server) start() error {
 	s.output = &tail{}
 	s.cmd = s.command(s.port)

@@ -115,7 +115,7 @@ func fetch(ctx context.Context, set *settings, url string, buf *bytes.Buffer, he
 }
 
 func newRequest(url string) (*http.Request, error) {
-	return http.NewRequest(http.MethodGet, url, http.NoBody)
+	return http.NewRequestWithContext(context.Background(), http.MethodGet, url, http.NoBody)
 }
 
 func failStatus(code int) *failure {

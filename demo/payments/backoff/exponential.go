@@ -21,8 +21,8 @@ type Exponential struct {
 // New is the strategy as 4.2 ships it.
 func New() Exponential {
 	return Exponential{
-		Base: 120 * time.Millisecond, Cap: 5 * time.Second, Factor: 2, Jitter: 0.5,
-		MaxAttempts: 6, Slow: 250 * time.Millisecond, Timeout: 2 * time.Second,
+		Base: 100 * time.Millisecond, Cap: 5 * time.Second, Factor: 2, Jitter: 0.5,
+		MaxAttempts: 6, Slow: 200 * time.Millisecond, Timeout: 2 * time.Second,
 	}
 }
 

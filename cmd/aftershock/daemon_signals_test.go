@@ -1,0 +1,168 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// watching waits until steps with this many indicators are being judged.
+func (p *process) watching(indicators int) statusAnswer {
+	p.t.Helper()
+	var s statusAnswer
+	wait(p.t, 30*time.Second, fmt.Sprintf("steps with %d indicators", indicators), func() error {
+		if err := p.get("/api/v1/status", &s); err != nil {
+			return err
+		}
+		if s.Watch.Indicators < indicators || s.Watch.Time.IsZero() {
+			return fmt.Errorf("status: %+v", s)
+		}
+		return nil
+	})
+	return s
+}
+
+func TestDaemonStopsInOrderAndGoesOn(t *testing.T) {
+	t.Parallel()
+	f, h := newFleet(t), newHook(t)
+	home := newHome(t, config("", f.scraped(), h.receivers()))
+	home.file("flags.json", definitions)
+	p := home.start()
+	p.watching(4)
+	before := must[statusAnswer](p, "/api/v1/status").Watch.Time
+	p.stop()
+	if len(p.log.lines("stopped in order")) != 1 || len(p.log.lines("level=error"))+len(p.log.lines("level=warning")) != 0 {
+		t.Errorf("an orderly run logged:\n%s", p.log)
+	}
+	p = home.start()
+	var first statusAnswer
+	wait(t, 10*time.Second, "the first status", func() error {
+		if err := p.get("/api/v1/status", &first); err != nil {
+			return err
+		}
+		if first.Watch.Time.IsZero() {
+			return errors.New("no step yet")
+		}
+		return nil
+	})
+	if first.Watch.Time.Before(before.Add(-3*time.Second)) || first.Watch.Indicators != 4 {
+		t.Errorf("after the restart: %+v, want the state of %s or later", first, before)
+	}
+	if len(p.log.lines("going on from the saved state")) != 1 {
+		t.Errorf("the restart doesn't say that it goes on:\n%s", p.log)
+	}
+	p.stop()
+}
+
+// A receiver that hangs doesn't hold up the end, and its alert isn't lost.
+func TestDaemonStopsWhileAReceiverHangs(t *testing.T) {
+	t.Parallel()
+	f, h := newFleet(t), newHook(t)
+	h.hang = 30 * time.Second
+	home := newHome(t, config("", f.scraped(), strings.ReplaceAll(h.receivers(), "8s", "40s")))
+	home.file("flags.json", definitions)
+	p := home.start()
+	time.Sleep(26 * time.Second)
+	f.upgrade(time.Second)
+	wait(t, 40*time.Second, "a delivery", func() error {
+		if h.attempts() == 0 {
+			return errors.New("none")
+		}
+		return nil
+	})
+	began := time.Now()
+	p.stop() // within 10 s
+	t.Logf("stopped after %s", time.Since(began).Round(time.Millisecond))
+	h.mu.Lock()
+	h.hang = 0
+	h.mu.Unlock()
+	p = home.start()
+	wait(t, 20*time.Second, "the delivery after the restart", func() error {
+		if len(h.receipts()) == 0 {
+			return errors.New("none")
+		}
+		return nil
+	})
+	p.stop()
+}
+
+func TestDaemonReloads(t *testing.T) {
+	t.Parallel()
+	f, first, second := newFleet(t), newHook(t), newHook(t)
+	one := &fleet{instances: f.instances[:2]}
+	home := newHome(t, config("", one.scraped(), first.receivers()))
+	home.file("flags.json", definitions)
+	p := home.start()
+	p.watching(2)
+	if got := f.instances[2].seen(); got != 0 {
+		t.Fatalf("catalog was scraped %d times before it was a target", got)
+	}
+
+	good := config("", f.scraped(), second.receivers())
+	bad := strings.Replace(good, "step: 1s", "step: soon, stepp: 2s", 1)
+	bad = strings.Replace(bad, "level: info", "level: loud", 1)
+	home.file("aftershock.yml", bad)
+	var refused problemError
+	if err := p.do(http.MethodPost, "/-/reload", nil, nil); !errors.As(err, &refused) || refused.status != http.StatusBadRequest {
+		t.Fatalf("reload of a wrong configuration: got %v, want 400", err)
+	}
+	p.signal(syscall.SIGHUP)
+	wait(t, 5*time.Second, "a word on SIGHUP", func() error {
+		if len(p.log.lines("the configuration was not reloaded; nothing was changed")) != 1 {
+			return errors.New("none")
+		}
+		return nil
+	})
+	said := p.log.lines("nothing was changed")[0]
+	for _, path := range []string{"log.level: ", "watch.step: ", "watch.stepp: unknown key"} {
+		if !strings.Contains(refused.detail, path) {
+			t.Errorf("the answer doesn't name %s: %s", path, refused.detail)
+		}
+		if !strings.Contains(said, path) {
+			t.Errorf("the log doesn't name %s: %s", path, said)
+		}
+	}
+	// Definitions that can't be read are found before anything else is changed.
+	home.file("aftershock.yml", good)
+	home.file("flags.json", `{"flags": `)
+	if err := p.do(http.MethodPost, "/-/reload", nil, nil); !errors.As(err, &refused) || !strings.Contains(refused.detail, "flags.json") {
+		t.Errorf("reload with broken definitions: got %v, want a word on flags.json", err)
+	}
+	time.Sleep(2500 * time.Millisecond)
+	if got := f.instances[2].seen(); got != 0 {
+		t.Errorf("catalog was scraped %d times after refused reloads", got)
+	}
+
+	home.file("flags.json", strings.Replace(definitions, `"receipts"`, `"greeting": {"state": "ENABLED", "variants": {"a": 1}, "defaultVariant": "a"}, "receipts"`, 1))
+	home.file("aftershock.yml", strings.Replace(good, "duration: 1h", "duration: 2h", 1))
+	p.signal(syscall.SIGHUP)
+	p.watching(4)
+	if err := p.get("/api/v1/flags/greeting", nil); err != nil {
+		t.Errorf("the new flag: %v", err)
+	}
+	if got := p.log.lines("hold from the next start on"); len(got) != 1 || !strings.Contains(got[0], `"[watch]"`) {
+		t.Errorf("the log doesn't say that watch waits for the next start: %q", got)
+	}
+	time.Sleep(14 * time.Second)
+	f.upgrade(time.Second)
+	wait(t, 40*time.Second, "the alert at the new receiver", func() error {
+		if len(second.receipts()) == 0 {
+			return errors.New("none")
+		}
+		return nil
+	})
+	if got := first.attempts(); got != 0 {
+		t.Errorf("the old receiver was sent %d alerts", got)
+	}
+	if got := p.metric(`aftershock_alert_deliveries_total{outcome="ok",receiver="oncall"}`); got < 1 {
+		t.Errorf("deliveries counted after a reload: %g, want at least 1", got)
+	}
+	if err := p.do(http.MethodPost, "/-/reload", nil, nil); err != nil {
+		t.Errorf("reload of the same again: %v", err)
+	}
+	p.stop()
+}

@@ -1,0 +1,187 @@
+// Package webtest runs a whole web server for tests: a real journal on SQLite,
+// a real switchboard over it that verifies its toggles through the server, and
+// a watch loop that only remembers what it was told.
+package webtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sirupsen/logrus"
+
+	"aftershock/detector"
+	"aftershock/flags"
+	"aftershock/flags/ofrep"
+	"aftershock/journal"
+	"aftershock/reports"
+	"aftershock/upgrades"
+	"aftershock/watch"
+	"aftershock/web"
+)
+
+// Token is what writing needs.
+const Token = "a-token-for-tests-7Q4X"
+
+// Loop is a watch that does nothing.
+type Loop struct {
+	mu       sync.Mutex
+	Now      watch.Status
+	recorded []detector.Upgrade
+	closed   []string
+}
+
+// Status answers Now.
+func (l *Loop) Status() watch.Status { l.mu.Lock(); defer l.mu.Unlock(); return l.Now }
+
+// Record remembers u.
+func (l *Loop) Record(u detector.Upgrade) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.recorded = append(l.recorded, u)
+}
+
+// CloseUpgrade remembers id.
+func (l *Loop) CloseUpgrade(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = append(l.closed, id)
+}
+
+// Told is what was recorded and closed.
+func (l *Loop) Told() (recorded []detector.Upgrade, closed []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.recorded, l.closed
+}
+
+// Store lets a switchboard keep its flags in a journal.
+type Store struct{ *journal.Journal }
+
+// PutDefinitions tells a conflict in the switchboard's word.
+func (s Store) PutDefinitions(ctx context.Context, expected int64, document []byte, t detector.Toggle) (int64, error) {
+	revision, err := s.Journal.PutDefinitions(ctx, expected, document, t)
+	if errors.Is(err, journal.ErrConflict) {
+		return 0, fmt.Errorf("%w: %w", flags.ErrConflict, err)
+	}
+	return revision, err
+}
+
+// AuditToggle audits without jobs.
+func (s Store) AuditToggle(ctx context.Context, t detector.Toggle) error {
+	return s.Journal.AuditToggle(ctx, t)
+}
+
+// Server is a running server and what stands behind it.
+type Server struct {
+	*web.Server
+	URL     string
+	Journal *journal.Journal
+	Board   *flags.Switchboard
+	Loop    *Loop
+	// Stop ends the server and answers what Serve did.
+	Stop func() error
+}
+
+const definitions = `{"flags": {
+	"payments-backoff": {"state": "ENABLED", "defaultVariant": "new", "variants": {
+		"legacy": {"attempts": 2, "jitter": false}, "new": {"attempts": 6, "jitter": true}, "tuned": {"attempts": 3, "jitter": true}}},
+	"checkout-banner": {"state": "ENABLED", "defaultVariant": "off", "variants": {"on": true, "off": false}},
+	"retired": {"state": "DISABLED", "defaultVariant": "off", "variants": {"on": true, "off": false}}
+}}`
+
+type history struct{ *journal.Journal }
+
+func (h history) Events(ctx context.Context, upgrade string) (out []detector.Event, err error) {
+	all, _, err := h.Journal.Events(ctx, journal.EventQuery{Upgrade: upgrade, Limit: 1000})
+	for _, e := range all {
+		out = append(out, e.Event)
+	}
+	return out, err
+}
+
+func (h history) Alerts(ctx context.Context, upgrade string) ([]detector.Alert, error) {
+	all, _, err := h.Journal.Alerts(ctx, journal.AlertQuery{Upgrade: upgrade})
+	return all, err
+}
+
+func (h history) review(ctx context.Context, upgrade, format string, w http.ResponseWriter) error {
+	r, err := reports.Build(ctx, h, upgrade, time.Now().UTC())
+	if err != nil {
+		return err
+	}
+	kinds := map[string]struct {
+		kind  string
+		write func(io.Writer) error
+	}{
+		"html": {"text/html; charset=utf-8", r.HTML}, "md": {"text/markdown; charset=utf-8", r.Markdown}, "json": {"application/json", r.JSON},
+	}
+	k, ok := kinds[format]
+	if !ok {
+		return web.BadRequest(fmt.Sprintf("format %.20q is none of html, md, json", format))
+	}
+	w.Header().Set("Content-Type", k.kind)
+	return k.write(w)
+}
+
+// Start runs a server until the test ends. Each change may alter its options.
+func Start(t testing.TB, change ...func(*web.Options)) *Server {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	dir := t.TempDir()
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	registry := prometheus.NewRegistry()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	j, err := journal.Open(ctx, journal.Config{}, dir, log, registry)
+	must(err)
+	file := filepath.Join(dir, "flags.json")
+	must(os.WriteFile(file, []byte(definitions), 0o600))
+	board, err := flags.New(flags.Config{
+		Definitions: file, VerifyTimeout: 3 * time.Second,
+		Gates: []flags.Gate{{Flag: "payments-backoff", Binary: "dten-payments", Safe: "legacy"}},
+	}, Store{j}, log, registry)
+	must(err)
+	must(board.Load(ctx))
+	s := &Server{Journal: j, Board: board, Loop: &Loop{Now: watch.Status{Time: time.Now().UTC().Truncate(time.Minute), Indicators: 25}}}
+	o := web.Options{
+		Config: web.Config{Listen: "127.0.0.1:0"}, Version: "1.2.3", Journal: j, Loop: s.Loop, Switchboard: board,
+		Review: history{j}.review, Parse: upgrades.ParseRecord, Reload: func() error { return nil },
+		Token: Token, Registry: registry, Log: log, Slog: slog.New(slog.DiscardHandler),
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	s.Server, err = web.New(o)
+	must(err)
+	s.URL = "http://" + s.Addr()
+	must(board.Connect(ctx, ofrep.Config{BaseURL: s.URL}))
+	served, ran := make(chan error, 1), make(chan error, 1)
+	go func() { served <- s.Serve(ctx) }()
+	go func() { ran <- board.Run(ctx) }()
+	s.Stop = sync.OnceValue(func() error { cancel(); return errors.Join(<-served, <-ran) })
+	s.SetReady(true)
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}

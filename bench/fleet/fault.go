@@ -1,0 +1,109 @@
+package fleet
+
+import "slices"
+
+// fault is what the culprit's new build does worse.
+type fault struct {
+	service int
+	route   int // -1: all
+	client  client
+	times   float32 // its own time is longer by this factor
+	share   float32 // of requests that take the extra time
+	extra   float32 // mean of it, seconds
+	over    float32 // load over the usual peak above which requests queue
+	queue   float32 // share that queues, for each unit of load above
+	errors  float32 // share of failures, by this factor
+}
+
+func (w *World) setFault(r *source) {
+	f := &fault{route: -1, times: 1, errors: 1}
+	var on []int
+	for _, d := range w.deploys {
+		if len(w.routesOf(d.service)) > 0 && (w.Kind != Backoff || w.calls(d.service)) {
+			on = append(on, d.service)
+		}
+	}
+	if len(on) == 0 { // then the fleet's upgrade reaches no traffic; take the route's last
+		s := w.routes[0].path[w.routes[0].caller]
+		w.deployAlso(s)
+		on = append(on, s)
+	}
+	f.service = pick(r, on)
+	f.client = w.services[f.service].client
+	if w.Kind != Backoff && r.chance(0.5) {
+		f.route = pick(r, w.routesOf(f.service))
+	}
+	switch w.Kind {
+	case Backoff:
+		f.setClient(r)
+	case Latency:
+		switch r.whole(0, 2) {
+		case 0:
+			f.times = float32(r.log(1.08, 1.8))
+		case 1:
+			f.share, f.extra = float32(r.log(0.005, 0.05)), float32(r.log(0.1, 0.8))
+		default:
+			f.share, f.extra = 1, float32(r.log(0.005, 0.05))
+		}
+	case Pool:
+		after := slices.Clone(w.course.busy[f.service][w.Upgrade:])
+		slices.Sort(after)
+		f.over = after[int(r.between(0.1, 0.6)*float64(len(after)))]
+		f.queue, f.extra = float32(r.log(0.2, 2)), float32(r.log(0.05, 0.5))
+	case Errors:
+		f.errors = float32(r.log(1.3, 8))
+	}
+	w.fault = f
+}
+
+// setClient draws other constants for the loop of attempts.
+func (f *fault) setClient(r *source) {
+	c := &f.client
+	switch r.whole(0, 3) {
+	case 0: // eager: more attempts, soon
+		c.attempts += r.whole(2, 4)
+		c.base /= float32(r.log(3, 8))
+	case 1: // patient: longer sleeps
+		c.base *= float32(r.log(2.5, 8))
+		c.attempts += r.whole(0, 1)
+	case 2: // hasty: gives up on slow answers
+		c.timeout *= float32(r.between(0.12, 0.35))
+		c.attempts++
+	default: // dogged: more attempts, longer sleeps
+		c.attempts += r.whole(1, 3)
+		c.base *= float32(r.log(1.5, 3))
+	}
+}
+
+func (w *World) routesOf(service int) []int {
+	var out []int
+	for i, o := range w.routes {
+		if slices.Contains(o.path, service) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+func (w *World) calls(service int) bool {
+	return slices.ContainsFunc(w.routes, func(o *route) bool { return o.peer >= 0 && o.path[o.caller] == service })
+}
+
+// deployAlso adds a service to the upgrade.
+func (w *World) deployAlso(s int) {
+	w.deploys = append(w.deploys, deploy{service: s, at: w.Upgrade})
+	for n, in := range w.services[s].instances {
+		in.upgraded = w.Upgrade + n
+		in.restarts = append(in.restarts, in.upgraded)
+	}
+}
+
+// onset is the minute in which the culprit's first new instance starts.
+func (w *World) onset() int {
+	for _, d := range w.deploys {
+		if d.service == w.fault.service {
+			return d.at
+		}
+	}
+	return w.Upgrade
+}

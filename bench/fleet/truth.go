@@ -1,0 +1,238 @@
+package fleet
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"aftershock/detector"
+)
+
+// Answer is what is true of a world, in the form of an answer file.
+type Answer struct {
+	Kind       string      `json:"kind"`
+	Culprit    *string     `json:"culprit"`
+	Onset      *time.Time  `json:"onset"`
+	Shifted    []Shifted   `json:"shifted"`
+	Changed    []string    `json:"changed"`
+	Routes     []RouteSays `json:"routes"`
+	ThirdParty *PartySays  `json:"third_party,omitempty"`
+	Besides    []string    `json:"besides,omitempty"` // troubles
+}
+
+// Shifted is an indicator that the culprit moved. Ratios are of bad shares, with
+// the fault over without it, from the onset to the end.
+type Shifted struct {
+	Kind     string  `json:"kind"`
+	Service  string  `json:"service"`
+	Route    string  `json:"route,omitempty"`
+	Peer     string  `json:"peer,omitempty"`
+	P99      float64 `json:"exceed_p99,omitempty"` // at the bound next to the p99 before
+	P95      float64 `json:"exceed_p95,omitempty"`
+	Ratio    float64 `json:"ratio"`
+	SNR      float64 `json:"snr"`
+	Material bool    `json:"material"` // the ratio is at least 1.1
+
+	Key string `json:"-"` // of the detector.Indicator
+	// Bounds and Ratios are a latency's ratio at each bound.
+	Bounds, Ratios []float64 `json:"-"`
+}
+
+// RouteSays describes a route.
+type RouteSays struct {
+	Route      string   `json:"route"`
+	Calls      []string `json:"calls"`
+	ThirdParty *string  `json:"third_party"`
+	Rate       int      `json:"requests_per_minute"`
+}
+
+// PartySays describes a third party that got worse.
+type PartySays struct {
+	Name  string    `json:"name"`
+	Worse time.Time `json:"worse_from"`
+}
+
+// Least ratio of an indicator that is said to have moved at all, and of one
+// that ought to be found.
+const (
+	moved    = 1.02
+	material = 1.1
+)
+
+// ID names the world.
+func (w *World) ID() string { return fmt.Sprintf("%s-%d", w.Kind, w.Seed) }
+
+// Answer gives the truth. It needs the history: Frames or WriteFiles first.
+func (w *World) Answer() Answer {
+	a := Answer{Kind: w.Kind, Shifted: []Shifted{}}
+	for _, d := range w.deploys {
+		a.Changed = append(a.Changed, w.services[d.service].binary())
+	}
+	for _, o := range w.routes {
+		says := RouteSays{Route: o.name, Rate: int(math.Round(o.rate))}
+		for _, s := range o.path {
+			says.Calls = append(says.Calls, w.services[s].name)
+		}
+		if o.peer >= 0 {
+			says.ThirdParty = &w.peers[o.peer].name
+		}
+		a.Routes = append(a.Routes, says)
+	}
+	for _, d := range w.trouble {
+		a.Besides = append(a.Besides, fmt.Sprintf("%s x%.2f from %s", d.kind, d.size, w.Time(d.from).Format(time.RFC3339)))
+		if d.kind == ThirdParty {
+			a.ThirdParty = &PartySays{w.peers[d.on].name, w.Time(d.from)}
+		}
+	}
+	if w.fault == nil {
+		return a
+	}
+	culprit := w.services[w.fault.service].binary()
+	from := w.felt()
+	onset := w.Time(from)
+	a.Culprit, a.Onset = &culprit, &onset
+	a.Shifted = append(a.Shifted, w.compare(from)...)
+	return a
+}
+
+// felt is the minute from which the fault does anything.
+func (w *World) felt() int {
+	from := w.onset()
+	if w.fault.queue > 0 {
+		for t := from; t < w.Minutes; t++ {
+			if w.fault.chanceAt(w.course.busy[w.fault.service][t]) > 0.005 {
+				return t
+			}
+		}
+	}
+	return from
+}
+
+// share is an indicator's counts in one of the two runs.
+type share struct {
+	total, bad float64
+	hist       [maxBuckets]float64
+}
+
+func (s *share) above(bucket int) float64 {
+	sum := 0.0
+	for _, n := range s.hist[bucket+1:] {
+		sum += n
+	}
+	return sum / s.total
+}
+
+// requests of each route in each of the two runs that the truth is taken from.
+const compared = 400_000
+
+// compare lives through the time after the onset twice, with the fault and
+// without, and gives what moved. The routes' requests are as many as make the
+// ratios sure to about a hundredth, weighted by the load of each minute.
+func (w *World) compare(from int) []Shifted {
+	union := []float64{}
+	for _, l := range layouts() {
+		union = append(union, l.bounds[:len(l.bounds)-1]...)
+	}
+	slices.Sort(union)
+	union = slices.Compact(union)
+	r := newRunner(w)
+	r.layout = newLayout(union...)
+	luck := w.rand.fork(2)
+	arms := [2][]share{make([]share, len(r.slots)), make([]share, len(r.slots))}
+	n := max(40, compared/(w.Minutes-from))
+	for t := from; t < w.Minutes; t++ {
+		for k := range w.routes {
+			weight := w.course.load[k][t] / float64(n)
+			seed := luck.fork(uint64(t), uint64(k)).next()
+			for arm := range 2 {
+				r.clear()
+				r.run(k, t, n, seed, arm == 1)
+				r.fold(arms[arm], weight)
+			}
+		}
+	}
+	var out []Shifted
+	for i := range r.slots {
+		if s, ok := w.shifted(&r.slots[i], i, union, &arms[0][i], &arms[1][i]); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (r *runner) fold(into []share, weight float64) {
+	for i, ts := range r.tallies {
+		s := &into[i]
+		for n := range ts {
+			if ts[n].total == 0 {
+				continue
+			}
+			s.total += weight * float64(ts[n].total)
+			s.bad += weight * float64(ts[n].bad)
+			for b, c := range ts[n].hist {
+				s.hist[b] += weight * float64(c)
+			}
+		}
+	}
+}
+
+// shifted compares the two runs of a slot.
+func (w *World) shifted(s *slot, index int, union []float64, without, with *share) (Shifted, bool) {
+	if without.total == 0 {
+		return Shifted{}, false
+	}
+	out := Shifted{Kind: s.kind, Service: w.services[s.service].name, Key: w.indicator(s).Key()}
+	if s.route >= 0 {
+		out.Route = w.routes[s.route].name
+	}
+	if s.peer >= 0 {
+		out.Peer = w.peers[s.peer].name
+	}
+	most := 0.0
+	if s.kind == string(detector.Latency) {
+		for b, bound := range union {
+			old := without.above(b)
+			out.Bounds = append(out.Bounds, bound)
+			out.Ratios = append(out.Ratios, ratio(with.above(b), old))
+			if old*without.total > 200 {
+				most = math.Max(most, math.Abs(math.Log(out.Ratios[b])))
+			}
+		}
+		p99, p95 := w.quiet.bound(index, 0.01), w.quiet.bound(index, 0.05)
+		out.P99, out.P95 = out.At(p99), out.At(p95)
+		out.Ratio = out.P99
+	} else {
+		out.Ratio = ratio(with.bad/with.total, without.bad/without.total)
+		most = math.Abs(math.Log(out.Ratio))
+	}
+	out.SNR = round(math.Abs(math.Log(out.Ratio)) / math.Max(1e-3, w.quiet.deviation(index)))
+	out.P99, out.P95, out.Ratio = round(out.P99), round(out.P95), round(out.Ratio)
+	out.Material = out.Ratio >= material
+	return out, most >= math.Log(moved)
+}
+
+// At is the ratio of the share of requests over a bound, NaN for a bound that no
+// layout has.
+func (s Shifted) At(bound float64) float64 {
+	i := slices.IndexFunc(s.Bounds, func(b float64) bool { return math.Abs(b-bound) < 1e-6*b })
+	if i < 0 {
+		return math.NaN()
+	}
+	return s.Ratios[i]
+}
+
+// mostRatio stands for more than that, and for something where there was nothing.
+const mostRatio = 1000
+
+func ratio(with, without float64) float64 {
+	if without <= 0 {
+		if with <= 0 {
+			return 1
+		}
+		return mostRatio
+	}
+	return math.Min(mostRatio, with/without)
+}
+
+func round(x float64) float64 { return math.Round(x*1000) / 1000 }

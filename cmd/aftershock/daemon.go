@@ -134,7 +134,7 @@ func (d *daemon) listen(ctx context.Context) error {
 		return err
 	}
 	d.web, err = web.New(web.Options{
-		Config: d.cfg.Web, Version: version, Journal: d.journal, Loop: d.loop, Switchboard: d.board,
+		Config: d.cfg.Web, Version: version, Journal: d.journal, Loop: teller{d}, Switchboard: d.board,
 		Review: d.review, Parse: upgrades.ParseRecord, Reload: d.reload, Token: token, Registry: d.registry,
 		Targets: d.targets(), Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
 	})

@@ -37,12 +37,14 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 	case better && before != Improved && tr.beyond(-1, &j.cfg) && tr.lasting(j.last, temper, -1, &j.cfg):
 		events = append(events, j.shift(s, m, Improved, Better))
 	case shifted:
-		if !tr.Treated.IsZero() || tr.strength() < tr.Peak {
+		if !tr.Treated.IsZero() || !tr.Faded.IsZero() || tr.strength() < tr.Peak/2 {
 			break
 		}
-		tr.Peak = tr.strength()
-		tr.Shift, tr.From = tr.effect(&j.cfg), tr.start
-		v.Effect = tr.Shift
+		if tr.strength() >= tr.Peak {
+			tr.Peak = tr.strength()
+			tr.Shift, tr.From = tr.effect(&j.cfg), tr.start
+			v.Effect = tr.Shift
+		}
 		if lead := tr.explain(s, m); lead != tr.Lead {
 			tr.Lead = lead
 			events = append(events, v.event(j.last, EventShift))

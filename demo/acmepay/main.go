@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"hash/fnv"
@@ -72,7 +73,9 @@ func serve(ctx context.Context, listen, addrFile string, w *weather.Weather) err
 	if err := server.Shutdown(end); err != nil {
 		_ = server.Close()
 	}
-	_ = <-served // it was told to end
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
 	return nil
 }
 

@@ -54,6 +54,8 @@ func RunClient(ctx context.Context, c ClientConfig, log *logrus.Entry, use func(
 	}
 	use(inner, peers, reg)
 	err = server.Close()
-	_ = <-served // it was told to end
+	if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+		err = errors.Join(err, end)
+	}
 	return err
 }

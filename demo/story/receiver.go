@@ -68,7 +68,10 @@ func newReceiver(file string) (*receiver, error) {
 
 func (r *receiver) close() {
 	_ = r.server.Close()
-	_ = <-r.served // it was told to end
+	select {
+	case <-r.served:
+	case <-time.After(time.Second):
+	}
 	_ = r.file.Close()
 }
 

@@ -20,7 +20,7 @@ PARALLEL ?= 2
 
 .PHONY: help
 help: ## Show this
-	@awk 'BEGIN {FS = ":.*## "; print "make TARGET:"} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "; print "make TARGET:"} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: tools
 tools: ## Install what checks and tests need
@@ -66,6 +66,17 @@ soak: build ## Run the demo ten times (SOAK=10), with harm and without
 .PHONY: bench
 bench: tools ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem -timeout 60m ./...
+
+# How many simulated upgrades the judge is measured on.
+WORLDS ?= 300
+
+.PHONY: bench-judge
+bench-judge: ## Measure the judge on simulated upgrades (WORLDS=300)
+	go run ./bench/judge --worlds $(WORLDS) --format md
+
+.PHONY: interop
+interop: ## Hold flag evaluation against the official npm clients
+	cd flags/interop && npm ci --no-audit --no-fund && go test -count=1 -tags interop .
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for ten seconds (FUZZTIME=10s)

@@ -135,10 +135,23 @@ type Placebos struct {
 	Alarm   [len(tempers)]int
 }
 
+// fewPlacebos are too few to tell whether the promise is kept.
+const fewPlacebos = 20
+
+func (p *Placebos) add(o *Placebos) {
+	p.Count += o.Count
+	for c := range tempers {
+		p.Alarm[c] += o.Alarm[c]
+		for l := range levels {
+			p.Reached[c][l] += o.Reached[c][l]
+		}
+	}
+}
+
 // temper is the index of the smallest temper with which the placebos keep the
 // promise at every level, judged with an allowance for their number.
 func (p *Placebos) temper() int {
-	if p.Count < 20 {
+	if p.Count < fewPlacebos {
 		return 2
 	}
 	for c := range tempers {

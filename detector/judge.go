@@ -116,7 +116,7 @@ func (j *Judge) Flip(f Flip) {
 			continue
 		}
 		for _, tr := range w.Trials {
-			tr.Treated = at
+			tr.Treated, tr.Gated = at, f.Binaries
 		}
 	}
 }
@@ -388,4 +388,15 @@ func (j *Judge) look(w *Watch) []Event {
 	return events
 }
 
-func (j *Judge) temper(k Kind) float64 { return tempers[j.placebos[k].temper()] }
+// temper is how much the variance is inflated for indicators of a kind: what
+// their placebos ask for, or, while there are few, those of all kinds.
+func (j *Judge) temper(k Kind) float64 {
+	p := j.placebos[k]
+	if p.Count < fewPlacebos {
+		p = &Placebos{}
+		for _, o := range j.placebos {
+			p.add(o)
+		}
+	}
+	return tempers[p.temper()]
+}

@@ -106,7 +106,7 @@ func (d *daemon) newSwitchboard(ctx context.Context) (*flags.Switchboard, error)
 	c := d.cfg.Flags
 	c.OnFlip = func(f detector.Flip) {
 		if d.loop != nil {
-			d.loop.Flipped(watch.Treatment{Toggle: f.Toggle, Flip: f})
+			d.loop.Flipped(d.treatment(f))
 		}
 	}
 	board, err := flags.New(c, store{d.journal}, d.log.WithField("part", "flags"), d.registry)
@@ -114,6 +114,16 @@ func (d *daemon) newSwitchboard(ctx context.Context) (*flags.Switchboard, error)
 		return nil, err
 	}
 	return board, board.Load(ctx)
+}
+
+// treatment is a flip with the binaries that its flag gates.
+func (d *daemon) treatment(f detector.Flip) watch.Treatment {
+	for _, g := range d.cfg.Flags.Gates {
+		if g.Flag == f.Flag {
+			f.Binaries = append(f.Binaries, g.Binary)
+		}
+	}
+	return watch.Treatment{Toggle: f.Toggle, Flip: f}
 }
 
 // listen binds the listener and tells where it is: DATA/listen holds the

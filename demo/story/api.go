@@ -60,6 +60,15 @@ type (
 	}
 )
 
+// name is the verdict's indicator in short.
+func (v verdict) name() string {
+	l := v.Indicator.Labels
+	if v.Indicator.Kind == "retry" {
+		return "retries of " + l["peer"]
+	}
+	return v.Indicator.Kind + " of " + l["service"] + " " + l["http_route"]
+}
+
 // api is the daemon's public API.
 type api struct {
 	base, token string

@@ -231,7 +231,14 @@ func (f *fake) routes() http.Handler {
 		}}}}
 	})
 	answer("GET /api/v1/upgrades/u1/verdicts", func(*http.Request) any {
-		return object{"items": []any{object{"verdict": "clear"}}, "next": ""}
+		items := []any{object{"verdict": "clear"}}
+		if f.fired {
+			causes := []any{object{"kind": "binary", "name": guilty, "probability": 0.95}}
+			for _, kind := range []string{"latency", "retry"} {
+				items = append(items, object{"verdict": "regressed", "indicator": object{"kind": kind}, "causes": causes})
+			}
+		}
+		return object{"items": items, "next": ""}
 	})
 	answer("GET /api/v1/upgrades/u1/report", func(*http.Request) any { return "review of " + guilty })
 	answer("GET /api/v1/flags/"+backoffFlag+"/history", func(*http.Request) any { return object{"items": f.toggles, "next": ""} })

@@ -43,6 +43,7 @@ func (d *director) script() []step {
 		step{"rolling the upgrade through the instances", 14 * time.Second, 3 * time.Minute, d.roll("4.2.0")},
 		step{"waiting for the daemon to find the upgrade", 5 * time.Second, 90 * time.Second, d.findUpgrade("4.2.0")},
 		step{"waiting for the alert", 20 * time.Second, 2 * time.Minute, d.awaitAlert},
+		step{"waiting for both shifts, tail latency and retries", 10 * time.Second, 90 * time.Second, d.seeShifts},
 		toggling,
 		step{"waiting for the toggle to be verified", 3 * time.Second, time.Minute, d.awaitVerified("legacy")},
 		step{"waiting for the indicators to recover", 20 * time.Second, 3 * time.Minute, d.awaitRecovery},
@@ -207,12 +208,48 @@ func (d *director) awaitAlert(ctx context.Context) (string, error) {
 		return "", err
 	}
 	d.timeline.addAt(d.alerted.At, fmt.Sprintf("alert, %s after the last restart: %s", seconds(max(0, d.alerted.At.Sub(d.rolled))), d.alerted.Annotations["summary"]))
+	return d.alerted.Annotations["summary"], nil
+}
+
+// seeShifts waits until the daemon has found both sides of what the new backoff
+// does, a tail behind payments and the retries, and puts nothing down to the
+// harmless binary.
+func (d *director) seeShifts(ctx context.Context) (string, error) {
+	var shifted []string
+	err := await(ctx, func() (bool, string, error) {
+		verdicts, err := d.api.verdicts(ctx, d.upgrade)
+		if err != nil {
+			return false, err.Error(), nil
+		}
+		kinds := map[string]bool{}
+		shifted = nil
+		for _, v := range verdicts {
+			if v.State != "regressed" || len(v.Causes) == 0 {
+				continue
+			}
+			if v.Causes[0].Name == innocent {
+				return false, innocent + " leads the causes of a shift", nil
+			}
+			if v.Causes[0].Name == guilty {
+				kinds[v.Indicator.Kind] = true
+				shifted = append(shifted, v.name())
+			}
+		}
+		missing := fmt.Sprintf("put down to %s so far: %s", guilty, strings.Join(shifted, ", "))
+		d.progress.say(missing)
+		return kinds["latency"] && kinds["retry"], missing, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	what := "put down to " + guilty + ": " + strings.Join(shifted, ", ")
 	f, err := d.measure(ctx, "4.2.0 new")
 	if err != nil {
 		return "", err
 	}
+	d.timeline.add(what)
 	d.timeline.add("with the new backoff: " + f.words())
-	return d.alerted.Annotations["summary"], nil
+	return what, nil
 }
 
 // wronglyBlamed is an error when an alert ever blamed the harmless binary.

@@ -1,0 +1,93 @@
+// Command judge runs simulated upgrades with known answers through the
+// judgement, exactly as backtest does, and prints how it did, beside two rules
+// that are in common use:
+//
+//	go run ./bench/judge --worlds 300
+package main
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"aftershock/bench/fleet"
+)
+
+func main() {
+	worlds := flag.Int("worlds", 60, "how many upgrades")
+	seed := flag.Uint64("seed", 1, "the first world's seed")
+	format := flag.String("format", "text", "text or md")
+	kinds := flag.String("kinds", "", "only these kinds, with commas between; default: all, half of the worlds guilty")
+	workers := flag.Int("workers", 2, "worlds at a time")
+	show := flag.Bool("show", false, "also list each wrong blame, miss, and wrong attribution")
+	flag.Parse()
+	plan := schedule()
+	if *kinds != "" {
+		plan = strings.Split(*kinds, ",")
+	}
+	for _, k := range plan {
+		if !slices.Contains(fleet.Kinds(), k) {
+			usage("there is no kind %q; there are %s", k, strings.Join(fleet.Kinds(), ", "))
+		}
+	}
+	if flag.NArg() > 0 || *worlds < 1 || *workers < 1 || *format != "text" && *format != "md" {
+		usage("judge [--worlds 60] [--seed 1] [--format text|md] [--kinds KIND,...] [--workers 2] [--show]")
+	}
+	results, err := playAll(plan, *worlds, *seed, *workers)
+	if err != nil {
+		usage("%v", err)
+	}
+	out := bufio.NewWriter(os.Stdout)
+	report(out, results, *format == "md")
+	if *show {
+		details(out, results)
+	}
+	if err := out.Flush(); err != nil {
+		usage("%v", err)
+	}
+}
+
+func usage(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+	os.Exit(2)
+}
+
+// schedule is the order of kinds: every second one guilty.
+func schedule() []string {
+	var out []string
+	for i, k := range fleet.Kinds()[4:] {
+		out = append(out, fleet.Kinds()[i%4], k)
+	}
+	return out
+}
+
+// playAll plays the worlds, several at a time. The results are in the order of
+// the worlds, whoever was first.
+func playAll(plan []string, worlds int, seed uint64, workers int) ([]result, error) {
+	results := make([]result, worlds)
+	errs := make([]error, worlds)
+	next := make(chan int)
+	var wait sync.WaitGroup
+	for range workers {
+		wait.Go(func() {
+			for i := range next {
+				results[i], errs[i] = play(plan[i%len(plan)], seed+uint64(i/len(plan))*100+uint64(i%len(plan)))
+			}
+		})
+	}
+	for i := range worlds {
+		next <- i
+	}
+	close(next)
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return results, nil
+}

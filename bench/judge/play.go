@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"aftershock/bench/fleet"
+	"aftershock/detector"
+)
+
+// every is how long lies between two looks.
+const every = 5 * time.Minute
+
+// said is a shift that a contestant announced.
+type said struct {
+	at     time.Time
+	key    string
+	worse  bool
+	binary string // the cause, if that is a binary
+	cause  string // kind and name of the leading cause
+	sure   float64
+	onset  *detector.Onset
+	effect *detector.Effect
+}
+
+// contestant is a rule under test.
+type contestant interface {
+	observe(f detector.Frame) []said
+}
+
+// result is what was said of one world, and what is true.
+type result struct {
+	kind   string
+	seed   uint64
+	answer fleet.Answer
+	record detector.Upgrade
+	// says is by contestant: judge, p99, Mann-Whitney.
+	says [3][]said
+	last []detector.Verdict // the judge's last word
+	// indicators is how many there were.
+	indicators                 int
+	simulating, judging, ruled time.Duration
+}
+
+var names = [3]string{"aftershock", "p99 rule", "Mann-Whitney"}
+
+// play lives through one world and lets all contestants watch it.
+func play(kind string, seed uint64) (result, error) {
+	begun := time.Now()
+	w, err := fleet.New(kind, seed)
+	if err != nil {
+		return result{}, err
+	}
+	u := w.UpgradeRecord()
+	r := result{kind: kind, seed: seed, record: u}
+	var cfg detector.Config
+	cfg.SetDefaults()
+	j := &judge{judge: detector.NewJudge(cfg)}
+	j.judge.Watch(u)
+	series := newSeries(u)
+	rules := []contestant{&threshold{series: series}, &rank{series: series}}
+	err = w.Frames(func(f detector.Frame) error {
+		at := time.Now()
+		r.says[0] = append(r.says[0], j.observe(f)...)
+		between := time.Now()
+		series.add(f)
+		for i, c := range rules {
+			r.says[i+1] = append(r.says[i+1], c.observe(f)...)
+		}
+		r.judging += between.Sub(at)
+		r.ruled += time.Since(between)
+		return nil
+	})
+	if err != nil {
+		return result{}, fmt.Errorf("simulate %s: %w", w.ID(), err)
+	}
+	at := time.Now()
+	r.says[0] = append(r.says[0], shifts(j.judge.Look())...)
+	r.last = j.judge.Summary(u.ID).Verdicts
+	r.judging += time.Since(at)
+	r.answer = w.Answer()
+	r.indicators = len(series.order)
+	r.simulating = time.Since(begun) - r.judging - r.ruled
+	return r, nil
+}
+
+// judge is the judgement under test, looked at as backtest does it.
+type judge struct {
+	judge *detector.Judge
+	next  time.Time
+}
+
+func (j *judge) observe(f detector.Frame) []said {
+	j.judge.Observe(f)
+	if f.Time.Before(j.next) {
+		return nil
+	}
+	j.next = f.Time.Truncate(every).Add(every)
+	return shifts(j.judge.Look())
+}
+
+func shifts(events []detector.Event) []said {
+	var out []said
+	for _, e := range events {
+		if e.Event != detector.EventShift || e.Indicator == nil {
+			continue
+		}
+		s := said{at: e.Time, key: e.Indicator.Key(), worse: e.Direction == detector.Worse, onset: e.Onset, effect: e.Effect}
+		s.lead(e.Causes)
+		out = append(out, s)
+	}
+	return out
+}
+
+// lead takes over the most probable cause.
+func (s *said) lead(causes []detector.Cause) {
+	for i, c := range causes {
+		if i > 0 && c.Probability <= s.sure {
+			continue
+		}
+		s.sure, s.cause, s.binary = c.Probability, c.Kind, ""
+		if c.Name != "" {
+			s.cause += " " + c.Name
+		}
+		if c.Kind == detector.CauseBinary {
+			s.binary = c.Name
+		}
+	}
+}

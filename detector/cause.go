@@ -3,6 +3,7 @@ package detector
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"time"
 )
@@ -82,11 +83,10 @@ func (s *scene) causes(m moved) ([]Cause, *Onset) {
 	if m.trial.Verdict.Direction == Better {
 		sign = -1
 	}
-	until := s.now
-	if !m.trial.Treated.IsZero() {
-		until = m.trial.Treated
-	}
-	p := m.trial.onsetProfile(m.trial.ev.lead, until, sign)
+	// A shift that is found after a flip began after it: what was deployed
+	// before is no suspect, unless the flag gates it.
+	since := m.trial.Treated
+	p := m.trial.onsetProfile(m.trial.ev.lead, since, s.now, sign)
 	if len(p.logLik) == 0 {
 		return []Cause{{Kind: CauseUnknown, Probability: 1}}, nil
 	}
@@ -96,17 +96,10 @@ func (s *scene) causes(m moved) ([]Cause, *Onset) {
 	add := func(kind, name string, weight float64, why ...string) {
 		out = append(out, Cause{Kind: kind, Name: name, Probability: weight, Why: why})
 	}
-	n := 0
-	for _, b := range s.upgrade.Binaries {
-		if s.reaches(b, m.track.Indicator) && s.upgrade.Time(b).Before(s.now.Add(s.cfg.Step)) {
-			n++
-		}
-	}
-	for _, b := range s.upgrade.Binaries {
-		if s.reaches(b, m.track.Indicator) && s.upgrade.Time(b).Before(s.now.Add(s.cfg.Step)) {
-			w, why := s.binary(b, m, p, sign)
-			add(CauseBinary, b.Name, w*0.6/float64(n), why...)
-		}
+	suspects := s.suspects(m)
+	for _, b := range suspects {
+		w, why := s.binary(b, m, p, sign)
+		add(CauseBinary, b.Name, w*0.6/float64(len(suspects)), why...)
 	}
 	w, peer, why := s.thirdParty(m, sign)
 	add(CauseThirdParty, peer, w*after, why...)
@@ -127,10 +120,29 @@ func (s *scene) causes(m moved) ([]Cause, *Onset) {
 	return out, onset
 }
 
+// suspects are the binaries that may have done it: on the call path, running
+// by now, and, after a flip, gated by the flag or deployed since.
+func (s *scene) suspects(m moved) []Binary {
+	var out []Binary
+	for _, b := range s.upgrade.Binaries {
+		_, last := s.deployed(b)
+		if !s.reaches(b, m.track.Indicator) || s.upgrade.Time(b).After(s.now) {
+			continue
+		}
+		if last.After(m.trial.Treated) || slices.Contains(m.trial.Gated, b.Name) {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
 // binary is the weight of one binary: how well the onset meets its deployment,
 // whether its own service moved, and whether a changed binary below it did.
 func (s *scene) binary(b Binary, m moved, p profile, sign float64) (float64, []string) {
 	from, to := s.deployed(b)
+	if !to.After(m.trial.Treated) {
+		from, to = m.trial.Treated, m.trial.Treated
+	}
 	w := p.within(from.Add(-s.cfg.Step), to.Add(s.cfg.Warmup+2*s.cfg.Step))
 	why := []string{fmt.Sprintf("%s went from %s to %s at %s, on the call path of %s",
 		b.Name, or(b.From, "an unknown version"), or(b.To, "an unknown version"),

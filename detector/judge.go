@@ -116,7 +116,7 @@ func (j *Judge) Flip(f Flip) {
 			continue
 		}
 		for _, tr := range w.Trials {
-			tr.Treated = at
+			tr.Treated, tr.Gated = at, f.Binaries
 		}
 	}
 }

@@ -16,9 +16,13 @@ type profile struct {
 // onsetProfile computes the profile of a step change at bound k: with onset i
 // the counts from block i on are Poisson with mean R times the expectation, R
 // at its maximum (in the direction of the shift), tempered by the dispersion
-// over windows of the shift's length (quasi-likelihood).
-func (tr *Trial) onsetProfile(k int, until time.Time, sign float64) profile {
+// over windows of the shift's length (quasi-likelihood). Only blocks that ended
+// in (since, until] are looked at.
+func (tr *Trial) onsetProfile(k int, since, until time.Time, sign float64) profile {
 	list := tr.Blocks.List
+	for len(list) > 0 && !list[0].End.After(since) {
+		list = list[1:]
+	}
 	for len(list) > 0 && list[len(list)-1].End.After(until) {
 		list = list[:len(list)-1]
 	}

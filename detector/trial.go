@@ -36,6 +36,8 @@ type Trial struct {
 	From time.Time
 	// Treated is when a flag flip of ours last changed what is being watched.
 	Treated time.Time
+	// Gated are the binaries that the flipped flag gates something in.
+	Gated []string
 	// Lead is the leading cause that was last announced.
 	Lead string
 	// Peak is the strongest evidence for the shift so far, as a log e-value:
@@ -102,6 +104,9 @@ func (tr *Trial) base() (v [bounds]float64) {
 	return v
 }
 
+// fewSteps are too few to call anything: a hiccup isn't a shift.
+const fewSteps = 5
+
 // weigh looks at the windows that begin at each of the starts and averages
 // their e-values; the window that says most is kept as the trial's evidence.
 func (tr *Trial) weigh(starts []time.Time, temper float64, cfg *Config) {
@@ -111,7 +116,7 @@ func (tr *Trial) weigh(starts []time.Time, temper float64, cfg *Config) {
 	top := math.Inf(-1)
 	for _, at := range starts {
 		w := tr.Blocks.since(at)
-		if w.Steps == 0 {
+		if w.Steps < fewSteps {
 			continue
 		}
 		ev := weigh(w, &tr.Spread, base, temper, cfg.Margin)

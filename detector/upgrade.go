@@ -87,4 +87,6 @@ type Flip struct {
 	Ours    bool      `json:"ours"`
 	// Toggle is the ID of our toggle that made the flip, "" for other people's.
 	Toggle string `json:"toggle,omitempty"`
+	// Binaries are those that the flag gates something in, where that is known.
+	Binaries []string `json:"binaries,omitempty"`
 }

@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	// surely is the probability at which a binary is blamed at once.
-	surely = 0.9
+	// surely is the probability at which a binary is blamed once the story has
+	// stood for surelySteps.
+	surely      = 0.9
+	surelySteps = 3
 	// likely is the probability at which it is blamed once the story has stood
 	// for pendingSteps.
 	likely       = 0.5
@@ -66,7 +68,9 @@ func (l *Loop) tellStory(key string, u detector.Upgrade, s detector.Story, now t
 			Upgrade: u.ID, State: detector.AlertPending, StartsAt: now,
 		}
 	}
-	fire := s.Cause.Probability >= surely || now.Sub(a.StartsAt) >= pendingSteps*l.o.Config.Step
+	stood := now.Sub(a.StartsAt)
+	fire := s.Cause.Probability >= surely && stood >= surelySteps*l.o.Config.Step ||
+		stood >= pendingSteps*l.o.Config.Step
 	changed := !known || a.State == detector.AlertPending && fire || joined(a, s) ||
 		now.Sub(a.UpdatedAt) >= repeat*l.o.Config.Step
 	if !changed {

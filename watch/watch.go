@@ -151,6 +151,7 @@ type message struct {
 	flip    *Treatment
 	upgrade *detector.Upgrade
 	closing string
+	done    chan struct{} // closed when it has been put down; may be nil
 }
 
 // Status is how the loop stands, for pages and health.
@@ -186,6 +187,30 @@ func (l *Loop) Record(u detector.Upgrade) { l.tell(message{upgrade: &u}) }
 
 // CloseUpgrade ends the watch over an upgrade.
 func (l *Loop) CloseUpgrade(id string) { l.tell(message{closing: id}) }
+
+// AwaitRecord is Record that returns when it has been put down.
+func (l *Loop) AwaitRecord(ctx context.Context, u detector.Upgrade) error {
+	return l.tellAndWait(ctx, message{upgrade: &u})
+}
+
+// AwaitClose is CloseUpgrade that returns when it has been put down.
+func (l *Loop) AwaitClose(ctx context.Context, id string) error {
+	return l.tellAndWait(ctx, message{closing: id})
+}
+
+func (l *Loop) tellAndWait(ctx context.Context, m message) error {
+	m.done = make(chan struct{})
+	l.tell(m)
+	select {
+	case <-m.done:
+		return nil
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inbox = slices.DeleteFunc(l.inbox, func(o message) bool { return o.done == m.done })
+	return fmt.Errorf("wait until an upgrade is put down: %w", ctx.Err())
+}
 
 // SetReceivers makes the names hold for the alerts from now on.
 func (l *Loop) SetReceivers(names []string) {
@@ -237,12 +262,45 @@ func (l *Loop) finish() error {
 	if l.torn {
 		return nil
 	}
+	return l.settle(context.Background())
+}
+
+// settle puts down the state at the end of the last step together with what was
+// told since, without a step.
+func (l *Loop) settle(ctx context.Context) error {
 	tick := Tick{Time: l.memory.At}
+	l.hearAll(l.memory.At, &tick)
+	if err := l.commit(ctx, tick, true); err != nil {
+		return err
+	}
+	l.attended()
+	return nil
+}
+
+// hearAll acts on everything told and not yet put down; attended says that it
+// has been.
+func (l *Loop) hearAll(now time.Time, tick *Tick) (heard bool) {
 	l.heard = append(l.heard, l.told()...)
 	for _, m := range l.heard {
-		l.hear(m, l.memory.At, &tick)
+		l.hear(m, now, tick)
 	}
-	return l.commit(context.Background(), tick, true)
+	return len(l.heard) > 0
+}
+
+func (l *Loop) attended() {
+	for _, m := range l.heard {
+		if m.done != nil {
+			close(m.done)
+		}
+	}
+	l.heard = nil
+}
+
+// pending says whether something told waits to be put down.
+func (l *Loop) pending() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.inbox)+len(l.heard) > 0
 }
 
 // mend goes back to what the journal knows after a step that it didn't take.
@@ -271,9 +329,10 @@ func (l *Loop) catchUp(ctx context.Context, end time.Time) {
 	if err == nil {
 		// Steps without any data are over as well.
 		l.memory.At = end
-		if behind {
-			err = l.commit(ctx, Tick{Time: end}, true)
-		}
+	}
+	// People are heard also when there is no telemetry.
+	if !l.torn && ctx.Err() == nil && (err == nil && behind || l.pending()) {
+		err = errors.Join(err, l.settle(ctx))
 	}
 	l.noteSource(ctx, err)
 	l.publish(err, behind && err != nil)
@@ -318,11 +377,7 @@ func (l *Loop) step(ctx context.Context, f detector.Frame, past bool) error {
 	}
 	began := time.Now()
 	tick := Tick{Time: f.Time}
-	l.heard = append(l.heard, l.told()...)
-	for _, m := range l.heard {
-		l.hear(m, f.Time, &tick)
-	}
-	heard := len(l.heard) > 0
+	heard := l.hearAll(f.Time, &tick)
 	for _, u := range l.o.Changes.Observe(f) {
 		l.upgrade(u, &tick)
 	}
@@ -346,7 +401,7 @@ func (l *Loop) step(ctx context.Context, f detector.Frame, past bool) error {
 	if err := l.commit(ctx, tick, heard || tick.news() || l.memory.Steps%15 == 0); err != nil {
 		return err // what was heard is heard again with the step's repetition
 	}
-	l.heard = nil
+	l.attended()
 	return nil
 }
 

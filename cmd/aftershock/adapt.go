@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,27 +82,89 @@ func (h history) Alerts(ctx context.Context, upgrade string) ([]detector.Alert, 
 	return all, err
 }
 
-// endDelivery is how long a delivery under way may take once the daemon is
-// told to end; the next start makes it again.
-const endDelivery = 3 * time.Second
+// teller lets people tell the watch of upgrades: what the API has acknowledged
+// survives a crash, since it is a job until the watch has put it down.
+type teller struct{ *daemon }
+
+// Kinds of the teller's jobs.
+const (
+	jobRecord = "record"
+	jobClose  = "close"
+)
+
+func (t teller) Status() watch.Status { return t.loop.Status() }
+
+func (t teller) Record(u detector.Upgrade) {
+	if !t.keep(jobRecord, u.ID, u) {
+		t.loop.Record(u)
+	}
+}
+
+func (t teller) CloseUpgrade(id string) {
+	if !t.keep(jobClose, id, id) {
+		t.loop.CloseUpgrade(id)
+	}
+}
+
+// keep makes it a job and says whether that succeeded.
+func (t teller) keep(kind, id string, payload any) bool {
+	b, err := json.Marshal(payload)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		err = t.journal.Enqueue(ctx, journal.Job{Kind: kind, Key: id + "|" + rand.Text(), Payload: b})
+	}
+	if err != nil {
+		t.log.WithError(err).WithField("upgrade", id).Error("an upgrade that was told of can't be kept safe; it is lost if the daemon dies now")
+	}
+	return err == nil
+}
+
+func (t teller) tell(ctx context.Context, kind string, payload []byte) error {
+	if kind == jobClose {
+		var id string
+		if err := json.Unmarshal(payload, &id); err != nil {
+			return journal.Permanent(err)
+		}
+		return t.loop.AwaitClose(ctx, id)
+	}
+	var u detector.Upgrade
+	if err := json.Unmarshal(payload, &u); err != nil {
+		return journal.Permanent(err)
+	}
+	return t.loop.AwaitRecord(ctx, u)
+}
+
+// endJob is how long a job under way may take once the daemon is told to end;
+// the next start works it again.
+const endJob = 3 * time.Second
 
 // handlers work the journal's jobs; running ends when the daemon is to end.
 func (d *daemon) handlers(running context.Context) map[string]journal.Handler {
-	return map[string]journal.Handler{
-		watch.JobAlert: func(ctx context.Context, j journal.Job) error {
-			ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	bounded := func(limit time.Duration, h journal.Handler) journal.Handler {
+		return func(ctx context.Context, j journal.Job) error {
+			ctx, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
 			stop := context.AfterFunc(running, func() {
 				select {
 				case <-ctx.Done():
-				case <-time.After(endDelivery):
+				case <-time.After(endJob):
 					cancel()
 				}
 			})
 			defer stop()
-			return d.deliver(ctx, j)
-		},
-		watch.JobRecovery: d.outcome,
+			return h(ctx, j)
+		}
+	}
+	told := func(ctx context.Context, j journal.Job) error {
+		return teller{d}.tell(ctx, j.Kind, j.Payload)
+	}
+	patience := 3*d.cfg.Watch.Step + d.cfg.Watch.Lag + time.Minute
+	return map[string]journal.Handler{
+		watch.JobAlert:    bounded(time.Minute, d.deliver),
+		watch.JobRecovery: bounded(time.Minute, d.outcome),
+		jobRecord:         bounded(patience, told),
+		jobClose:          bounded(patience, told),
 	}
 }
 

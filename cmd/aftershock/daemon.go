@@ -106,7 +106,7 @@ func (d *daemon) newSwitchboard(ctx context.Context) (*flags.Switchboard, error)
 	c := d.cfg.Flags
 	c.OnFlip = func(f detector.Flip) {
 		if d.loop != nil {
-			d.loop.Flipped(watch.Treatment{Toggle: f.Toggle, Flip: f})
+			d.loop.Flipped(d.treatment(f))
 		}
 	}
 	board, err := flags.New(c, store{d.journal}, d.log.WithField("part", "flags"), d.registry)
@@ -114,6 +114,16 @@ func (d *daemon) newSwitchboard(ctx context.Context) (*flags.Switchboard, error)
 		return nil, err
 	}
 	return board, board.Load(ctx)
+}
+
+// treatment is a flip with the binaries that its flag gates.
+func (d *daemon) treatment(f detector.Flip) watch.Treatment {
+	for _, g := range d.cfg.Flags.Gates {
+		if g.Flag == f.Flag {
+			f.Binaries = append(f.Binaries, g.Binary)
+		}
+	}
+	return watch.Treatment{Toggle: f.Toggle, Flip: f}
 }
 
 // listen binds the listener and tells where it is: DATA/listen holds the
@@ -124,7 +134,7 @@ func (d *daemon) listen(ctx context.Context) error {
 		return err
 	}
 	d.web, err = web.New(web.Options{
-		Config: d.cfg.Web, Version: version, Journal: d.journal, Loop: d.loop, Switchboard: d.board,
+		Config: d.cfg.Web, Version: version, Journal: d.journal, Loop: teller{d}, Switchboard: d.board,
 		Review: d.review, Parse: upgrades.ParseRecord, Reload: d.reload, Token: token, Registry: d.registry,
 		Targets: d.targets(), Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
 	})

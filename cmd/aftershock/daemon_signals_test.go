@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"aftershock/detector"
 )
 
 // watching waits until steps with this many indicators are being judged.
@@ -88,6 +90,48 @@ func TestDaemonStopsWhileAReceiverHangs(t *testing.T) {
 		return nil
 	})
 	p.stop()
+}
+
+// What the API acknowledged of upgrades survives a crash right after, also
+// while there is no telemetry.
+func TestDaemonKeepsWhatItWasToldOf(t *testing.T) {
+	t.Parallel()
+	h := newHome(t, config("", "  prometheus: {url: http://"+closedPort(t)+", tries: 1}", "[]"))
+	h.file("flags.json", definitions)
+	closed := func(p *process, id string) func() error {
+		return func() error {
+			var u detector.Upgrade
+			if err := p.get("/api/v1/upgrades/"+id, &u); err != nil || !u.ClosedAt.IsZero() {
+				return err
+			}
+			return errors.New("it isn't closed")
+		}
+	}
+	known := func(p *process, id string) func() error {
+		return func() error { return p.get("/api/v1/upgrades/"+id, nil) }
+	}
+	for n := range 4 {
+		id := fmt.Sprint("manual-", n)
+		p := h.start()
+		err := p.do(http.MethodPost, "/api/v1/upgrades", detector.Upgrade{
+			ID: id, StartedAt: time.Now().UTC(), Binaries: []detector.Binary{{Name: "dten-catalog", Selector: map[string]string{"service": "catalog"}}},
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(n) * 20 * time.Millisecond)
+		p.kill()
+		p = h.start()
+		wait(t, 15*time.Second, "the upgrade that was recorded", known(p, id))
+		if err := p.do(http.MethodPost, "/api/v1/upgrades/"+id+"/close", nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(n) * 20 * time.Millisecond)
+		p.kill()
+		p = h.start()
+		wait(t, 15*time.Second, "the upgrade to be closed", closed(p, id))
+		p.stop()
+	}
 }
 
 func TestDaemonReloads(t *testing.T) {

@@ -52,7 +52,7 @@ func daemonConfig(dir, webhook string) object {
 		"sources": object{"scrape": object{
 			"interval": "1s", "timeout": "900ms", "files": []string{in("targets.json")}, "retention": "1d",
 		}},
-		"watch":    object{"step": "1s", "day": day, "lag": "2s", "baseline": "5m", "duration": "1h", "warmup": "4s"},
+		"watch":    object{"step": "1s", "day": day, "lag": "2s", "baseline": "5m", "duration": "1h", "warmup": "8s"},
 		"upgrades": object{"detect": true, "settle": "10s"},
 		"flags": object{
 			"definitions": in("flags.json"),

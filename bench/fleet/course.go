@@ -144,10 +144,10 @@ func (w *World) drawService(r *source, i int, s *service, infra []float64, c *co
 		}
 	}
 	bumps(r, log, s.spikes, 1, 8, 0.2, 1)
-	pauses := wobble{0.3, 60}.walk(r, w.Minutes)
+	pauses := wobble{0.2, 60}.walk(r, w.Minutes)
 	bumps(r, pauses, s.storms, 5, 20, 1.5, 2.5)
-	fails := wobble{0.25, 90}.walk(r, w.Minutes)
-	bumps(r, fails, 1, 2, 15, 0.7, 2.5)
+	fails := wobble{0.15, 90}.walk(r, w.Minutes)
+	bumps(r, fails, 1, 2, 15, 0.5, 2)
 	slope := r.between(-0.02, 0.02)
 	busy, scale := make([]float32, w.Minutes), make([]float32, w.Minutes)
 	more, errs := make([]float32, w.Minutes), make([]float32, w.Minutes)

@@ -35,15 +35,15 @@ func (w *World) setFault(r *source) {
 	}
 	switch w.Kind {
 	case Backoff:
-		f.setClient(r)
+		f.setClient(r, w.partyOf(f.service))
 	case Latency:
 		switch r.whole(0, 2) {
 		case 0:
-			f.times = float32(r.log(1.08, 1.8))
+			f.times = float32(r.log(1.15, 2.2))
 		case 1:
-			f.share, f.extra = float32(r.log(0.005, 0.05)), float32(r.log(0.1, 0.8))
+			f.share, f.extra = float32(r.log(0.005, 0.06)), float32(r.log(0.15, 1))
 		default:
-			f.share, f.extra = 1, float32(r.log(0.005, 0.05))
+			f.share, f.extra = 1, float32(r.log(0.008, 0.1))
 		}
 	case Pool:
 		after := slices.Clone(w.course.busy[f.service][w.Upgrade:])
@@ -57,21 +57,21 @@ func (w *World) setFault(r *source) {
 }
 
 // setClient draws other constants for the loop of attempts.
-func (f *fault) setClient(r *source) {
+func (f *fault) setClient(r *source, party *peer) {
 	c := &f.client
 	switch r.whole(0, 3) {
 	case 0: // eager: more attempts, soon
-		c.attempts += r.whole(2, 4)
-		c.base /= float32(r.log(3, 8))
+		c.attempts += r.whole(2, 5)
+		c.base /= float32(r.log(3, 10))
 	case 1: // patient: longer sleeps
-		c.base *= float32(r.log(2.5, 8))
+		c.base *= float32(r.log(4, 12))
 		c.attempts += r.whole(0, 1)
 	case 2: // hasty: gives up on slow answers
-		c.timeout *= float32(r.between(0.12, 0.35))
+		c.timeout = party.ok.at(uint32(r.between(0.9, 0.985) * (1 << 24)))
 		c.attempts++
 	default: // dogged: more attempts, longer sleeps
 		c.attempts += r.whole(1, 3)
-		c.base *= float32(r.log(1.5, 3))
+		c.base *= float32(r.log(1.5, 5))
 	}
 }
 
@@ -87,6 +87,16 @@ func (w *World) routesOf(service int) []int {
 
 func (w *World) calls(service int) bool {
 	return slices.ContainsFunc(w.routes, func(o *route) bool { return o.peer >= 0 && o.path[o.caller] == service })
+}
+
+// partyOf is a third party that the service calls.
+func (w *World) partyOf(service int) *peer {
+	for _, o := range w.routes {
+		if o.peer >= 0 && o.path[o.caller] == service {
+			return w.peers[o.peer]
+		}
+	}
+	return w.peers[0]
 }
 
 // deployAlso adds a service to the upgrade.

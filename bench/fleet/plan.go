@@ -17,8 +17,9 @@ func (w *World) plan(r *source) {
 	shuffle(r, names)
 	names = append([]string{"gateway"}, names[:r.whole(3, 6)]...)
 	forms := layouts()
+	calm := r.log(0.15, 0.9) // fleets differ in how restless they are
 	for _, n := range names {
-		w.services = append(w.services, planService(r, n, forms))
+		w.services = append(w.services, planService(r, n, forms, calm))
 	}
 	parties := []string{"acme-pay", "mail-relay", "geo-lookup", "bank-link", "sms-hub"}
 	shuffle(r, parties)
@@ -80,16 +81,16 @@ func (w *World) plan(r *source) {
 	}
 }
 
-func planService(r *source, name string, forms []*layout) *service {
+func planService(r *source, name string, forms []*layout, calm float64) *service {
 	s := &service{
-		name: name, layout: pick(r, forms), infra: r.between(0.6, 1.3), steep: r.between(0, 0.4),
+		name: name, layout: pick(r, forms), infra: calm * r.between(0.6, 1.3), steep: r.between(0, 0.15),
 		storms: r.between(0, 0.5), spikes: r.between(0.5, 4), errors: r.log(0.0003, 0.01),
 		client: client{attempts: r.whole(2, 4), base: float32(r.log(0.05, 0.4)), factor: 2, most: 3, timeout: float32(r.between(1, 3))},
 	}
 	s.noise = [3]wobble{
-		{sd: r.between(0.02, 0.06), over: r.between(3, 8)},
-		{sd: r.between(0.02, 0.07), over: r.between(40, 120)},
-		{sd: r.between(0.01, 0.05), over: r.between(400, 1500)},
+		{sd: calm * r.between(0.02, 0.06), over: r.between(3, 8)},
+		{sd: calm * r.between(0.01, 0.05), over: r.between(40, 120)},
+		{sd: calm * r.between(0.005, 0.04), over: r.between(400, 1500)},
 	}
 	for i := range r.whole(2, 4) {
 		s.instances = append(s.instances, &instance{slot: i, skill: float32(math.Exp(0.03 * r.normal())), upgraded: -1})
@@ -99,10 +100,10 @@ func planService(r *source, name string, forms []*layout) *service {
 
 func planPeer(r *source, name string) *peer {
 	return &peer{
-		name: name, ok: lognormal(r.log(0.03, 0.15), r.between(0.3, 0.6)), failing: r.log(0.003, 0.03),
+		name: name, ok: lognormal(r.log(0.03, 0.15), r.between(0.3, 0.6)), failing: r.log(0.005, 0.04),
 		hold: r.between(0.3, 0.8), fade: float32(r.log(0.2, 2)),
 		bursts: r.between(0.5, 4), outages: r.between(0, 0.3), slows: r.between(0, 0.6),
-		noise: [2]wobble{{sd: r.between(0.1, 0.25), over: r.between(5, 30)}, {sd: r.between(0.05, 0.25), over: r.between(200, 900)}},
+		noise: [2]wobble{{sd: r.between(0.1, 0.25), over: r.between(5, 30)}, {sd: r.between(0.03, 0.18), over: r.between(200, 900)}},
 	}
 }
 

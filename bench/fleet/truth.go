@@ -35,6 +35,8 @@ type Shifted struct {
 	Material bool    `json:"material"` // the ratio is at least 1.1
 
 	Key string `json:"-"` // of the detector.Indicator
+	// Worse says that its bad share rose at all, be it at another bound.
+	Worse bool `json:"-"`
 	// Bounds and Ratios are a latency's ratio at each bound.
 	Bounds, Ratios []float64 `json:"-"`
 }
@@ -189,14 +191,17 @@ func (w *World) shifted(s *slot, index int, union []float64, without, with *shar
 	if s.peer >= 0 {
 		out.Peer = w.peers[s.peer].name
 	}
-	most := 0.0
+	var rise, fall float64
+	note := func(ratio float64) {
+		rise, fall = math.Max(rise, math.Log(ratio)), math.Max(fall, -math.Log(ratio))
+	}
 	if s.kind == string(detector.Latency) {
 		for b, bound := range union {
 			old := without.above(b)
 			out.Bounds = append(out.Bounds, bound)
 			out.Ratios = append(out.Ratios, ratio(with.above(b), old))
 			if old*without.total > 200 {
-				most = math.Max(most, math.Abs(math.Log(out.Ratios[b])))
+				note(out.Ratios[b])
 			}
 		}
 		p99, p95 := w.quiet.bound(index, 0.01), w.quiet.bound(index, 0.05)
@@ -204,12 +209,13 @@ func (w *World) shifted(s *slot, index int, union []float64, without, with *shar
 		out.Ratio = out.P99
 	} else {
 		out.Ratio = ratio(with.bad/with.total, without.bad/without.total)
-		most = math.Abs(math.Log(out.Ratio))
+		note(out.Ratio)
 	}
 	out.SNR = round(math.Abs(math.Log(out.Ratio)) / math.Max(1e-3, w.quiet.deviation(index)))
 	out.P99, out.P95, out.Ratio = round(out.P99), round(out.P95), round(out.Ratio)
 	out.Material = out.Ratio >= material
-	return out, most >= math.Log(moved)
+	out.Worse = rise >= math.Log(moved)
+	return out, math.Max(rise, fall) >= math.Log(moved)
 }
 
 // At is the ratio of the share of requests over a bound, NaN for a bound that no

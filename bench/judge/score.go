@@ -86,7 +86,7 @@ func (r *result) sort(who int) map[string]*outcome {
 		if s.binary != "" && o.blamed == nil {
 			o.blamed = s
 		}
-		if s.binary != "" && (o.shifted == nil || early) {
+		if s.binary != "" && (o.shifted == nil || !o.shifted.Worse || early) {
 			o.wrongly = true
 		}
 		if !early {
@@ -180,7 +180,7 @@ func (s *score) lastWord(r *result, out map[string]*outcome) {
 // rightly says whether a leading cause is true: the culprit where it moved the
 // indicator, anything but a binary where it did not.
 func rightly(r *result, o *outcome, lead *said) bool {
-	if o.shifted != nil {
+	if o.shifted != nil && o.shifted.Worse {
 		return lead.binary == *r.answer.Culprit
 	}
 	return lead.binary == ""

@@ -76,10 +76,15 @@ func (l *Loop) tellStory(key string, u detector.Upgrade, s detector.Story, now t
 	if !changed {
 		return
 	}
+	if a.State == detector.AlertFiring {
+		l.arrange(&a, s)
+	} else {
+		a.Cause, a.Root, a.Others = s.Cause, s.Root, s.Others
+	}
 	if fire {
 		a.State = detector.AlertFiring
 	}
-	a.Cause, a.Root, a.Others, a.Binaries = s.Cause, s.Root, s.Others, u.Binaries
+	a.Binaries = u.Binaries
 	a.Flags = l.o.Flags[s.Cause.Name]
 	a.UpdatedAt = now
 	a.Revision++
@@ -87,6 +92,19 @@ func (l *Loop) tellStory(key string, u detector.Upgrade, s detector.Story, now t
 	if a.State == detector.AlertFiring {
 		l.send(a, tick)
 	}
+}
+
+// arrange puts the story's verdicts into a firing alert. What it is told by
+// stays what it was when it fired, since receivers know the alert by it.
+func (l *Loop) arrange(a *detector.Alert, s detector.Story) {
+	root := a.Root.Indicator.Key()
+	a.Cause, a.Others = s.Cause, nil
+	for _, v := range append([]detector.Verdict{s.Root}, s.Others...) {
+		if v.Indicator.Key() != root {
+			a.Others = append(a.Others, v)
+		}
+	}
+	l.refresh(a)
 }
 
 // joined says whether the story has a shift that the alert doesn't tell of.

@@ -230,6 +230,39 @@ func TestFailingCommitsLoseNothing(t *testing.T) {
 	}
 }
 
+// What a firing alert is told by doesn't change when another shift of the story
+// becomes the surest, nor when it recovers first: receivers know it by that.
+func TestAFiringAlertKeepsItsRoot(t *testing.T) {
+	s := &telemetry{upgrade: epoch.Add(1000 * time.Hour)}
+	l := start(t, newBook(), s, &clock{epoch})
+	verdict := func(service string) detector.Verdict {
+		return detector.Verdict{Upgrade: "u", State: detector.Regressed, Indicator: detector.Indicator{Kind: detector.Latency, Metric: "m", Labels: map[string]string{"service": service}}}
+	}
+	cause := detector.Cause{Kind: detector.CauseBinary, Name: "b", Probability: 0.99}
+	u := detector.Upgrade{ID: "u"}
+	story := func(root string, others ...string) detector.Story {
+		out := detector.Story{Upgrade: "u", Cause: cause, Root: verdict(root)}
+		for _, o := range others {
+			out.Others = append(out.Others, verdict(o))
+		}
+		return out
+	}
+	for i, told := range []detector.Story{story("a"), story("a"), story("a"), story("a"), story("b", "a"), story("c", "b")} {
+		l.tellStory("u/b", u, told, epoch.Add(time.Duration(i)*time.Minute), &Tick{})
+	}
+	a := l.memory.Open["u/b"]
+	if got := a.Root.Indicator.Labels["service"]; a.State != detector.AlertFiring || got != "a" {
+		t.Errorf("the alert is %s and told by %s, want firing and a", a.State, got)
+	}
+	var others []string
+	for _, v := range a.Others {
+		others = append(others, v.Indicator.Labels["service"])
+	}
+	if d := cmp.Diff([]string{"c", "b"}, others); d != "" {
+		t.Errorf("others (-want +got):\n%s", d)
+	}
+}
+
 func TestABlindSourceIsTriedAgainAndCaughtUpOn(t *testing.T) {
 	s := &telemetry{upgrade: epoch.Add(1000 * time.Hour)}
 	b, c := newBook(), &clock{epoch.Add(time.Hour)}

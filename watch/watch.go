@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -145,15 +144,6 @@ type Loop struct {
 	receivers []string
 }
 
-// message is one thing told to the loop from outside, with the answer's way
-// back.
-type message struct {
-	flip    *Treatment
-	upgrade *detector.Upgrade
-	closing string
-	done    chan struct{} // closed when it has been put down; may be nil
-}
-
 // Status is how the loop stands, for pages and health.
 type Status struct {
 	// Time is the end of the last step judged.
@@ -178,60 +168,6 @@ func New(o Options) *Loop {
 
 // Status is how the loop stood after its last step.
 func (l *Loop) Status() Status { return *l.status.Load() }
-
-// Flipped tells the loop of a flag flip that took effect.
-func (l *Loop) Flipped(t Treatment) { l.tell(message{flip: &t}) }
-
-// Record tells the loop of an upgrade that somebody reported.
-func (l *Loop) Record(u detector.Upgrade) { l.tell(message{upgrade: &u}) }
-
-// CloseUpgrade ends the watch over an upgrade.
-func (l *Loop) CloseUpgrade(id string) { l.tell(message{closing: id}) }
-
-// AwaitRecord is Record that returns when it has been put down.
-func (l *Loop) AwaitRecord(ctx context.Context, u detector.Upgrade) error {
-	return l.tellAndWait(ctx, message{upgrade: &u})
-}
-
-// AwaitClose is CloseUpgrade that returns when it has been put down.
-func (l *Loop) AwaitClose(ctx context.Context, id string) error {
-	return l.tellAndWait(ctx, message{closing: id})
-}
-
-func (l *Loop) tellAndWait(ctx context.Context, m message) error {
-	m.done = make(chan struct{})
-	l.tell(m)
-	select {
-	case <-m.done:
-		return nil
-	case <-ctx.Done():
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.inbox = slices.DeleteFunc(l.inbox, func(o message) bool { return o.done == m.done })
-	return fmt.Errorf("wait until an upgrade is put down: %w", ctx.Err())
-}
-
-// SetReceivers makes the names hold for the alerts from now on.
-func (l *Loop) SetReceivers(names []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.receivers = slices.Clone(names)
-}
-
-func (l *Loop) tell(m message) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.inbox = append(l.inbox, m)
-}
-
-func (l *Loop) told() []message {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	in := l.inbox
-	l.inbox = nil
-	return in
-}
 
 // Run restores the state and judges step after step until ctx ends. It answers
 // an error only when it can't begin; a source that fails is tried again at the
@@ -275,32 +211,6 @@ func (l *Loop) settle(ctx context.Context) error {
 	}
 	l.attended()
 	return nil
-}
-
-// hearAll acts on everything told and not yet put down; attended says that it
-// has been.
-func (l *Loop) hearAll(now time.Time, tick *Tick) (heard bool) {
-	l.heard = append(l.heard, l.told()...)
-	for _, m := range l.heard {
-		l.hear(m, now, tick)
-	}
-	return len(l.heard) > 0
-}
-
-func (l *Loop) attended() {
-	for _, m := range l.heard {
-		if m.done != nil {
-			close(m.done)
-		}
-	}
-	l.heard = nil
-}
-
-// pending says whether something told waits to be put down.
-func (l *Loop) pending() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.inbox)+len(l.heard) > 0
 }
 
 // mend goes back to what the journal knows after a step that it didn't take.

@@ -100,7 +100,7 @@ func openMetrics(all []sample) []byte {
 	b.WriteString("# TYPE http_server_request_duration_seconds histogram\n")
 	for _, s := range all {
 		name := s.labels.Get(model.MetricNameLabel)
-		fmt.Fprintf(&b, "%s%s %g %d\n", name, s.labels.DropReserved(func(n string) bool { return n == model.MetricNameLabel }), s.value, s.at.Unix())
+		fmt.Fprintf(&b, "%s%s %g %d\n", name, labels.NewBuilder(s.labels).Del(model.MetricNameLabel).Labels(), s.value, s.at.Unix())
 	}
 	b.WriteString("# EOF\n")
 	return b.Bytes()

@@ -61,7 +61,7 @@ func killStory(t *testing.T, database string, seed uint64) {
 	s.home.file("flags.json", definitions)
 	s.p = s.home.start()
 
-	for began := time.Now(); time.Since(began) < 24*time.Second; {
+	for began := time.Now(); time.Since(began) < 20*time.Second; {
 		s.live(2 * time.Second)
 		s.strike(time.Duration(s.rng.IntN(60)) * time.Millisecond)
 	}
@@ -75,13 +75,16 @@ func killStory(t *testing.T, database string, seed uint64) {
 	// begins to look for the recovery anew at each of them.
 	f.cure()
 	s.mend()
-	for began := time.Now(); s.kills < 25 || !s.resolved(); {
-		if time.Since(began) > 45*time.Second {
-			t.Fatal("the alert was not resolved within 45s of the cure")
+	for began := time.Now(); !s.resolved(); {
+		if time.Since(began) > 60*time.Second {
+			t.Fatal("the alert was not resolved within a minute of the cure")
 		}
 		time.Sleep(time.Second + time.Duration(s.rng.Int64N(int64(3*time.Second))))
 		s.p.kill()
 		s.revive()
+	}
+	for s.kills < 25 { // a loaded machine starts slowly
+		s.strike(time.Duration(s.rng.IntN(400)) * time.Millisecond)
 	}
 	s.settle()
 	t.Logf("%d kills, %d toggles asked for, %d acknowledged, %d events, %d posts, %d receipts",

@@ -5,6 +5,12 @@ import "sort"
 // Graph says who calls whom, by what the service graph counted.
 type Graph struct {
 	Edges map[string]map[string]bool
+
+	// number counts the services of the edges; below holds, by the number of a
+	// service, the set of those that it reaches, one bit each, once that was
+	// asked. A new edge clears both.
+	number map[string]int
+	below  map[int][]uint64
 }
 
 // maxServices bounds the graph against label values made up by a hostile or
@@ -27,8 +33,9 @@ func (g *Graph) add(calls []Call) {
 			to = map[string]bool{}
 			g.Edges[c.Client] = to
 		}
-		if len(to) < maxServices {
+		if !to[c.Server] && len(to) < maxServices {
 			to[c.Server] = true
+			g.number, g.below = nil, nil
 		}
 	}
 }
@@ -36,28 +43,67 @@ func (g *Graph) add(calls []Call) {
 // Known says whether anything is known of who calls whom.
 func (g *Graph) Known() bool { return len(g.Edges) > 0 }
 
+// maxBelow bounds the sets that are kept: all of maxServices calling each other
+// take some 3 MB.
+const maxBelow = 2 * maxServices
+
 // Reaches says whether requests to service from are passed on, directly or by
 // others, to service to. A service reaches itself.
 func (g *Graph) Reaches(from, to string) bool {
 	if from == to {
 		return true
 	}
-	seen := map[string]bool{from: true}
+	if g.number == nil {
+		g.count()
+	}
+	f, ok1 := g.number[from]
+	t, ok2 := g.number[to]
+	if !ok1 || !ok2 {
+		return false
+	}
+	set, ok := g.below[f]
+	if !ok {
+		set = g.search(from)
+		if len(g.below) >= maxBelow {
+			clear(g.below)
+		}
+		g.below[f] = set
+	}
+	return set[t/64]&(1<<(t%64)) != 0
+}
+
+// count numbers the services.
+func (g *Graph) count() {
+	g.number, g.below = map[string]int{}, map[int][]uint64{}
+	add := func(s string) {
+		if _, ok := g.number[s]; !ok {
+			g.number[s] = len(g.number)
+		}
+	}
+	for from, to := range g.Edges {
+		add(from)
+		for s := range to {
+			add(s)
+		}
+	}
+}
+
+// search walks the edges from a service.
+func (g *Graph) search(from string) []uint64 {
+	set := make([]uint64, len(g.number)/64+1)
 	next := []string{from}
 	for len(next) > 0 {
-		at := next[0]
-		next = next[1:]
+		at := next[len(next)-1]
+		next = next[:len(next)-1]
 		for s := range g.Edges[at] {
-			if s == to {
-				return true
-			}
-			if !seen[s] {
-				seen[s] = true
+			n := g.number[s]
+			if set[n/64]&(1<<(n%64)) == 0 {
+				set[n/64] |= 1 << (n % 64)
 				next = append(next, s)
 			}
 		}
 	}
-	return false
+	return set
 }
 
 // Callees lists the services that from calls, in order of name.

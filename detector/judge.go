@@ -2,6 +2,7 @@ package detector
 
 import (
 	"math"
+	"slices"
 	"sort"
 	"time"
 
@@ -104,21 +105,31 @@ func (j *Judge) Watched() []Upgrade {
 }
 
 // Flip tells the judgement of a change of a feature flag. One of ours is a
-// treatment: from then on the mirror question is asked of every shift that it
-// may cure.
+// treatment of the upgrades that it answers: those it names, and those with a
+// binary that the flag gates. From then on the mirror question is asked of every
+// shift that it may cure.
 func (j *Judge) Flip(f Flip) {
 	if !f.Ours {
 		return
 	}
 	at := f.At.Add(2 * j.cfg.Step)
 	for _, w := range j.watches {
-		if f.At.Before(w.Upgrade.StartedAt) {
+		if f.At.Before(w.Upgrade.StartedAt) || !f.answers(w.Upgrade) {
 			continue
 		}
 		for _, tr := range w.Trials {
 			tr.Treated, tr.Gated = at, f.Binaries
 		}
 	}
+}
+
+func (f Flip) answers(u Upgrade) bool {
+	for _, b := range u.Binaries {
+		if slices.Contains(f.Binaries, b.Name) {
+			return true
+		}
+	}
+	return f.Upgrade == u.ID
 }
 
 // Observe takes in one frame. Frames that are not later than the last are

@@ -190,7 +190,7 @@ func TestRecoveryAfterAFlip(t *testing.T) {
 		t.Fatalf("before the flip: %s, want regressed", got)
 	}
 	f.cured = f.upgrade.Add(40 * time.Minute)
-	j.Flip(Flip{Flag: "x", Variant: "off", At: f.cured, Ours: true})
+	j.Flip(Flip{Flag: "x", Variant: "off", At: f.cured, Ours: true, Binaries: []string{"back-bin"}})
 	recovered := false
 	for _, e := range replay(f, j, f.cured, 40) {
 		recovered = recovered || e.Event == EventRecovered && e.Indicator.Name() == "tail latency of back"
@@ -200,6 +200,29 @@ func TestRecoveryAfterAFlip(t *testing.T) {
 	}
 	if len(j.Stories("u")) != 0 {
 		t.Error("a story is still told after the recovery")
+	}
+}
+
+func TestAnUnrelatedFlipIsNoTreatment(t *testing.T) {
+	f := newFleet(9, 2000)
+	j := NewJudge(Config{})
+	replay(f, j, epoch, 26*60)
+	start := epoch.Add(26 * time.Hour)
+	j.Watch(testUpgrade(start))
+	replay(f, j, start, 20)
+	flip := Flip{Flag: "x", At: start.Add(10 * time.Minute), Ours: true, Binaries: []string{"elsewhere"}, Upgrade: "another"}
+	j.Flip(flip)
+	for _, tr := range j.watches[0].Trials {
+		if !tr.Treated.IsZero() {
+			t.Fatalf("%s is treated by a flag that gates nothing in the upgrade", tr.Verdict.Indicator.Name())
+		}
+	}
+	flip.Upgrade = "u"
+	j.Flip(flip)
+	for _, tr := range j.watches[0].Trials {
+		if tr.Treated.IsZero() {
+			t.Fatalf("%s isn't treated by a flip that answers the upgrade", tr.Verdict.Indicator.Name())
+		}
 	}
 }
 

@@ -148,6 +148,11 @@ func (t *Track) step(at time.Time, cfg *Config) (b Block, ok bool) {
 	if t.Indicator.Kind == Latency {
 		t.remember(s.hist, fade)
 		if !t.Chosen && !t.choose() {
+			// Where no bound ever fits, as when every request is faster than the
+			// lowest one, the early steps must not pile up.
+			if len(t.Early) == mostEarly {
+				t.Early = append(t.Early[:0], t.Early[1:]...)
+			}
 			t.Early = append(t.Early, early{at, s.total, s.stress, s.hist})
 			return b, false
 		}
@@ -209,6 +214,8 @@ const (
 	// bounds are chosen.
 	chooseSteps    = 12
 	chooseRequests = 500
+	// mostEarly is how many steps are kept until the bounds are chosen.
+	mostEarly = 20 * chooseSteps
 )
 
 func (t *Track) remember(h hist.Histogram, fade float64) {
@@ -224,7 +231,7 @@ func (t *Track) remember(h hist.Histogram, fade float64) {
 // ratio, to each of the tails. It answers false while the baseline is too thin.
 func (t *Track) choose() bool {
 	total := t.Base.Total()
-	if t.Steps < chooseSteps || total < chooseRequests && t.Steps < 20*chooseSteps {
+	if t.Steps < chooseSteps || total < chooseRequests && t.Steps < mostEarly {
 		return false
 	}
 	var taken []float64

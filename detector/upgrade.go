@@ -89,4 +89,6 @@ type Flip struct {
 	Toggle string `json:"toggle,omitempty"`
 	// Binaries are those that the flag gates something in, where that is known.
 	Binaries []string `json:"binaries,omitempty"`
+	// Upgrade is the upgrade that the flip answers, where somebody said so.
+	Upgrade string `json:"upgrade,omitempty"`
 }

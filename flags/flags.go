@@ -324,6 +324,10 @@ func readFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A pipe that nobody writes to would hold up everything for ever.
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s isn't a regular file", name)
+	}
 	if info.Size() > maxFile {
 		return nil, fmt.Errorf("%s has %d bytes, more than the %d allowed", name, info.Size(), maxFile)
 	}

@@ -238,7 +238,7 @@ func (s *Switchboard) find(ctx context.Context, flag, id string) (detector.Toggl
 
 // flip is a toggle in the judge's words.
 func flip(t detector.Toggle, ours bool) detector.Flip {
-	return detector.Flip{Flag: t.Flag, Variant: t.After, Before: t.Before, At: t.Updated, Actor: t.Actor, Ours: ours, Toggle: t.ID}
+	return detector.Flip{Flag: t.Flag, Variant: t.After, Before: t.Before, At: t.Updated, Actor: t.Actor, Ours: ours, Toggle: t.ID, Upgrade: t.Upgrade}
 }
 
 // newID makes an identity that sorts by time.

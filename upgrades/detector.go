@@ -139,9 +139,11 @@ func (d *Detector) apply(s *service, sw swtch, now moment) {
 	if sw.returned {
 		return // an old build's new instance says nothing by itself
 	}
-	if len(entries) >= maxOpen {
-		e := entries[0]
-		e.change.Activity, e.change.Flapping, e.change.dirty = now.at, true, true
+	if len(entries) >= maxOpen || s.restless(now) {
+		s.Restless = now.at
+		if len(entries) > 0 && !entries[0].change.Flapping {
+			entries[0].change.Flapping, entries[0].change.dirty = true, true
+		}
 		return
 	}
 	rollback := s.Before != nil && s.Before.From.same(sw.to) && s.Before.To.same(sw.from)

@@ -453,6 +453,57 @@ func TestDetectorFlapping(t *testing.T) {
 	}
 }
 
+// A version that is another one at every look, as with a build time in its
+// place, opens no endless row of upgrades, keeps nobody else's upgrade from
+// being told apart, and counts again once it has come to rest.
+func TestDetectorEndlessVersions(t *testing.T) {
+	const rest, last = 3000, 3100
+	s := story{}
+	for m := range rest {
+		other := "4.1.3"
+		if m >= 2000 {
+			other = "4.2.0"
+		}
+		s[m] = []detector.Build{payments("a", fmt.Sprintf("1.0.%d", m)), checkout("c", other)}
+	}
+	s[last] = []detector.Build{payments("a", "2.0.0"), checkout("c", "4.2.0")}
+	flapping, reports := 0, 0
+	var whole []string
+	d := newDetector(t)
+	byID := map[string]detector.Upgrade{}
+	for m := range last + 100 {
+		f := detector.Frame{Time: at(m), Step: time.Minute, Builds: s[min(m, rest-1)]}
+		if m >= last {
+			f.Builds = s[last]
+		}
+		for _, u := range d.Observe(f) {
+			byID[u.ID] = u
+			reports++
+		}
+	}
+	for _, id := range sortedKeys(byID) {
+		u := byID[id]
+		if len(u.Binaries) == 1 && u.Binaries[0].Name == "dten-payments" && u.Binaries[0].To != "2.0.0" {
+			flapping++
+			continue
+		}
+		if u.FinishedAt.IsZero() {
+			t.Errorf("%s is still open", id)
+		}
+		whole = append(whole, id)
+	}
+	want := []string{"dten-checkout-4.2.0-20260307T181900Z", "dten-payments-2.0.0-20260308T123900Z"}
+	if diff := cmp.Diff(want, whole); diff != "" {
+		t.Errorf("upgrades besides the flapping ones (-want +got):\n%s", diff)
+	}
+	if flapping != maxOpen {
+		t.Errorf("got %d upgrades of the flapping service, want %d", flapping, maxOpen)
+	}
+	if reports > 20 {
+		t.Errorf("upgrades were told of %d times, want at most 20", reports)
+	}
+}
+
 // randomStory draws a fleet that switches, scales, vanishes and comes back.
 func randomStory(r *rapid.T) []detector.Frame {
 	var frames []detector.Frame

@@ -205,7 +205,7 @@ func (p *parser) binary(path string, n *yaml.Node) detector.Binary {
 			p.list(path, n, maxInstances, func(path string, n *yaml.Node) { b.Instances = append(b.Instances, p.instance(path, n)) })
 		},
 	})
-	if b.Name == "" {
+	if strings.TrimSpace(b.Name) == "" {
 		p.fail(path+".name", n, "is missing")
 	}
 	return b
@@ -290,12 +290,18 @@ func (p *parser) text(path string, n *yaml.Node) string {
 		p.fail(path, n, "want text, got %s", kindName(n))
 	case len(n.Value) > maxText:
 		p.fail(path, n, "has %d bytes, want at most %d", len(n.Value), maxText)
-	case strings.ContainsFunc(n.Value, unicode.IsControl):
-		p.fail(path, n, "holds a control character")
+	case strings.ContainsFunc(n.Value, unprintable):
+		p.fail(path, n, "holds a control character, or one that isn't seen")
 	default:
 		return n.Value
 	}
 	return ""
+}
+
+// unprintable are the characters that do something else than being seen: they
+// break lines, turn the direction of the text about them, or hide.
+func unprintable(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 // id is a text that can stand in a URL and in a file's name.

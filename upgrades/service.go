@@ -37,6 +37,16 @@ type service struct {
 	Arrivals []arrival `json:"arrivals,omitempty"`
 	// Before is the last change of the service's build.
 	Before *pair `json:"before,omitempty"`
+	// Restless is the last switch that opened no upgrade because the service
+	// was in too many.
+	Restless time.Time `json:"restless,omitzero"`
+}
+
+// restless says whether the service has switched beyond what upgrades are opened
+// for and not come to rest since: a version that is another at every look must
+// not take the place of everybody else's upgrades.
+func (s *service) restless(now moment) bool {
+	return !s.Restless.IsZero() && now.at.Sub(s.Restless) < now.settle
 }
 
 type run struct {

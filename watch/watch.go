@@ -312,6 +312,8 @@ func (l *Loop) step(ctx context.Context, f detector.Frame, past bool) error {
 		return err // what was heard is heard again with the step's repetition
 	}
 	l.attended()
+	// Catching up may take long, and must not look as if nothing happened.
+	l.publish(nil, past)
 	return nil
 }
 

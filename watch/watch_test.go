@@ -174,7 +174,7 @@ func TestTheStoryFromShiftToRecovery(t *testing.T) {
 			t.Errorf("the alert came after %v, want within 20m", d)
 		}
 	}
-	l.Flipped(Treatment{Toggle: "t1", Flip: detector.Flip{Flag: "backoff", Variant: "old", At: s.cure, Ours: true}})
+	l.Flipped(Treatment{Toggle: "t1", Flip: detector.Flip{Flag: "backoff", Variant: "old", At: s.cure, Ours: true, Upgrade: "u"}})
 	for at := s.cure; at.Before(s.cure.Add(time.Hour)); at = at.Add(time.Minute) {
 		l.runTo(t, c, at)
 	}
@@ -260,6 +260,31 @@ func TestAFiringAlertKeepsItsRoot(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"c", "b"}, others); d != "" {
 		t.Errorf("others (-want +got):\n%s", d)
+	}
+}
+
+// While the loop catches up the status moves with it, and says so.
+func TestStatusMovesWhileCatchingUp(t *testing.T) {
+	s := &telemetry{upgrade: epoch.Add(1000 * time.Hour)}
+	b, c := newBook(), &clock{epoch.Add(time.Hour)}
+	l := start(t, b, s, c)
+	var seen []Status
+	b.fail = func() bool { seen = append(seen, l.Status()); return false }
+	l.runTo(t, c, epoch.Add(5*time.Hour))
+	moved, catching := 0, 0
+	for i, st := range seen {
+		if i > 0 && st.Time.After(seen[i-1].Time) {
+			moved++
+		}
+		if st.CatchingUp {
+			catching++
+		}
+	}
+	if moved == 0 || catching == 0 {
+		t.Errorf("over %d ticks the status moved %d times and was catching up %d times, want both above 0", len(seen), moved, catching)
+	}
+	if st := l.Status(); st.CatchingUp || !st.Time.Equal(c.now) {
+		t.Errorf("in the end: got %+v, want the present", st)
 	}
 }
 

@@ -69,6 +69,14 @@ func load(name, path string) (*template.Template, error) {
 }
 
 func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	// A pipe that nobody writes to would hold up everything for ever.
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s isn't a regular file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

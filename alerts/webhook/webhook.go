@@ -123,6 +123,10 @@ func (n *Notifier) secret() ([]byte, error) {
 	if n.conf.SecretFile == "" {
 		return nil, nil
 	}
+	// A pipe that nobody writes to would hold up the delivery for ever.
+	if info, err := os.Stat(n.conf.SecretFile); err == nil && !info.Mode().IsRegular() {
+		return nil, errors.New("read the webhook's secret: it isn't a regular file")
+	}
 	f, err := os.Open(n.conf.SecretFile)
 	if err != nil {
 		return nil, fmt.Errorf("read the webhook's secret: %w", err)

@@ -117,6 +117,11 @@ func (f *listFile) refresh(name string, now time.Time) error {
 		return err
 	}
 	f.missing = 0
+	// A pipe that nobody writes to would hold up the reading for ever.
+	if !info.Mode().IsRegular() {
+		f.info = nil
+		return errors.New("isn't a regular file: write it or correct sources.scrape.files")
+	}
 	// A file that was written within the clock's grain of the last reading may
 	// have changed without another time stamp.
 	settled := f.read.Sub(info.ModTime()) > 2*time.Second

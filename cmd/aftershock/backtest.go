@@ -11,6 +11,8 @@ import (
 	"aftershock/detector"
 	"aftershock/detector/words"
 	"aftershock/upgrades"
+
+	"github.com/sirupsen/logrus"
 )
 
 var backtestCommand = command{
@@ -86,9 +88,22 @@ type frames interface {
 // time, and looks every so often.
 func judgeAll(ctx context.Context, cfg detector.Config, src frames, from, to time.Time, u detector.Upgrade, every time.Duration, p *printer) (*detector.Judge, error) {
 	judge := detector.NewJudge(cfg)
-	judge.Watch(u)
+	// What the record leaves out, as when each instance switched, is found in
+	// the telemetry, as the daemon finds it.
+	found := upgrades.Config{}
+	found.SetDefaults()
+	ledger, err := upgrades.NewLedger(found, quietLog())
+	if err != nil {
+		return nil, err
+	}
+	judge.Watch(ledger.Record(u))
 	var next time.Time
-	err := src.Frames(ctx, from, to, cfg.Step, func(f detector.Frame) error {
+	err = src.Frames(ctx, from, to, cfg.Step, func(f detector.Frame) error {
+		for _, known := range ledger.Observe(f) {
+			if known.ID == u.ID {
+				judge.Watch(known)
+			}
+		}
 		judge.Observe(f)
 		if f.Time.Before(next) {
 			return nil
@@ -163,4 +178,11 @@ func (p *printer) summary(e detector.Event) error {
 		return json.NewEncoder(p.w).Encode(e)
 	}
 	return printVerdicts(p.w, e.Verdicts, nil)
+}
+
+// quietLog drops what is said: a backtest prints verdicts alone.
+func quietLog() *logrus.Logger {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	return log
 }

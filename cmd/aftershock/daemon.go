@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -129,9 +130,13 @@ func (d *daemon) treatment(f detector.Flip) watch.Treatment {
 // listen binds the listener and tells where it is: DATA/listen holds the
 // address, DATA/token what writing needs.
 func (d *daemon) listen(ctx context.Context) error {
-	token, err := ownToken(filepath.Join(d.cfg.Data, "token"))
+	token, loose, err := ownToken(filepath.Join(d.cfg.Data, "token"))
 	if err != nil {
 		return err
+	}
+	if loose {
+		d.log.WithField("token_file", filepath.Join(d.cfg.Data, "token")).
+			Warn("the token was open to everybody on this machine; it is no more, but remove it and restart to have a new one made")
 	}
 	d.web, err = web.New(web.Options{
 		Config: d.cfg.Web, Version: version, Journal: d.journal, Loop: teller{d}, Switchboard: d.board,
@@ -329,17 +334,47 @@ func (d *daemon) review(ctx context.Context, upgrade, format string, w http.Resp
 	return web.BadRequest(fmt.Sprintf("format %.20q is none of html, md, json", format))
 }
 
-// ownToken reads the token, or makes one at the first start.
-func ownToken(path string) (string, error) {
+// ownToken reads the token, or makes one at the first start. A file that all
+// the world may read or write is closed to it; loose says that it was open.
+func ownToken(path string) (token string, loose bool, err error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return newToken(path)
+	case err != nil:
+		return "", false, fmt.Errorf("read the token: %w", err)
+	case !info.Mode().IsRegular() || info.Size() > maxToken:
+		return "", false, fmt.Errorf("read the token: %s isn't a regular file of at most %d bytes; remove it to have a new one made", path, maxToken)
+	}
 	b, err := os.ReadFile(path)
-	if err == nil && len(strings.TrimSpace(string(b))) >= 16 {
-		return strings.TrimSpace(string(b)), nil
+	if err != nil {
+		return "", false, fmt.Errorf("read the token: %w", err)
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("read the token: %w", err)
+	token = strings.TrimSpace(string(b))
+	if token == "" {
+		return newToken(path)
 	}
+	if len(token) < minToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", false, fmt.Errorf("read the token: %s doesn't hold one word of at least %d plain characters; remove it to have a new one made", path, minToken)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0 {
+		if err := os.Chmod(path, info.Mode().Perm()&^0o007); err != nil {
+			return "", true, fmt.Errorf("close the token to everybody else: %w", err)
+		}
+		loose = true
+	}
+	return token, loose, nil
+}
+
+// Bounds of a token that somebody else wrote, in bytes.
+const (
+	minToken = 16
+	maxToken = 4096
+)
+
+func newToken(path string) (string, bool, error) {
 	token := rand.Text()
-	return token, writeFile(path, token+"\n", 0o600)
+	return token, false, writeFile(path, token+"\n", 0o600)
 }
 
 // writeFile replaces a file as a whole.

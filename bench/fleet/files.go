@@ -19,7 +19,7 @@ func (w *World) WriteFiles(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make the world's folder: %w", err)
 	}
-	r := &recorder{w: w, series: make(map[string]*record), sums: make(map[sumKey]*tally), edges: make(map[[2]int]int)}
+	r := &recorder{w: w, series: make(map[string]*record), sums: make(map[sumKey]*tally), known: make(map[recordsKey][]*record), edges: make(map[[2]int]int)}
 	if err := w.run(r); err != nil {
 		return err
 	}
@@ -44,8 +44,15 @@ type recorder struct {
 	t      int
 	series map[string]*record
 	sums   map[sumKey]*tally // what the process has counted so far
+	known  map[recordsKey][]*record
 	edges  map[[2]int]int
 	order  int
+}
+
+type recordsKey struct {
+	process string
+	slot    *slot
+	layout  *layout
 }
 
 type sumKey struct {
@@ -74,21 +81,25 @@ const (
 func (r *recorder) begin(t int)   { r.t = t }
 func (r *recorder) end(int) error { return nil }
 
-func (r *recorder) put(metric int, name string, v float64) {
+func (r *recorder) find(metric int, name string) *record {
 	s := r.series[name]
 	if s == nil {
 		r.order++
 		s = &record{name: name, metric: metric, rank: r.order}
 		r.series[name] = s
 	}
+	return s
+}
+
+func (r *recorder) put(s *record, v float64) {
 	s.times = append(s.times, int32(r.t))
 	s.values = append(s.values, v)
 }
 
 func (r *recorder) called(client, server, count int) {
 	r.edges[[2]int{client, server}] += count
-	r.put(graphFamily, fmt.Sprintf("traces_service_graph_request_total{client=%q,server=%q}",
-		r.w.services[client].name, r.w.services[server].name), float64(r.edges[[2]int{client, server}]))
+	name := fmt.Sprintf("traces_service_graph_request_total{client=%q,server=%q}", r.w.services[client].name, r.w.services[server].name)
+	r.put(r.find(graphFamily, name), float64(r.edges[[2]int{client, server}]))
 }
 
 func (r *recorder) scraped(p process, counts []counted, _ bool) {
@@ -96,8 +107,8 @@ func (r *recorder) scraped(p process, counts []counted, _ bool) {
 	if p.upgraded {
 		version = newVersion
 	}
-	r.put(infoFamily, fmt.Sprintf("dten_build_info{service=%q,instance=%q,binary=%q,version=%q}",
-		p.service.name, p.name, p.service.binary(), version), 1)
+	name := fmt.Sprintf("dten_build_info{service=%q,instance=%q,binary=%q,version=%q}", p.service.name, p.name, p.service.binary(), version)
+	r.put(r.find(infoFamily, name), 1)
 	for i := range counts {
 		c := &counts[i]
 		key := sumKey{p.instance, c.slot}
@@ -111,7 +122,33 @@ func (r *recorder) scraped(p process, counts []counted, _ bool) {
 	}
 }
 
+// counter puts down an indicator's counters, in the order of records.
 func (r *recorder) counter(p process, s *slot, sum *tally) {
+	to := r.records(p, s)
+	switch s.kind {
+	case "latency":
+		below, n := uint64(0), len(p.layout.bounds)
+		for b := range n {
+			below += sum.hist[b]
+			r.put(to[b], float64(below))
+		}
+		r.put(to[n], float64(sum.total))
+		r.put(to[n+1], round(sum.sum))
+	case "error":
+		r.put(to[0], float64(sum.total-sum.bad))
+		r.put(to[1], float64(sum.bad))
+	default:
+		r.put(to[0], float64(sum.total))
+		r.put(to[1], float64(sum.bad))
+	}
+}
+
+// records are the series of an indicator on a process.
+func (r *recorder) records(p process, s *slot) []*record {
+	key := recordsKey{p.name, s, p.layout}
+	if known := r.known[key]; known != nil {
+		return known
+	}
 	labels := fmt.Sprintf("service=%q", p.service.name)
 	if s.route >= 0 {
 		labels += fmt.Sprintf(",http_route=%q", r.w.routes[s.route].name)
@@ -120,26 +157,30 @@ func (r *recorder) counter(p process, s *slot, sum *tally) {
 		labels += fmt.Sprintf(",peer=%q", r.w.peers[s.peer].name)
 	}
 	labels += fmt.Sprintf(",instance=%q", p.name)
+	var out []*record
+	add := func(family int, metric, more string) {
+		out = append(out, r.find(family, metric+"{"+labels+more+"}"))
+	}
 	switch s.kind {
 	case "latency":
-		below := uint64(0)
 		for b, bound := range p.layout.bounds {
-			below += sum.hist[b]
 			le := "+Inf"
 			if b < len(p.layout.bounds)-1 {
 				le = strconv.FormatFloat(bound, 'g', -1, 64)
 			}
-			r.put(latencyFamily, latencyMetric+"_bucket{"+labels+`,le="`+le+`"}`, float64(below))
+			add(latencyFamily, latencyMetric+"_bucket", `,le="`+le+`"`)
 		}
-		r.put(latencyFamily, latencyMetric+"_count{"+labels+"}", float64(sum.total))
-		r.put(latencyFamily, latencyMetric+"_sum{"+labels+"}", round(sum.sum))
+		add(latencyFamily, latencyMetric+"_count", "")
+		add(latencyFamily, latencyMetric+"_sum", "")
 	case "error":
-		r.put(requestFamily, errorMetric+"{"+labels+`,status="200"}`, float64(sum.total-sum.bad))
-		r.put(requestFamily, errorMetric+"{"+labels+`,status="500"}`, float64(sum.bad))
+		add(requestFamily, errorMetric, `,status="200"`)
+		add(requestFamily, errorMetric, `,status="500"`)
 	default:
-		r.put(callFamily, callMetric+"{"+labels+"}", float64(sum.total))
-		r.put(retryFamily, retryMetric+"{"+labels+"}", float64(sum.bad))
+		add(callFamily, callMetric, "")
+		add(retryFamily, retryMetric, "")
 	}
+	r.known[key] = out
+	return out
 }
 
 var families = [...]string{

@@ -34,14 +34,17 @@ type framer struct {
 	index  map[string]int
 }
 
-// seen is a build that was last scraped in minute at.
+// seen is a build that was last scraped in minute at, some minutes after the
+// time before.
 type seen struct {
 	detector.Build
-	at int
+	at, interval int
 }
 
-// remembered is how many missed scrapes a build outlives.
-const remembered = 3
+// alive says whether the build was there in the last three scrapes.
+func (b seen) alive(t int) bool {
+	return t == b.at || 2*(t-b.at) < 7*b.interval && t-b.at < lookback
+}
 
 func (f *framer) begin(t int) {
 	f.t = t
@@ -50,7 +53,7 @@ func (f *framer) begin(t int) {
 
 func (f *framer) end(t int) error {
 	for _, b := range f.builds {
-		if t-b.at <= remembered {
+		if b.alive(t) {
 			f.frame.Builds = append(f.frame.Builds, b.Build)
 		}
 	}
@@ -79,7 +82,13 @@ func (f *framer) scraped(p process, counts []counted, known bool) {
 			Binary: p.service.binary(), Labels: map[string]string{"service": p.service.name}, Instance: p.name,
 		}})
 	}
-	f.builds[n].Version, f.builds[n].at = version, f.t
+	b := &f.builds[n]
+	if b.Version != version { // another series
+		b.interval = 0
+	} else {
+		b.interval = f.t - b.at
+	}
+	b.Version, b.at = version, f.t
 	if !known {
 		return
 	}

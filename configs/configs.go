@@ -68,7 +68,7 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("read the configuration: %w", err)
 	}
-	c, err := Parse(data, filepath.Dir(path))
+	c, err := parse(data, filepath.Dir(path), true)
 	var e *Error
 	if errors.As(err, &e) {
 		e.File = path
@@ -76,8 +76,11 @@ func Load(path string) (Config, error) {
 	return c, err
 }
 
-// Parse reads a configuration whose relative paths start at dir.
-func Parse(data []byte, dir string) (Config, error) {
+// Parse reads a configuration whose relative paths start at dir. It doesn't look
+// whether the flags that it names are there; Load does.
+func Parse(data []byte, dir string) (Config, error) { return parse(data, dir, false) }
+
+func parse(data []byte, dir string, files bool) (Config, error) {
 	root, problem := tree(data)
 	if problem != nil {
 		return Config{}, &Error{Problems: []Problem{*problem}}
@@ -90,6 +93,9 @@ func Parse(data []byte, dir string) (Config, error) {
 	c.resolve(dir)
 	c.setDefaults()
 	d.report(c.validate())
+	if files {
+		d.report(c.Flags.CheckFiles("flags"))
+	}
 	if len(d.problems) > 0 {
 		return Config{}, d.err()
 	}

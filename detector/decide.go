@@ -74,7 +74,7 @@ func (tr *Trial) faded(now time.Time, temper float64, cfg *Config) bool {
 	if tr.Verdict.Direction == Better {
 		sign = -1
 	}
-	if !tr.Treated.IsZero() || tr.lasting(now, temper, sign, cfg) {
+	if !tr.Treated.IsZero() || !tr.fresh(now, cfg) || tr.lasting(now, temper, sign, cfg) {
 		tr.Faded = time.Time{}
 		return false
 	}
@@ -82,6 +82,11 @@ func (tr *Trial) faded(now time.Time, temper float64, cfg *Config) bool {
 		tr.Faded = now
 	}
 	return now.Sub(tr.Faded) >= max(10*cfg.Step, cfg.Day/96)
+}
+
+// fresh says whether there has been data of late: no data proves nothing.
+func (tr *Trial) fresh(now time.Time, cfg *Config) bool {
+	return tr.Blocks.since(now.Add(-fewSteps*cfg.Step)).Steps > 0
 }
 
 // shift puts down a shift that was just found.
@@ -110,6 +115,9 @@ func (j *Judge) settle(w *Watch, tr *Trial) {
 	v.State = Undecided
 	if v.Recovered.IsZero() {
 		v.Effect = tr.effect(&j.cfg)
+		if v.Effect != nil && v.Effect.High > maxSpread*v.Effect.Low {
+			v.Effect = nil
+		}
 	}
 	k := tr.ev.lead
 	switch {
@@ -117,23 +125,25 @@ func (j *Judge) settle(w *Watch, tr *Trial) {
 		v.Missing = "most targets have been silent since the upgrade"
 	case tr.Models[0].Seen < burnIn:
 		v.Missing = "there is no baseline: the indicator was hardly seen before the upgrade"
+	case !tr.ev.have[k] && tr.Warm > 0 && tr.Blocks.since(w.Upgrade.StartedAt).Steps < fewSteps:
+		v.Missing = fmt.Sprintf("restarted instances are warming up: the first %s are left out, and %d steps are needed after that",
+			j.cfg.Warmup, fewSteps)
 	case !tr.ev.have[k]:
 		v.Missing = "no comparable data since the upgrade"
 	case tr.proven(&j.cfg):
 		v.State = Clear
+	case v.Effect == nil && v.Recovered.IsZero():
+		w := tr.Blocks.since(tr.start)
+		v.Missing = fmt.Sprintf("too few of them: %.0f of %.0f requests, where %.1f were expected", w.Obs[k], w.Total, w.Exp[k])
+		v.DecidedIn = tr.decidedIn(&j.cfg)
 	default:
-		v.Missing = fmt.Sprintf("the effect is known to %s only; a margin of %.0f%% needs more requests",
-			v.Effect.interval(), j.cfg.Margin*100)
+		v.Missing = fmt.Sprintf("a margin of %.0f%% can't be told yet", j.cfg.Margin*100)
 		v.DecidedIn = tr.decidedIn(&j.cfg)
 	}
 }
 
-func (e *Effect) interval() string {
-	if e == nil {
-		return "nothing"
-	}
-	return fmt.Sprintf("x%.2f to x%.2f", e.Low, e.High)
-}
+// maxSpread is the widest interval, as high over low, that is worth showing.
+const maxSpread = 50
 
 // decidedIn is about how many seconds it takes at present traffic until the
 // interval is narrow enough to tell; 0 where that can't be said, as when the

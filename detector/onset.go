@@ -94,7 +94,8 @@ func (p profile) begin(i int) time.Time {
 }
 
 // within is the mean likelihood of the onsets in [from, to], relative to the
-// best; an interval that holds no block takes the next one.
+// best. A block stands for the time since the one before it ended, so that what
+// happened in a gap shows in the first block after it.
 func (p profile) within(from, to time.Time) float64 {
 	top := math.Inf(-1)
 	for _, l := range p.logLik {
@@ -102,11 +103,10 @@ func (p profile) within(from, to time.Time) float64 {
 	}
 	sum, n := 0.0, 0
 	for i, l := range p.logLik {
-		end := p.blocks[i].End
-		if !end.After(from) {
+		if !p.blocks[i].End.After(from) {
 			continue
 		}
-		if end.After(to) && n > 0 {
+		if i > 0 && p.blocks[i-1].End.After(to) {
 			break
 		}
 		sum += math.Exp(l - top)

@@ -164,7 +164,7 @@ func (tr *Trial) effect(cfg *Config) *Effect {
 	return &Effect{
 		What:   share(tr.Verdict.Indicator, tr.Bounds[k]),
 		Before: float64(w.Exp[k] / w.Total), After: float64(w.Obs[k] / w.Total),
-		Ratio: math.Exp(e.logRatio()), Low: math.Exp(low), High: math.Exp(high),
+		Ratio: float64(w.Obs[k] / w.Exp[k]), Low: math.Exp(low), High: math.Exp(high),
 	}
 }
 

@@ -14,9 +14,7 @@ const (
 	// stood for surelySteps.
 	surely      = 0.9
 	surelySteps = 3
-	// likely is the probability at which it is blamed once the story has stood
-	// for pendingSteps.
-	likely       = 0.5
+	// pendingSteps is how long a story without a sure culprit has to stand.
 	pendingSteps = 5
 	// repeat is after how many steps an alert whose figures alone have moved is
 	// told again.
@@ -26,13 +24,14 @@ const (
 )
 
 // tellStories turns the stories of the watched upgrades into alerts: one alert
-// for each cause that is a binary. A story that lacks a sure culprit is pending
-// first; one that is over is resolved.
+// for each cause that is a binary or unknown. What a third party, load, the
+// infrastructure or something earlier did is put down, but wakes nobody. A story
+// that lacks a sure culprit is pending for longer; one that is over is resolved.
 func (l *Loop) tellStories(now time.Time, tick *Tick) {
 	told := map[string]bool{}
 	for _, u := range l.judge.Watched() {
 		for _, s := range l.judge.Stories(u.ID) {
-			if s.Cause.Kind != detector.CauseBinary || s.Cause.Probability < likely {
+			if s.Cause.Kind != detector.CauseBinary && s.Cause.Kind != detector.CauseUnknown {
 				continue
 			}
 			key := u.ID + "/" + s.Cause.Name

@@ -18,7 +18,8 @@ import (
 var backtestCommand = command{
 	name:    "backtest",
 	summary: "Replay recorded telemetry and print what would have been said, in order of time.",
-	usage:   "backtest --telemetry PATH-OR-URL --upgrade FILE [--config FILE] [--every 5m] [--format jsonl|text]",
+	usage: "backtest --telemetry PATH-OR-URL --upgrade FILE [--config FILE] [--every 5m] [--format jsonl|text]\n\n" +
+		"Exit status: 0 nothing regressed, 1 something did, 2 wrong usage or unreadable input, 3 undecided.",
 	example: "aftershock backtest --telemetry telemetry.om.zst --upgrade upgrade.json --format text",
 	define:  func(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) { return replay(f, true) },
 }

@@ -17,12 +17,14 @@ import (
 // version is set at build time.
 var version = "dev"
 
-// Exit statuses; see the contract in docs/commands.md.
+// Exit statuses; see docs/commands.md.
 const (
 	exitOK         = 0
 	exitRegression = 1
 	exitUsage      = 2
 	exitUndecided  = 3
+	// exitInterrupted is what shells expect of a program ended by Ctrl-C.
+	exitInterrupted = 130
 )
 
 func main() {
@@ -65,6 +67,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 		return exitOK
 	}
+	if args[0] == "--version" {
+		args[0] = "version"
+	}
 	for _, c := range commands() {
 		if c.name == args[0] {
 			return c.call(ctx, args[1:], shell{stdin, stdout, stderr})
@@ -88,6 +93,10 @@ func (c command) call(ctx context.Context, args []string, sh shell) int {
 		return exitUsage
 	}
 	status, err := act(ctx, sh, rest)
+	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintf(sh.stderr, "aftershock %s: interrupted\n", c.name)
+		return exitInterrupted
+	}
 	if err != nil {
 		text := strings.TrimSpace(err.Error())
 		var usage usageError

@@ -42,10 +42,18 @@ var checkConfigCommand = command{
 			if len(args) != 1 {
 				return exitUsage, usagef("name one configuration file")
 			}
-			if _, err := configs.Load(args[0]); err != nil {
+			_, err := configs.Load(args[0])
+			var wrong *configs.Error
+			if errors.As(err, &wrong) {
+				for _, p := range wrong.Problems {
+					fmt.Fprintf(sh.stderr, "%s: %s\n", args[0], p)
+				}
+				return exitUsage, nil
+			}
+			if err != nil {
 				return exitUsage, err
 			}
-			_, err := fmt.Fprintf(sh.stdout, "%s is fine.\n", args[0])
+			_, err = fmt.Fprintf(sh.stdout, "%s is fine.\n", args[0])
 			return exitOK, err
 		}
 	},

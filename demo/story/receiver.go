@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -68,9 +69,8 @@ func newReceiver(file string) (*receiver, error) {
 
 func (r *receiver) close() {
 	_ = r.server.Close()
-	select {
-	case <-r.served:
-	case <-time.After(time.Second):
+	if err := <-r.served; !errors.Is(err, http.ErrServerClosed) {
+		fmt.Fprintln(os.Stderr, "demo: the webhook receiver ended early:", err)
 	}
 	_ = r.file.Close()
 }

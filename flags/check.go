@@ -1,0 +1,41 @@
+package flags
+
+import (
+	"fmt"
+	"slices"
+
+	"aftershock/flags/definitions"
+)
+
+// CheckFiles reads the file of definitions and names what would go wrong with it in
+// the night: a file that can't be read, a flag that can't be used, a gate whose
+// flag or safe variant isn't declared. path is where the section stands in the
+// configuration.
+func (c *Config) CheckFiles(path string) []error {
+	if c.Definitions == "" {
+		return nil // the gates' flags may be in the journal
+	}
+	b, err := readFile(c.Definitions)
+	if err != nil {
+		return []error{fmt.Errorf("%s.definitions: %w", path, err)}
+	}
+	set, err := definitions.Parse(b)
+	if err != nil {
+		return []error{fmt.Errorf("%s.definitions: %w", path, err)}
+	}
+	var errs []error
+	for _, p := range set.Problems() {
+		errs = append(errs, fmt.Errorf("%s.definitions: flag %s: %w", path, cut(p.Flag, 100), p.Err))
+	}
+	for i, g := range c.Gates {
+		f, ok := set.Flag(g.Flag)
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s.gates[%d].flag: %q isn't declared in %s", path, i, g.Flag, c.Definitions))
+			continue
+		}
+		if names := f.VariantNames(); g.Safe != "" && !slices.Contains(names, g.Safe) {
+			errs = append(errs, fmt.Errorf("%s.gates[%d].safe: %q is no variant of %s, which has %v", path, i, g.Safe, g.Flag, names))
+		}
+	}
+	return errs
+}

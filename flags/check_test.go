@@ -1,0 +1,34 @@
+package flags
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestCheckNamesWhatWouldGoWrong(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "flags.json")
+	text := `{"flags": {"backoff": {"state": "ENABLED", "variants": {"old": 1, "new": 2}, "defaultVariant": "new"}}}`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		config Config
+		want   string
+	}{
+		"good":            {Config{Definitions: file, Gates: []Gate{{"backoff", "bin", "old"}}}, ""},
+		"none":            {Config{Gates: []Gate{{"backoff", "bin", "old"}}}, ""},
+		"no file":         {Config{Definitions: file + "x"}, "flags.definitions: "},
+		"unknown flag":    {Config{Definitions: file, Gates: []Gate{{"backof", "bin", "old"}}}, "flags.gates[0].flag: "},
+		"unknown variant": {Config{Definitions: file, Gates: []Gate{{"backoff", "bin", "older"}}}, "flags.gates[0].safe: "},
+	} {
+		errs := c.config.CheckFiles("flags")
+		switch {
+		case c.want == "" && len(errs) > 0:
+			t.Errorf("%s: %v", name, errs)
+		case c.want != "" && (len(errs) != 1 || !strings.HasPrefix(errs[0].Error(), c.want)):
+			t.Errorf("%s: got %v, want one that begins with %q", name, errs, c.want)
+		}
+	}
+}

@@ -77,7 +77,7 @@ func (w *World) plan(r *source) {
 	}
 	w.coldness, w.coldFor = r.log(0.1, 1), r.between(2, 6)
 	if w.Kind == WarmUp {
-		w.coldness, w.coldFor = r.log(1, 3), r.between(5, 12)
+		w.coldness, w.coldFor = r.log(1, 3), r.between(3, 8)
 	}
 }
 

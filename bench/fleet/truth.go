@@ -19,6 +19,10 @@ type Answer struct {
 	Routes     []RouteSays `json:"routes"`
 	ThirdParty *PartySays  `json:"third_party,omitempty"`
 	Besides    []string    `json:"besides,omitempty"` // troubles
+	// Deployed and Sure bound the onset. They differ for queueing, which comes
+	// with the load: it is felt a little some time before it is felt much.
+	Deployed time.Time `json:"-"`
+	Sure     time.Time `json:"-"`
 }
 
 // Shifted is an indicator that the culprit moved. Ratios are of bad shares, with
@@ -91,19 +95,24 @@ func (w *World) Answer() Answer {
 		return a
 	}
 	culprit := w.services[w.fault.service].binary()
-	from := w.felt()
+	from := w.felt(0.005)
 	onset := w.Time(from)
+	a.Deployed, a.Sure = w.Time(w.onset()), onset
+	if w.fault.queue > 0 {
+		a.Sure = w.Time(w.felt(0.05))
+	}
 	a.Culprit, a.Onset = &culprit, &onset
 	a.Shifted = append(a.Shifted, w.compare(from)...)
 	return a
 }
 
-// felt is the minute from which the fault does anything.
-func (w *World) felt() int {
+// felt is the minute from which the fault does anything, or queues this share
+// of the requests.
+func (w *World) felt(share float32) int {
 	from := w.onset()
 	if w.fault.queue > 0 {
 		for t := from; t < w.Minutes; t++ {
-			if w.fault.chanceAt(w.course.busy[w.fault.service][t]) > 0.005 {
+			if w.fault.chanceAt(w.course.busy[w.fault.service][t]) > share {
 				return t
 			}
 		}

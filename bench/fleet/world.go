@@ -53,7 +53,6 @@ type World struct {
 	gaps              [][2]int
 	missed            float64
 	course            course
-	truth             *Answer
 	quiet             *quiet
 }
 

@@ -37,7 +37,6 @@ type score struct {
 	cleared  part // clear at the end, of those that rose by over 5%
 	culprit  part // last word names the culprit, of the found ones
 	sure     [4]bin
-	seconds  time.Duration
 }
 
 // bin is a range of the leading cause's probability.
@@ -53,10 +52,10 @@ const soon = 6 * time.Hour
 
 // outcome is what became of one indicator in the eyes of a contestant.
 type outcome struct {
-	shifted       *fleet.Shifted // nil: not moved by the culprit
-	first, last   *said          // worse shifts
-	blamed        *said          // the first that blames a binary
-	wrongly, late bool
+	shifted     *fleet.Shifted // nil: not moved by the culprit
+	first, last *said          // worse shifts
+	blamed      *said          // the first that blames a binary
+	wrongly     bool
 }
 
 // sort puts together what a contestant said of each indicator.
@@ -167,7 +166,7 @@ func (s *score) lastWord(r *result, out map[string]*outcome) {
 		}
 		if v.Onset != nil {
 			const step = time.Minute
-			s.onset.count(!r.answer.Onset.Before(v.Onset.Earliest.Add(-step)) && !r.answer.Onset.After(v.Onset.Latest.Add(step)))
+			s.onset.count(!r.answer.Sure.Before(v.Onset.Earliest.Add(-step)) && !r.answer.Deployed.After(v.Onset.Latest.Add(step)))
 		}
 		if v.Effect != nil && len(r.answer.Besides) == 0 {
 			if x := trueRatio(o.shifted, v.Effect); !math.IsNaN(x) {

@@ -31,7 +31,7 @@ func flagDefinitions() object {
 				"new":    object{"strategy": "new"},
 				"tuned": object{
 					"strategy": "exponential",
-					"base_ms":  150, "cap_ms": 1000, "factor": 1.4, "jitter": 0.1, "max_attempts": 3, "slow_ms": 0,
+					"base_ms":  40, "cap_ms": 200, "factor": 2, "jitter": 0.2, "max_attempts": 3, "slow_ms": 0,
 				},
 			},
 			"defaultVariant": "new",

@@ -14,7 +14,15 @@ type moved struct {
 	track *Track
 	trial *Trial
 	z     float64
+	// What prepare finds: for each binary of the upgrade whether it is on the
+	// indicator's path, which of them serve it, and whether any reaches it.
+	reach   []bool
+	owners  []int
+	touched bool
 }
+
+// maxSuspects bounds how many binaries are weighed for one shift.
+const maxSuspects = 25
 
 // scene is what the causes of one upgrade's shifts are judged on.
 type scene struct {
@@ -24,6 +32,70 @@ type scene struct {
 	all      []moved
 	now      time.Time
 	cfg      *Config
+
+	// What is the same for all shifts of one direction, found when it is first
+	// asked for; index 0 is worse, 1 better.
+	ready       bool
+	own, moves  [2][]int // of each binary: its indicators, and how many of them moved
+	movers      [2][]int // indicators that moved and are served by a binary
+	unexplained [2][]float64
+}
+
+// prepare works out who reaches what, once for all shifts.
+func (s *scene) prepare() {
+	if s.ready {
+		return
+	}
+	s.ready = true
+	n := len(s.upgrade.Binaries)
+	for i := range s.all {
+		m := &s.all[i]
+		m.reach = make([]bool, n)
+		for k, b := range s.upgrade.Binaries {
+			if s.owns(b, m.track.Indicator) {
+				m.owners = append(m.owners, k)
+			}
+			m.reach[k] = s.reaches(b, m.track.Indicator)
+			m.touched = m.touched || m.reach[k]
+		}
+	}
+	for d, sign := range []float64{1, -1} {
+		s.own[d], s.moves[d] = make([]int, n), make([]int, n)
+		s.unexplained[d] = make([]float64, n)
+		for k := range s.unexplained[d] {
+			s.unexplained[d][k] = 1
+		}
+		for i, m := range s.all {
+			s.count(d, sign, i, m)
+		}
+	}
+}
+
+// count adds one indicator to what is known of each binary. An indicator that
+// moved and that a binary can't have moved wants a second cause beside it: that
+// is what makes the binary less likely.
+func (s *scene) count(d int, sign float64, i int, m moved) {
+	for _, k := range m.owners {
+		s.own[d][k]++
+		if sign*m.z > 3 {
+			s.moves[d][k]++
+		}
+	}
+	if sign*m.z > 3 && len(m.owners) > 0 && m.track.Indicator.Kind == Latency {
+		s.movers[d] = append(s.movers[d], i)
+	}
+	e := m.trial.ev.worse
+	if sign < 0 {
+		e = m.trial.ev.better
+	}
+	if !m.touched || e <= 0 {
+		return
+	}
+	for k, reach := range m.reach {
+		if !reach {
+			s.unexplained[d][k] = max(0.02, s.unexplained[d][k]/(1+e))
+		}
+	}
 }
 
 // owns says whether the binary serves the indicator's service.
@@ -52,16 +124,6 @@ func (s *scene) reaches(b Binary, i Indicator) bool {
 	return false
 }
 
-// touched says whether any binary of the upgrade reaches the indicator.
-func (s *scene) touched(i Indicator) bool {
-	for _, b := range s.upgrade.Binaries {
-		if s.reaches(b, i) {
-			return true
-		}
-	}
-	return false
-}
-
 // deployed is the window in which the binary went out.
 func (s *scene) deployed(b Binary) (from, to time.Time) {
 	from = s.upgrade.Time(b)
@@ -79,9 +141,10 @@ func (s *scene) deployed(b Binary) (from, to time.Time) {
 // speaks for its mechanism; the answer is normalised and in order of
 // probability.
 func (s *scene) causes(m moved) ([]Cause, *Onset) {
-	sign := 1.0
+	s.prepare()
+	sign, d := 1.0, 0
 	if m.trial.Verdict.Direction == Better {
-		sign = -1
+		sign, d = -1, 1
 	}
 	// A shift that is found after a flip began after it: what was deployed
 	// before is no suspect, unless the flag gates it.
@@ -97,9 +160,9 @@ func (s *scene) causes(m moved) ([]Cause, *Onset) {
 		out = append(out, Cause{Kind: kind, Name: name, Probability: weight, Why: why})
 	}
 	suspects := s.suspects(m)
-	for _, b := range suspects {
-		w, why := s.binary(b, m, p, sign)
-		add(CauseBinary, b.Name, w*0.6/float64(len(suspects)), why...)
+	for _, k := range suspects {
+		w, why := s.binary(k, m, p, d, sign)
+		add(CauseBinary, s.upgrade.Binaries[k].Name, w*0.6/float64(len(suspects)), why...)
 	}
 	w, peer, why := s.thirdParty(m, sign)
 	add(CauseThirdParty, peer, w*after, why...)
@@ -120,25 +183,34 @@ func (s *scene) causes(m moved) ([]Cause, *Onset) {
 	return out, onset
 }
 
-// suspects are the binaries that may have done it: on the call path, running
-// by now, and, after a flip, gated by the flag or deployed since.
-func (s *scene) suspects(m moved) []Binary {
-	var out []Binary
-	for _, b := range s.upgrade.Binaries {
+// suspects are the binaries that may have done it, as indices: on the call path,
+// running by now, and, after a flip, gated by the flag or deployed since. When
+// there are too many, those whose own service moved come first.
+func (s *scene) suspects(m moved) []int {
+	var out []int
+	for k, b := range s.upgrade.Binaries {
 		_, last := s.deployed(b)
 		if !s.reaches(b, m.track.Indicator) || s.upgrade.Time(b).After(s.now) {
 			continue
 		}
 		if last.After(m.trial.Treated) || slices.Contains(m.trial.Gated, b.Name) {
-			out = append(out, b)
+			out = append(out, k)
 		}
+	}
+	if len(out) > maxSuspects {
+		slices.SortStableFunc(out, func(a, b int) int {
+			return (s.moves[0][b] + s.moves[1][b]) - (s.moves[0][a] + s.moves[1][a])
+		})
+		out = out[:maxSuspects]
+		slices.Sort(out)
 	}
 	return out
 }
 
-// binary is the weight of one binary: how well the onset meets its deployment,
+// binary is the weight of binary k: how well the onset meets its deployment,
 // whether its own service moved, and whether a changed binary below it did.
-func (s *scene) binary(b Binary, m moved, p profile, sign float64) (float64, []string) {
+func (s *scene) binary(k int, m moved, p profile, d int, sign float64) (float64, []string) {
+	b := s.upgrade.Binaries[k]
 	from, to := s.deployed(b)
 	if !to.After(m.trial.Treated) {
 		from, to = m.trial.Treated, m.trial.Treated
@@ -147,25 +219,18 @@ func (s *scene) binary(b Binary, m moved, p profile, sign float64) (float64, []s
 	why := []string{fmt.Sprintf("%s went from %s to %s at %s, on the call path of %s",
 		b.Name, or(b.From, "an unknown version"), or(b.To, "an unknown version"),
 		from.UTC().Format(time.RFC3339), m.track.Indicator.Name())}
-	own, moves := 0, 0
 	for _, o := range s.all {
-		if s.owns(b, o.track.Indicator) {
-			own++
-			if sign*o.z > 3 {
-				moves++
-				if o.track != m.track && len(why) < 4 {
-					why = append(why, "its own indicator moved too: "+o.track.Indicator.Name())
-				}
-			}
+		if sign*o.z > 3 && o.track != m.track && len(why) < 4 && slices.Contains(o.owners, k) {
+			why = append(why, "its own indicator moved too: "+o.track.Indicator.Name())
 		}
 	}
 	switch {
-	case moves > 0:
-		w *= 6 * s.dominance(b, m, sign)
-	case own > 0:
+	case s.moves[d][k] > 0:
+		w *= 6 * s.dominance(k, m, d, sign)
+	case s.own[d][k] > 0:
 		w *= 0.15
 	}
-	w *= s.unexplained(b, sign)
+	w *= s.unexplained[d][k]
 	if below := s.below(b, m, sign); below != "" {
 		w *= 0.2
 		why = append(why, "but "+below+", which it calls, changed and moved as well")
@@ -173,22 +238,23 @@ func (s *scene) binary(b Binary, m moved, p profile, sign float64) (float64, []s
 	return w, why
 }
 
-// dominance compares how far b's own service moved with the changed service
-// that moved furthest: on its way up a call path a shift is diluted by the time
-// spent elsewhere, so the root shows it most.
-func (s *scene) dominance(b Binary, m moved, sign float64) float64 {
+// dominance compares how far the binary's own service moved with the changed
+// service that moved furthest: on its way up a call path a shift is diluted by
+// the time spent elsewhere, so the root shows it most.
+func (s *scene) dominance(k int, m moved, d int, sign float64) float64 {
 	mine, most := 0.0, 0.0
-	for _, o := range s.all {
-		i := o.track.Indicator
-		if i.Kind != Latency || sign*o.z <= 3 || i.Route() != "" && m.track.Indicator.Route() != "" && i.Route() != m.track.Indicator.Route() {
+	route := m.track.Indicator.Route()
+	for _, at := range s.movers[d] {
+		o := &s.all[at]
+		if r := o.track.Indicator.Route(); r != "" && route != "" && r != route {
 			continue
 		}
 		r := sign * o.trial.ev.at[o.trial.ev.lead].logRatio()
-		if s.owns(b, i) {
-			mine = math.Max(mine, r)
-		}
-		for _, c := range s.upgrade.Binaries {
-			if s.owns(c, i) && s.reaches(c, m.track.Indicator) {
+		for _, owner := range o.owners {
+			if owner == k {
+				mine = math.Max(mine, r)
+			}
+			if s.reaches(s.upgrade.Binaries[owner], m.track.Indicator) {
 				most = math.Max(most, r)
 			}
 		}
@@ -197,22 +263,6 @@ func (s *scene) dominance(b Binary, m moved, sign float64) float64 {
 		return 1
 	}
 	return math.Exp(2 * (mine - most))
-}
-
-// unexplained is what is left of a suspect when other indicators moved that it
-// can't have moved: each of them wants a second cause beside it.
-func (s *scene) unexplained(b Binary, sign float64) float64 {
-	w := 1.0
-	for _, o := range s.all {
-		e := o.trial.ev.worse
-		if sign < 0 {
-			e = o.trial.ev.better
-		}
-		if s.touched(o.track.Indicator) && !s.reaches(b, o.track.Indicator) {
-			w /= 1 + math.Max(0, e)
-		}
-	}
-	return math.Max(w, 0.02)
 }
 
 // below names a changed binary that b's service calls, whose own indicators
@@ -268,7 +318,7 @@ func (s *scene) thirdParty(m moved, sign float64) (w float64, peer string, why [
 		if i.Kind != Retry || i.Peer() != peer || peer == "" {
 			continue
 		}
-		if !s.touched(i) {
+		if !o.touched {
 			if sign*o.z > 3 {
 				w *= 30
 				why = append(why, fmt.Sprintf("%s moved as well, which the upgrade can't reach", i.Name()))
@@ -305,7 +355,7 @@ func (s *scene) load(m moved) (float64, []string) {
 func (s *scene) environment(sign float64) (float64, []string) {
 	n, moves := 0, 0
 	for _, o := range s.all {
-		if !s.touched(o.track.Indicator) {
+		if !o.touched {
 			n++
 			if sign*o.z > 2.5 {
 				moves++

@@ -386,7 +386,7 @@ func (j *Judge) look(w *Watch) []Event {
 		if e := tr.ev.at[tr.ev.lead]; tr.ev.have[tr.ev.lead] {
 			z = e.z(0)
 		}
-		s.all = append(s.all, moved{t, tr, z})
+		s.all = append(s.all, moved{track: t, trial: tr, z: z})
 		logWorse = append(logWorse, tr.ev.worse)
 		logBetter = append(logBetter, tr.ev.better)
 	}

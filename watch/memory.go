@@ -41,6 +41,7 @@ func (l *Loop) save() ([]byte, error) {
 		return nil, fmt.Errorf("save what is known of upgrades: %w", err)
 	}
 	var b bytes.Buffer
+	b.Grow(len(judge) + len(changes) + 64<<10)
 	if err := gob.NewEncoder(&b).Encode(savedState{l.memory, judge, changes}); err != nil {
 		return nil, fmt.Errorf("save the loop's state: %w", err)
 	}

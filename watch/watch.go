@@ -321,8 +321,17 @@ func (t *Tick) news() bool {
 	return len(t.Events)+len(t.Upgrades)+len(t.Alerts)+len(t.Jobs) > 0
 }
 
-// commitTimeout bounds one write to the journal.
-const commitTimeout = 5 * time.Second
+// commitTimeout bounds one write to the journal; a large state gets a second
+// more for each slowestWrite bytes, as a step that is cut off each time is never
+// over.
+const (
+	commitTimeout = 5 * time.Second
+	slowestWrite  = 4 << 20
+)
+
+func patience(state []byte) time.Duration {
+	return commitTimeout + time.Duration(len(state)/slowestWrite)*time.Second
+}
 
 // commit puts a tick down. If that fails the loop goes back to what the
 // journal knows, and repeats the step. The end of the daemon doesn't tear a
@@ -336,7 +345,7 @@ func (l *Loop) commit(ctx context.Context, t Tick, withState bool) error {
 		}
 		t.State = state
 	}
-	put, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	put, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience(t.State))
 	defer cancel()
 	err := l.o.Journal.Commit(put, t)
 	if errors.Is(err, ErrInvalid) {

@@ -263,6 +263,17 @@ func TestAFiringAlertKeepsItsRoot(t *testing.T) {
 	}
 }
 
+func TestPatienceGrowsWithTheState(t *testing.T) {
+	for _, tt := range []struct {
+		size int
+		want time.Duration
+	}{{0, 5 * time.Second}, {1 << 20, 5 * time.Second}, {400 << 20, 105 * time.Second}} {
+		if got := patience(make([]byte, tt.size)); got != tt.want {
+			t.Errorf("a state of %d bytes: got %s, want %s", tt.size, got, tt.want)
+		}
+	}
+}
+
 // While the loop catches up the status moves with it, and says so.
 func TestStatusMovesWhileCatchingUp(t *testing.T) {
 	s := &telemetry{upgrade: epoch.Add(1000 * time.Hour)}

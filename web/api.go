@@ -74,7 +74,7 @@ func (s *Server) listUpgrades(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) recordUpgrade(w http.ResponseWriter, r *http.Request) error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return err
+		return badBody(err)
 	}
 	u, err := s.o.Parse(body)
 	if err != nil {

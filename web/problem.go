@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 
 	"aftershock/flags"
 	"aftershock/journal"
@@ -78,19 +79,28 @@ func answer(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
+// badBody is what was wrong with a body that couldn't be read: the sender's
+// trouble, not ours.
+func badBody(err error) error {
+	var tooBig *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooBig):
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return problem{http.StatusRequestTimeout, "the body didn't come within the time for a request"}
+	}
+	return BadRequest("read the body: " + err.Error())
+}
+
 // decode reads a JSON body strictly.
 func decode(r *http.Request, v any) error {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		var tooBig *http.MaxBytesError
-		switch {
-		case errors.As(err, &tooBig):
-			return err
-		case errors.Is(err, io.EOF):
+		if errors.Is(err, io.EOF) {
 			return BadRequest("read the body: it is empty; send a JSON object")
 		}
-		return BadRequest("read the body: " + err.Error())
+		return badBody(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return BadRequest("read the body: there is something after the JSON")

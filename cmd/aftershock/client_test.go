@@ -288,6 +288,22 @@ func TestUnverifiedToggleIsNoSuccess(t *testing.T) {
 	}
 }
 
+// An upgrade of very many binaries stays a line that can be read.
+func TestUpgradesListOfManyBinaries(t *testing.T) {
+	u := detector.Upgrade{ID: "all", StartedAt: time.Date(2026, 3, 6, 9, 0, 0, 0, time.UTC)}
+	for i := range 1000 {
+		u.Binaries = append(u.Binaries, detector.Binary{Name: fmt.Sprintf("b%d", i)})
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]any{"items": []detector.Upgrade{u}, "next": ""})
+	}))
+	defer s.Close()
+	got := call(t, "", "upgrades", "list", "--server", s.URL)
+	if !strings.Contains(got.out, "b7, 992 more\n") || strings.Contains(got.out, "b8") {
+		t.Errorf("got %.2000s", got.out)
+	}
+}
+
 func TestUpgradesCommand(t *testing.T) {
 	s := daemonForClients(t)
 	list := call(t, "", "upgrades", "list")

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"syscall"
@@ -209,4 +210,40 @@ func TestDaemonReloads(t *testing.T) {
 		t.Errorf("reload of the same again: %v", err)
 	}
 	p.stop()
+}
+
+// Something under way may hold up the end; who signals twice doesn't want to
+// wait for it.
+func TestDaemonSecondSignalEndsItAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	home := newHome(t, config("", f.scraped(), "[]"))
+	home.file("flags.json", definitions)
+	p := home.start()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// A request whose body never comes is waited for.
+	if _, err := fmt.Fprint(conn, "POST /ofrep/v1/evaluate/flags HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, 5*time.Second, "the request to be under way", func() error { return p.get("/-/healthy", nil) })
+	p.signal(syscall.SIGTERM)
+	ended := func() bool {
+		select {
+		case <-p.exited:
+			return true
+		case <-time.After(200 * time.Millisecond):
+			return false
+		}
+	}
+	signals := 1
+	for began := time.Now(); !ended() && time.Since(began) < 4*time.Second; signals++ {
+		p.signal(syscall.SIGTERM)
+	}
+	if got := p.status(time.Second); got != -1 || signals < 2 {
+		t.Errorf("after %d signals: got exit status %d, want the end by a signal; it said:\n%s", signals, got, p.log)
+	}
 }

@@ -91,6 +91,10 @@ func runDaemon(ctx context.Context, sh shell, file, data string) (int, error) {
 			}
 		}
 	}()
+	// What is under way may take long to end; a second signal ends the process at
+	// once, which the journal stands.
+	again := context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt, syscall.SIGTERM) })
+	defer again()
 	if err := errors.Join(d.run(ctx), d.close()); err != nil {
 		return exitRegression, err
 	}

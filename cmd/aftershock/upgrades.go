@@ -94,6 +94,9 @@ func (a upgradesArgs) record(ctx context.Context, sh shell, c *client, path stri
 	return err
 }
 
+// mostListed is how many binaries of an upgrade its row in the list names.
+const mostListed = 8
+
 func (a upgradesArgs) list(ctx context.Context, sh shell, c *client) error {
 	all, err := list[detector.Upgrade](ctx, c, "/api/v1/upgrades", url.Values{"limit": {"1000"}})
 	if err != nil {
@@ -105,8 +108,11 @@ func (a upgradesArgs) list(ctx context.Context, sh shell, c *client) error {
 	rows := [][]string{{"UPGRADE", "STARTED", "FINISHED", "STATE", "BINARIES"}}
 	for _, u := range all {
 		var bins []string
-		for _, b := range u.Binaries {
+		for _, b := range u.Binaries[:min(len(u.Binaries), mostListed)] {
 			bins = append(bins, words.Versions(b))
+		}
+		if more := len(u.Binaries) - len(bins); more > 0 {
+			bins = append(bins, fmt.Sprintf("%d more", more))
 		}
 		state := "watched"
 		if !u.ClosedAt.IsZero() {

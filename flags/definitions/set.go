@@ -107,6 +107,18 @@ func read(b []byte) (document, error) {
 	if err := json.Unmarshal(b, &doc); err != nil {
 		return doc, fmt.Errorf("read flag definitions: %w", where(b, err))
 	}
+	var parts struct {
+		Flags      json.RawMessage `json:"flags"`
+		Evaluators json.RawMessage `json:"$evaluators"`
+	}
+	if err := json.Unmarshal(b, &parts); err != nil {
+		return doc, fmt.Errorf("read flag definitions: %w", where(b, err))
+	}
+	for _, object := range []json.RawMessage{b, parts.Flags, parts.Evaluators} {
+		if key, ok := twice(object); ok {
+			return doc, fmt.Errorf("read flag definitions: key %q comes twice", cut(key, 100))
+		}
+	}
 	if doc.Flags == nil {
 		return doc, errors.New(`read flag definitions: no "flags" object`)
 	}
@@ -119,6 +131,32 @@ func read(b []byte) (document, error) {
 		}
 	}
 	return doc, nil
+}
+
+// twice finds a key that comes twice in a JSON object: which of the two was
+// meant can't be told.
+func twice(object json.RawMessage) (key string, ok bool) {
+	d := json.NewDecoder(bytes.NewReader(object))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return "", false
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		t, err := d.Token()
+		key, isText := t.(string)
+		if err != nil || !isText {
+			return "", false
+		}
+		if seen[key] {
+			return key, true
+		}
+		seen[key] = true
+		var value json.RawMessage
+		if d.Decode(&value) != nil {
+			return "", false
+		}
+	}
+	return "", false
 }
 
 // where adds the line to a JSON syntax error.

@@ -138,3 +138,19 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestParseRefusesKeysThatComeTwice(t *testing.T) {
+	const flag = `{"state":"ENABLED","variants":{"on":true}}`
+	for text, want := range map[string]string{
+		`{"flags":{"a":` + flag + `,"b":` + flag + `}}`:                            "",
+		`{"flags":{"a":` + flag + `,"a":` + flag + `}}`:                            `key "a" comes twice`,
+		`{"flags":{"a":` + flag + `},"flags":{}}`:                                  `key "flags" comes twice`,
+		`{"flags":{},"$evaluators":{"x":{"!":true},"x":{"!":false}}}`:              `key "x" comes twice`,
+		`{"flags":{"a":` + flag + `},"$evaluators":null,"metadata":{"version":1}}`: "",
+	} {
+		_, err := Parse([]byte(text))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", text, err, want)
+		}
+	}
+}

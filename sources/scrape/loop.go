@@ -229,7 +229,7 @@ func (l *loop) retire(ctx context.Context, now time.Time) error {
 		return in.endReports()
 	})
 	if err != nil {
-		return fmt.Errorf("mark the series of %s as ended: %w", l.url, err)
+		return fmt.Errorf("mark the series of %s as ended: %w", l.shown(), err)
 	}
 	return nil
 }

@@ -254,8 +254,8 @@ func (s *Scraper) apply(ctx context.Context, p *plan, changed bool) {
 func (s *Scraper) newLoop(e endpoint) *loop {
 	return &loop{
 		endpoint: e, store: s.store, metrics: s.metrics, buffers: &s.buffers, bodies: &s.bodies, cache: newCache(),
-		log:    s.log.WithFields(logrus.Fields{"target": e.url, "job": e.labels.Get("job"), "instance": e.labels.Get("instance")}),
-		status: TargetStatus{URL: e.url, Labels: e.labels.Map()},
+		log:    s.log.WithFields(logrus.Fields{"target": e.shown(), "job": e.labels.Get("job"), "instance": e.labels.Get("instance")}),
+		status: TargetStatus{URL: e.shown(), Labels: e.labels.Map()},
 	}
 }
 
@@ -264,7 +264,7 @@ func (s *Scraper) retire(ctx context.Context, loops []*loop) {
 	stopAll(loops)
 	for _, l := range loops {
 		if err := l.retire(ctx, time.Now()); err != nil {
-			s.log.WithError(err).WithField("target", l.url).Debug("Left the series of a removed target open")
+			s.log.WithError(err).WithField("target", l.shown()).Debug("Left the series of a removed target open")
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/url"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -21,6 +22,31 @@ type endpoint struct {
 
 // key is unique for the endpoint.
 func (e endpoint) key() string { return e.url + "\xff" + e.labels.String() }
+
+// secretWords are what a parameter's name holds when its value isn't for
+// everybody's eyes.
+var secretWords = []string{"token", "secret", "pass", "pwd", "key", "auth", "sig", "cred", "session"}
+
+// shown is the URL for logs and pages: without the values of parameters that
+// are secrets by their names. The others tell targets apart.
+func (e endpoint) shown() string {
+	path, query, has := strings.Cut(e.url, "?")
+	if !has {
+		return e.url
+	}
+	pairs := strings.Split(query, "&")
+	for i, p := range pairs {
+		name, _, _ := strings.Cut(p, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
+		name = strings.ToLower(name)
+		if slices.ContainsFunc(secretWords, func(w string) bool { return strings.Contains(name, w) }) {
+			pairs[i] = url.QueryEscape(name) + "=xxxxx"
+		}
+	}
+	return path + "?" + strings.Join(pairs, "&")
+}
 
 // offset spreads the targets over the interval, the same way at every start.
 func (e endpoint) offset(interval time.Duration) time.Duration {
@@ -87,7 +113,7 @@ func unique(es []endpoint) ([]endpoint, error) {
 
 // TargetStatus is how a target does, for people to look at.
 type TargetStatus struct {
-	// URL is where the target is asked, Labels what its series carry.
+	// URL is where the target is asked, without secrets, Labels what its series carry.
 	URL    string
 	Labels map[string]string
 	// Up says that the last scrape succeeded; false before the first.

@@ -81,6 +81,7 @@ func (l *Loop) closeUpgrade(id string, now time.Time, tick *Tick) {
 			// The last verdicts are put down before they are forgotten.
 			tick.Verdicts = append(tick.Verdicts, l.judge.Verdicts(id)...)
 			l.upgrade(l.o.Changes.Close(id, now), tick)
+			tick.Jobs = append(tick.Jobs, Job{Kind: JobReview, Key: id})
 		}
 	}
 }

@@ -86,6 +86,8 @@ const (
 	JobAlert = "alert"
 	// JobRecovery reports an Outcome to the switchboard.
 	JobRecovery = "recovery"
+	// JobReview writes the review of the upgrade that its key names.
+	JobReview = "review"
 )
 
 // Delivery is the payload of JobAlert.

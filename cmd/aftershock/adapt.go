@@ -11,6 +11,7 @@ import (
 	"aftershock/detector"
 	"aftershock/flags"
 	"aftershock/journal"
+	"aftershock/reports"
 	"aftershock/watch"
 )
 
@@ -163,6 +164,7 @@ func (d *daemon) handlers(running context.Context) map[string]journal.Handler {
 	return map[string]journal.Handler{
 		watch.JobAlert:    bounded(time.Minute, d.deliver),
 		watch.JobRecovery: bounded(time.Minute, d.outcome),
+		watch.JobReview:   bounded(time.Minute, d.writeReview),
 		jobRecord:         bounded(patience, told),
 		jobClose:          bounded(patience, told),
 	}
@@ -203,5 +205,22 @@ func (d *daemon) outcome(ctx context.Context, j journal.Job) error {
 	if errors.Is(err, flags.ErrUnknown) {
 		return journal.Permanent(err)
 	}
+	return err
+}
+
+// writeReview writes the review of an upgrade whose watch has ended, where the
+// configuration names a directory for it.
+func (d *daemon) writeReview(ctx context.Context, j journal.Job) error {
+	d.mu.Lock()
+	dir := d.cfg.Reports.Dir
+	d.mu.Unlock()
+	if dir == "" {
+		return nil
+	}
+	r, err := reports.Build(ctx, history{d.journal}, j.Key, time.Now().UTC())
+	if err != nil {
+		return err
+	}
+	_, err = r.Write(dir)
 	return err
 }

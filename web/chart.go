@@ -74,12 +74,20 @@ type chart struct {
 
 func newChart(points []detector.CoursePoint, what string) *chart {
 	c := &chart{points: points, what: what, from: points[0].Time, to: points[len(points)-1].Time, low: math.Inf(1)}
+	band := 0.0
 	for _, p := range points {
-		for _, v := range []float64{share(p), p.Expected, p.High} {
+		for _, v := range []float64{share(p), p.Expected} {
 			if v > 0 && !math.IsInf(v, 0) {
 				c.low, c.high = min(c.low, v), max(c.high, v)
 			}
 		}
+		band = max(band, p.High)
+	}
+	// A wide band must not press the course to the floor, nor is there a share
+	// over 100%.
+	c.high = max(c.high, min(band, 3*c.high))
+	if words.IsShare(what) {
+		c.high = min(c.high, 1)
 	}
 	switch {
 	case c.high == 0:

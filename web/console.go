@@ -109,7 +109,7 @@ func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []detector
 		switch {
 		case v.State == detector.Regressed && v.Recovered.IsZero():
 			c.Regressed++
-		case !v.Recovered.IsZero():
+		case !v.Recovered.IsZero() && v.Direction != detector.Better:
 			c.Recovered++
 		case v.State == detector.Improved:
 			c.Improved++

@@ -114,7 +114,7 @@ func (s *Server) write(m *http.ServeMux, pattern string, h handler) {
 		if !ok || !strings.EqualFold(scheme, "Bearer") || !s.isToken(got) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="aftershock"`)
 			if got != "" {
-				return problem{http.StatusUnauthorized, "the token was refused: it isn't the one that DATA/token of the daemon holds"}
+				return problem{http.StatusUnauthorized, "the token was refused: set AFTERSHOCK_TOKEN to what DATA/token of the daemon holds"}
 			}
 			return problem{http.StatusUnauthorized, "writing needs the token: set AFTERSHOCK_TOKEN to what DATA/token of the daemon holds"}
 		}

@@ -21,7 +21,7 @@ func (c *Config) CheckFiles(path string) []error {
 	}
 	set, err := definitions.Parse(b)
 	if err != nil {
-		return []error{fmt.Errorf("%s.definitions: %w", path, err)}
+		return []error{fmt.Errorf("%s.definitions: %s: %w", path, c.Definitions, err)}
 	}
 	var errs []error
 	for _, p := range set.Problems() {

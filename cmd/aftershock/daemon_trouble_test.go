@@ -89,6 +89,13 @@ func TestDaemonRefusesToStart(t *testing.T) {
 				c.SysProcAttr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534}
 				c.Path, c.Args[0] = exposed(t, c.Path), exposed(t, c.Path)
 				c.Args[3] = exposed(t, h.config)
+				flags, err := os.ReadFile(filepath.Join(filepath.Dir(h.config), "flags.json"))
+				if err == nil {
+					err = os.WriteFile(filepath.Join(filepath.Dir(c.Args[3]), "flags.json"), flags, 0o644)
+				}
+				if err != nil {
+					t.Error(err)
+				}
 			} else if err := os.Chmod(h.data, 0o500); err != nil {
 				t.Fatal(err)
 			}

@@ -325,7 +325,7 @@ func TestUpgradesCommand(t *testing.T) {
 	if err := os.WriteFile(file, []byte(record), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := call(t, "", "upgrades", "record", file); got != (outcome{0, "Recorded next; it is watched from the next step on.\n", ""}) {
+	if got := call(t, "", "upgrades", "record", file); got != (outcome{0, "Recorded next; it is watched from the next step on, as one with what was found of it: aftershock upgrades list\n", ""}) {
 		t.Errorf("record: %+v", got)
 	}
 	if got := call(t, record, "upgrades", "record", "-", "--format", "json"); got.status != 0 || !strings.Contains(got.out, `"id": "next"`) {

@@ -90,7 +90,7 @@ func (a upgradesArgs) record(ctx context.Context, sh shell, c *client, path stri
 	if *a.format == "json" {
 		return printJSON(sh.stdout, u)
 	}
-	_, err = fmt.Fprintf(sh.stdout, "Recorded %s; it is watched from the next step on.\n", words.Name(u.ID))
+	_, err = fmt.Fprintf(sh.stdout, "Recorded %s; it is watched from the next step on, as one with what was found of it: aftershock upgrades list\n", words.Name(u.ID))
 	return err
 }
 

@@ -212,10 +212,12 @@ func (s *scene) suspects(m moved) []int {
 func (s *scene) binary(k int, m moved, p profile, d int, sign float64) (float64, []string) {
 	b := s.upgrade.Binaries[k]
 	from, to := s.deployed(b)
+	slack := s.cfg.Warmup + 2*s.cfg.Step
 	if !to.After(m.trial.Treated) {
-		from, to = m.trial.Treated, m.trial.Treated
+		// A flip takes effect at once: nothing has to warm up.
+		from, to, slack = m.trial.Treated, m.trial.Treated, 2*s.cfg.Step
 	}
-	w := p.within(from.Add(-s.cfg.Step), to.Add(s.cfg.Warmup+2*s.cfg.Step))
+	w := p.within(from.Add(-s.cfg.Step), to.Add(slack))
 	why := []string{fmt.Sprintf("%s went from %s to %s at %s, on the call path of %s",
 		b.Name, or(b.From, "an unknown version"), or(b.To, "an unknown version"),
 		from.UTC().Format(time.RFC3339), m.track.Indicator.Name())}

@@ -37,7 +37,7 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 	case better && before != Improved && tr.beyond(-1, &j.cfg) && tr.lasting(j.last, temper, -1, &j.cfg):
 		events = append(events, j.shift(s, m, Improved, Better))
 	case shifted:
-		if !tr.Treated.IsZero() || !tr.Faded.IsZero() || tr.strength() < tr.Peak/2 {
+		if tr.treated() || !tr.Faded.IsZero() || tr.strength() < tr.Peak/2 {
 			break
 		}
 		if tr.strength() >= tr.Peak {
@@ -74,7 +74,7 @@ func (tr *Trial) faded(now time.Time, temper float64, cfg *Config) bool {
 	if tr.Verdict.Direction == Better {
 		sign = -1
 	}
-	if !tr.Treated.IsZero() || !tr.fresh(now, cfg) || tr.lasting(now, temper, sign, cfg) {
+	if tr.treated() || !tr.fresh(now, cfg) || tr.lasting(now, temper, sign, cfg) {
 		tr.Faded = time.Time{}
 		return false
 	}

@@ -203,6 +203,28 @@ func TestRecoveryAfterAFlip(t *testing.T) {
 	}
 }
 
+// A shift that comes and goes after a flip is let go as any other.
+func TestAShiftAfterAFlipFades(t *testing.T) {
+	f := newFleet(21, 2000)
+	start := epoch.Add(30 * time.Hour)
+	j := NewJudge(Config{})
+	replay(f, j, epoch, 30*60)
+	j.Watch(testUpgrade(start))
+	replay(f, j, start, 30)
+	flip := start.Add(30 * time.Minute)
+	j.Flip(Flip{Flag: "x", At: flip, Ours: true, Upgrade: "u"})
+	f.upgrade, f.effect = flip.Add(10*time.Minute), map[string]float64{"back": 2.5}
+	f.cured = f.upgrade.Add(40 * time.Minute)
+	replay(f, j, flip, 45)
+	if got := state(t, j, "tail latency of back"); got != Regressed {
+		t.Fatalf("while it stands: %s, want regressed", got)
+	}
+	replay(f, j, flip.Add(45*time.Minute), 75)
+	if got := state(t, j, "tail latency of back"); got == Regressed {
+		t.Error("an hour after its end the shift still stands")
+	}
+}
+
 func TestAnUnrelatedFlipIsNoTreatment(t *testing.T) {
 	f := newFleet(9, 2000)
 	j := NewJudge(Config{})

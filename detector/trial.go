@@ -185,6 +185,12 @@ func (tr *Trial) proven(cfg *Config) bool {
 	return some
 }
 
+// treated says whether the shift stood before the last treatment, which may
+// therefore cure it.
+func (tr *Trial) treated() bool {
+	return !tr.Treated.IsZero() && tr.From.Before(tr.Treated)
+}
+
 // recovered asks the mirror question after a treatment: is the shift gone? The
 // window since the treatment is compared with the one in which the shift stood,
 // so that what isn't known of the baseline cancels. The shift is gone when it
@@ -192,7 +198,7 @@ func (tr *Trial) proven(cfg *Config) bool {
 // is nearer to the baseline than to the shift, and isn't proven to be beyond
 // the margin.
 func (tr *Trial) recovered(now time.Time, temper float64, cfg *Config) bool {
-	if tr.Treated.IsZero() || tr.Shift == nil || !now.After(tr.Treated) {
+	if !tr.treated() || tr.Shift == nil || !now.After(tr.Treated) {
 		return false
 	}
 	sign := 1.0

@@ -1,5 +1,5 @@
 //go:build !race
 
-package reports
+package reports_test
 
 const slower = 1

@@ -1,6 +1,6 @@
 //go:build race
 
-package reports
+package reports_test
 
 // slower is how much slower a program is with the race detector, by its
 // documentation.

@@ -2,27 +2,42 @@ package detector
 
 import "time"
 
-// maxBlocks bounds the memory of a course: when it is full, neighbours are
-// merged and each block covers twice as many steps.
-const maxBlocks = 256
-
 // Block is what one indicator counted over a run of steps, next to what was
 // expected, at each of its bounds.
 type Block struct {
-	End   time.Time
-	Steps int
+	End   int64 // Unix nanoseconds
+	Steps int32
 	Total float32
-	// Stress is the third party's in a single step, see Model.
-	Stress float32
-	Obs    [bounds]float32
-	Exp    [bounds]float32
+	// Load is the number of requests with those of instances that were warming
+	// up, Fresh that of instances on the new build without those.
+	Load, Fresh float32
+	Obs         [bounds]float32
+	Exp         [bounds]float32
 }
+
+func (b *Block) merge(o *Block) {
+	b.End = o.End
+	b.Steps += o.Steps
+	b.Total += o.Total
+	b.Load += o.Load
+	b.Fresh += o.Fresh
+	for k := range b.Obs {
+		b.Obs[k] += o.Obs[k]
+		b.Exp[k] += o.Exp[k]
+	}
+}
+
+func (b *Block) end() time.Time { return time.Unix(0, b.End).UTC() }
+
+// maxBlocks bounds the memory of a course: when it is full, neighbours are
+// merged and each block covers twice as many steps.
+const maxBlocks = 256
 
 // Blocks is a course of blocks in order of time.
 type Blocks struct {
 	List []Block
 	// Grain is the number of steps in a full block.
-	Grain int
+	Grain int32
 }
 
 func (b *Blocks) add(step Block) {
@@ -30,79 +45,81 @@ func (b *Blocks) add(step Block) {
 		b.Grain = 1
 	}
 	if n := len(b.List); n > 0 && b.List[n-1].Steps < b.Grain {
-		b.List[n-1].merge(step)
+		b.List[n-1].merge(&step)
 		return
 	}
 	if len(b.List) == maxBlocks {
-		half := b.List[:0]
-		for i := 0; i+1 < maxBlocks; i += 2 {
-			m := b.List[i]
-			m.merge(b.List[i+1])
-			half = append(half, m)
-		}
-		b.List = half
-		b.Grain *= 2
+		b.halve()
 	}
 	b.List = append(b.List, step)
 }
 
-func (b *Block) merge(o Block) {
-	b.End = o.End
-	b.Steps += o.Steps
-	b.Total += o.Total
-	for k := range b.Obs {
-		b.Obs[k] += o.Obs[k]
-		b.Exp[k] += o.Exp[k]
+// halve doubles the grain: neighbours that fit into it together are merged.
+func (b *Blocks) halve() {
+	for len(b.List) == maxBlocks {
+		b.Grain *= 2
+		half := b.List[:0]
+		for i := 0; i < len(b.List); i++ {
+			m := b.List[i]
+			for i+1 < len(b.List) && m.Steps+b.List[i+1].Steps <= b.Grain {
+				i++
+				m.merge(&b.List[i])
+			}
+			half = append(half, m)
+		}
+		b.List = half
 	}
 }
 
 // since sums the blocks that ended after t.
-func (b *Blocks) since(t time.Time) Block {
-	var sum Block
-	for i := len(b.List) - 1; i >= 0 && b.List[i].End.After(t); i-- {
-		end := b.List[i].End
-		if sum.Steps > 0 {
-			end = sum.End
-		}
-		sum.merge(b.List[i])
-		sum.End = end
-	}
-	return sum
-}
+func (b *Blocks) since(t time.Time) Block { return b.between(t, time.Unix(1<<33, 0)) }
 
 // between sums the blocks that ended after from and not after to.
 func (b *Blocks) between(from, to time.Time) Block {
 	var sum Block
-	for _, x := range b.List {
-		if x.End.After(from) && !x.End.After(to) {
+	low, high := from.UnixNano(), to.UnixNano()
+	if from.IsZero() {
+		low = 0
+	}
+	for i := range b.List {
+		if x := &b.List[i]; x.End > low && x.End <= high {
 			sum.merge(x)
 		}
 	}
 	return sum
 }
 
-// Recent is a ring of the last steps, kept for every indicator so that a watch
-// can look back at what came just before it.
-type Recent struct {
-	Ring []Block
-	Next int
-}
+// Recent is the memory of what came before now, the finer the nearer: single
+// steps, then blocks of 4, 16 and 64 steps, some twelve of each. It lets a watch
+// look back at the day before its upgrade, and placebo upgrades be tried.
+type Recent struct{ List []Block }
 
-// recentSteps is how many steps Recent keeps.
-const recentSteps = 64
+const (
+	// recentLevels is the number of block lengths, recentEach how many blocks of
+	// a length are kept before four of them become one of the next.
+	recentLevels = 4
+	recentEach   = 12
+)
 
-func (r *Recent) add(b Block) {
-	if len(r.Ring) < recentSteps {
-		r.Ring = append(r.Ring, b)
-		return
+func (r *Recent) add(step Block) {
+	r.List = append(r.List, step)
+	at := len(r.List)
+	for size := int32(1); ; size *= 4 {
+		from := at
+		for from > 0 && r.List[from-1].Steps < 4*size {
+			from--
+		}
+		if at-from < recentEach+4 {
+			return
+		}
+		if size == 1<<(2*(recentLevels-1)) {
+			r.List = append(r.List[:from], r.List[from+1:]...)
+			return
+		}
+		for i := 1; i < 4; i++ {
+			r.List[from].merge(&r.List[from+i])
+		}
+		r.List = append(r.List[:from+1], r.List[from+4:]...)
+		at = from + 1
 	}
-	r.Ring[r.Next] = b
-	r.Next = (r.Next + 1) % recentSteps
-}
-
-// list is what the ring holds, in order of time.
-func (r *Recent) list() []Block {
-	out := make([]Block, 0, len(r.Ring))
-	out = append(out, r.Ring[r.Next:]...)
-	return append(out, r.Ring[:r.Next]...)
 }

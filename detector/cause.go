@@ -1,388 +1,413 @@
 package detector
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"sort"
 	"time"
 )
 
-// moved is how far an indicator has moved after the upgrade: its z, signed, at
-// the bound that says most.
-type moved struct {
-	track *Track
-	trial *Trial
-	z     float64
-	// What prepare finds: for each binary of the upgrade whether it is on the
-	// indicator's path, which of them serve it, and whether any reaches it.
-	reach   []bool
-	owners  []int
-	touched bool
+// The causes of a shift are weighed by Bayes' rule. A hypothesis says when the
+// shift may have begun, and which other indicators it would move along with this
+// one, with what chance. Its weight is
+//
+//	prior * sum over onsets t of P(t) * BF(t) * prod over other indicators o of [1 - q_o + q_o BF_o(t)]
+//
+// BF being Bayes factors of a shift that began at t over none. A binary's onset
+// is its deployment, instance by instance; the others may begin at any time. So
+// a binary is blamed for what moved as its instances switched, where its call
+// path goes and nowhere else.
+
+// Priors. Chances a day are of one such trouble that moves an indicator.
+const (
+	binaryPrior     = 0.3  // that one of the binaries on the path moves it
+	lateShare       = 0.1  // of those, that it shows only later, at any time
+	unknownDaily    = 0.15 // at least; more where placebos say so
+	thirdPartyDaily = 0.4
+	environDaily    = 0.2
+	loadPrior       = 0.15 // that a jump of load moves it
+	driftPrior      = 0.05
+	earlierDaily    = 0.05
+)
+
+// Chances that an indicator moves along.
+const (
+	movesOwn      = 0.6 // of the service where the cause sits
+	movesUpstream = 0.45
+	movesElse     = 0.01
+	movesPeer     = 0.8 // retries of the third party
+	movesAll      = 0.5 // by the environment
+	movesByLoad   = 0.35
+)
+
+// witness is the most that one other indicator may say, as a log Bayes factor:
+// their noises aren't independent.
+const witness = 3
+
+// hypothesis is one suspected cause.
+type hypothesis struct {
+	kind, name string
+	moves      func(i Indicator) float64
+	log        float64
+	why        []string
 }
 
-// maxSuspects bounds how many binaries are weighed for one shift.
-const maxSuspects = 25
-
-// scene is what the causes of one upgrade's shifts are judged on.
-type scene struct {
-	upgrade  *Upgrade
-	graph    *Graph
-	services map[string]map[string]bool // services of each binary
-	all      []moved
-	now      time.Time
-	cfg      *Config
-
-	// What is the same for all shifts of one direction, found when it is first
-	// asked for; index 0 is worse, 1 better.
-	ready       bool
-	own, moves  [2][]int // of each binary: its indicators, and how many of them moved
-	movers      [2][]int // indicators that moved and are served by a binary
-	unexplained [2][]float64
+// trialOf is the weighing of one shift.
+type hearing struct {
+	s      *scene
+	m      *sight
+	others []*sight
+	// list are the readings of m that are likely enough as onsets.
+	list []int
+	day  float64 // nanoseconds
 }
 
-// prepare works out who reaches what, once for all shifts.
-func (s *scene) prepare() {
-	if s.ready {
-		return
-	}
-	s.ready = true
-	n := len(s.upgrade.Binaries)
-	for i := range s.all {
-		m := &s.all[i]
-		m.reach = make([]bool, n)
-		for k, b := range s.upgrade.Binaries {
-			if s.owns(b, m.track.Indicator) {
-				m.owners = append(m.owners, k)
-			}
-			m.reach[k] = s.reaches(b, m.track.Indicator)
-			m.touched = m.touched || m.reach[k]
-		}
-	}
-	for d, sign := range []float64{1, -1} {
-		s.own[d], s.moves[d] = make([]int, n), make([]int, n)
-		s.unexplained[d] = make([]float64, n)
-		for k := range s.unexplained[d] {
-			s.unexplained[d][k] = 1
-		}
-		for i, m := range s.all {
-			s.count(d, sign, i, m)
-		}
-	}
-}
-
-// count adds one indicator to what is known of each binary. An indicator that
-// moved and that a binary can't have moved wants a second cause beside it: that
-// is what makes the binary less likely.
-func (s *scene) count(d int, sign float64, i int, m moved) {
-	for _, k := range m.owners {
-		s.own[d][k]++
-		if sign*m.z > 3 {
-			s.moves[d][k]++
-		}
-	}
-	if sign*m.z > 3 && len(m.owners) > 0 && m.track.Indicator.Kind == Latency {
-		s.movers[d] = append(s.movers[d], i)
-	}
-	e := m.trial.ev.worse
-	if sign < 0 {
-		e = m.trial.ev.better
-	}
-	if !m.touched || e <= 0 {
-		return
-	}
-	for k, reach := range m.reach {
-		if !reach {
-			s.unexplained[d][k] = max(0.02, s.unexplained[d][k]/(1+e))
-		}
-	}
-}
-
-// owns says whether the binary serves the indicator's service.
-func (s *scene) owns(b Binary, i Indicator) bool {
-	return b.Matches(i.Labels) || s.services[b.Name][i.Service()]
-}
-
-// reaches says whether the binary is on the indicator's call path. A retry
-// indicator is its caller's own; where nobody knows who calls whom, every
-// binary may be on the path.
-func (s *scene) reaches(b Binary, i Indicator) bool {
-	if s.owns(b, i) {
-		return true
-	}
-	if i.Kind == Retry {
-		return false
-	}
-	if !s.graph.Known() {
-		return true
-	}
-	for service := range s.services[b.Name] {
-		if s.graph.Reaches(i.Service(), service) {
-			return true
-		}
-	}
-	return false
-}
-
-// deployed is the window in which the binary went out.
-func (s *scene) deployed(b Binary) (from, to time.Time) {
-	from = s.upgrade.Time(b)
-	to = from
-	for _, d := range b.Instances {
-		if d.At.After(to) {
-			to = d.At
-		}
-	}
-	return from, to
-}
-
-// causes weighs every suspect for the shift of m. The weight of each is its
-// prior times the mean likelihood of the onsets that it explains, times what
-// speaks for its mechanism; the answer is normalised and in order of
-// probability.
-func (s *scene) causes(m moved) ([]Cause, *Onset) {
-	s.prepare()
-	sign, d := 1.0, 0
-	if m.trial.Verdict.Direction == Better {
-		sign, d = -1, 1
-	}
-	// A shift that is found after a flip began after it: what was deployed
-	// before is no suspect, unless the flag gates it.
-	since := m.trial.Treated
-	p := m.trial.onsetProfile(m.trial.ev.lead, since, s.now, sign)
-	if len(p.logLik) == 0 {
+// causes weighs every suspect for the shift of m; the answer is normalised and in
+// order of probability.
+func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
+	h := j.hear(s, m)
+	if h == nil {
 		return []Cause{{Kind: CauseUnknown, Probability: 1}}, nil
 	}
-	onset := p.interval()
-	after := p.within(s.upgrade.StartedAt.Add(-s.cfg.Step), s.now)
-	var out []Cause
-	add := func(kind, name string, weight float64, why ...string) {
-		out = append(out, Cause{Kind: kind, Name: name, Probability: weight, Why: why})
-	}
-	suspects := s.suspects(m)
+	var all []hypothesis
+	suspects := s.suspects(&h.m.moved)
 	for _, k := range suspects {
-		w, why := s.binary(k, m, p, d, sign)
-		add(CauseBinary, s.upgrade.Binaries[k].Name, w*0.6/float64(len(suspects)), why...)
+		all = append(all, h.binary(k, len(suspects)))
 	}
-	w, peer, why := s.thirdParty(m, sign)
-	add(CauseThirdParty, peer, w*after, why...)
-	w, why = s.load(m)
-	add(CauseLoad, "", w*after, why...)
-	w, why = s.environment(sign)
-	add(CauseEnvironment, "", w*after, why...)
-	add(CauseEarlier, "", 0.1*p.within(time.Time{}, s.upgrade.StartedAt.Add(-2*s.cfg.Step)))
-	add(CauseUnknown, "", 0.07*after)
-	total := 0.0
-	for _, c := range out {
-		total += c.Probability
+	p := j.placebos[m.track.Indicator.Kind]
+	if p.Count < fewPlacebos {
+		p = &Placebos{}
 	}
-	for i := range out {
-		out[i].Probability = out[i].Probability / total
+	jumps := math.Max(unknownDaily, 6*float64(p.Alarm[p.temper()])/float64(max(1, p.Count)))
+	all = append(all, h.thirdParty()...)
+	all = append(all, h.load(), h.environment())
+	all = append(all, h.places(CauseEarlier, h.earlier), h.places(CauseUnknown, func(f func(Indicator) float64) float64 {
+		return h.anytime(f, math.Log(jumps), h.since(), h.s.now.UnixNano())
+	}))
+	total := math.Inf(-1)
+	for _, c := range all {
+		total = logAdd(total, c.log)
+	}
+	out := make([]Cause, 0, len(all))
+	for _, c := range all {
+		out = append(out, Cause{Kind: c.kind, Name: c.name, Probability: math.Exp(c.log - total), Why: c.why})
 	}
 	sort.SliceStable(out, func(a, b int) bool { return out[a].Probability > out[b].Probability })
-	return out, onset
+	return out, h.onset()
 }
 
-// suspects are the binaries that may have done it, as indices: on the call path,
-// running by now, and, after a flip, gated by the flag or deployed since. When
-// there are too many, those whose own service moved come first.
-func (s *scene) suspects(m moved) []int {
-	var out []int
-	for k, b := range s.upgrade.Binaries {
-		_, last := s.deployed(b)
-		if !s.reaches(b, m.track.Indicator) || s.upgrade.Time(b).After(s.now) {
-			continue
-		}
-		if last.After(m.trial.Treated) || slices.Contains(m.trial.Gated, b.Name) {
-			out = append(out, k)
+// hear gathers the witnesses.
+func (j *Judge) hear(s *scene, m moved) *hearing {
+	d := 0
+	if m.trial.Verdict.Direction == Better {
+		d = 1
+	}
+	h := &hearing{s: s, day: float64(s.cfg.Day)}
+	for i := range s.all {
+		if s.all[i].trial == m.trial {
+			h.m = j.sight(s, i, d)
 		}
 	}
-	if len(out) > maxSuspects {
-		slices.SortStableFunc(out, func(a, b int) int {
-			return (s.moves[0][b] + s.moves[1][b]) - (s.moves[0][a] + s.moves[1][a])
-		})
-		out = out[:maxSuspects]
-		slices.Sort(out)
+	if h.m == nil {
+		return nil
+	}
+	for i := range s.all {
+		if s.all[i].trial == m.trial || len(h.others) >= mostSights {
+			continue
+		}
+		if v := j.sight(s, i, d); v != nil {
+			h.others = append(h.others, v)
+		}
+	}
+	// A shift that is found after a flip began after it.
+	top := math.Inf(-1)
+	after := int64(0)
+	if !m.trial.Treated.IsZero() {
+		after = m.trial.Treated.UnixNano()
+	}
+	ok := func(i int) bool { return h.m.end[i] > after }
+	for i, b := range h.m.step {
+		if ok(i) {
+			top = math.Max(top, math.Max(b, h.m.ramp[i]))
+		}
+	}
+	for i, b := range h.m.step {
+		if ok(i) && math.Max(b, h.m.ramp[i]) > top-8 {
+			h.list = append(h.list, i)
+		}
+	}
+	if len(h.list) == 0 {
+		return nil
+	}
+	return h
+}
+
+// since is when a shift after the upgrade may have begun.
+func (h *hearing) since() int64 {
+	return h.s.upgrade.StartedAt.Add(-h.s.cfg.Step).UnixNano()
+}
+
+// along is how the other indicators bear out that a cause moved them at t.
+func (h *hearing) along(moves func(Indicator) float64, t int64) float64 {
+	sum := 0.0
+	for _, o := range h.others {
+		sum += attest(moves(o.track.Indicator), o.step[o.at(t)])
+	}
+	return sum
+}
+
+// attest is log(1 - q + q BF), held within bounds.
+func attest(q, log float64) float64 {
+	return math.Min(witness, math.Log1p(q*math.Expm1(math.Min(log, 30))))
+}
+
+// anytime sums over the onsets in [from, to] at a rate a day.
+func (h *hearing) anytime(moves func(Indicator) float64, daily float64, from, to int64) float64 {
+	sum := math.Inf(-1)
+	for _, i := range h.list {
+		b, e := max(h.m.begin[i], from), min(h.m.end[i], to)
+		if e <= b {
+			continue
+		}
+		sum = logAdd(sum, h.m.step[i]+h.along(moves, h.m.begin[i])+math.Log(float64(e-b)/h.day))
+	}
+	return sum + daily
+}
+
+// earlier sums over steps and slopes that began before the upgrade.
+func (h *hearing) earlier(moves func(Indicator) float64) float64 {
+	end := h.s.upgrade.StartedAt.Add(-2 * h.s.cfg.Step).UnixNano()
+	ramp := math.Inf(-1)
+	for _, i := range h.list {
+		if h.m.begin[i] < end {
+			ramp = logAdd(ramp, h.m.ramp[i]+h.along(moves, h.m.begin[i])+math.Log(float64(h.m.end[i]-h.m.begin[i])/h.day))
+		}
+	}
+	return logAdd(ramp+math.Log(driftPrior), h.anytime(moves, math.Log(earlierDaily), 0, end))
+}
+
+// from is the chance to move of an indicator by something in a set of services.
+func (h *hearing) from(services map[string]bool) func(Indicator) float64 {
+	return func(i Indicator) float64 {
+		q := movesElse
+		for service := range services {
+			if i.Service() == service {
+				return movesOwn
+			}
+			if h.s.passes(i, service) {
+				q = movesUpstream
+			}
+		}
+		return q
+	}
+}
+
+// places is a hypothesis about something in one of the services that requests of
+// the indicator come by.
+func (h *hearing) places(kind string, weigh func(moves func(Indicator) float64) float64) hypothesis {
+	at := map[string]bool{h.m.track.Indicator.Service(): true}
+	for _, o := range h.others {
+		if s := o.track.Indicator.Service(); len(at) < 8 && h.s.passes(h.m.track.Indicator, s) {
+			at[s] = true
+		}
+	}
+	sum := math.Inf(-1)
+	for service := range at {
+		sum = logAdd(sum, weigh(h.from(map[string]bool{service: true})))
+	}
+	return hypothesis{kind: kind, log: sum - math.Log(float64(len(at)))}
+}
+
+// binary weighs binary k of the upgrade, one of n suspects.
+func (h *hearing) binary(k, n int) hypothesis {
+	b := h.s.upgrade.Binaries[k]
+	moves := h.from(h.s.servicesOf(b))
+	at := h.m.along[k]
+	if !h.m.trial.Treated.IsZero() {
+		// A flip takes effect at once, and is where the shift began.
+		t := h.m.trial.Treated.UnixNano()
+		at = h.m.step[h.m.at(t)] + h.along(moves, t)
+	} else {
+		for _, o := range h.others {
+			if !math.IsInf(o.along[k], -1) {
+				at += attest(moves(o.track.Indicator), o.along[k])
+			}
+		}
+	}
+	_, to := h.s.deployed(b)
+	from, now := h.s.upgrade.Time(b).UnixNano(), h.s.now.UnixNano()
+	spread := math.Max(1, float64(now-from)/h.day)
+	late := h.anytime(moves, -math.Log(spread), from, now)
+	out := hypothesis{kind: CauseBinary, name: b.Name, moves: moves}
+	out.log = math.Log(binaryPrior/float64(n)) + logAdd(at+math.Log(1-lateShare), late+math.Log(lateShare))
+	out.why = h.whyBinary(k, to)
+	return out
+}
+
+// servicesOf are the services that a binary serves.
+func (s *scene) servicesOf(b Binary) map[string]bool {
+	out := map[string]bool{}
+	for name := range s.services[b.Name] {
+		out[name] = true
+	}
+	for _, m := range s.all {
+		if b.Matches(m.track.Indicator.Labels) {
+			out[m.track.Indicator.Service()] = true
+		}
 	}
 	return out
 }
 
-// binary is the weight of binary k: how well the onset meets its deployment,
-// whether its own service moved, and whether a changed binary below it did.
-func (s *scene) binary(k int, m moved, p profile, d int, sign float64) (float64, []string) {
-	b := s.upgrade.Binaries[k]
-	from, to := s.deployed(b)
-	slack := s.cfg.Warmup + 2*s.cfg.Step
-	if !to.After(m.trial.Treated) {
-		// A flip takes effect at once: nothing has to warm up.
-		from, to, slack = m.trial.Treated, m.trial.Treated, 2*s.cfg.Step
-	}
-	w := p.within(from.Add(-s.cfg.Step), to.Add(slack))
-	why := []string{fmt.Sprintf("%s went from %s to %s at %s, on the call path of %s",
-		b.Name, or(b.From, "an unknown version"), or(b.To, "an unknown version"),
-		from.UTC().Format(time.RFC3339), m.track.Indicator.Name())}
-	for _, o := range s.all {
-		if sign*o.z > 3 && o.track != m.track && len(why) < 4 && slices.Contains(o.owners, k) {
-			why = append(why, "its own indicator moved too: "+o.track.Indicator.Name())
-		}
-	}
-	switch {
-	case s.moves[d][k] > 0:
-		w *= 6 * s.dominance(k, m, d, sign)
-	case s.own[d][k] > 0:
-		w *= 0.15
-	}
-	w *= s.unexplained[d][k]
-	if below := s.below(b, m, sign); below != "" {
-		w *= 0.2
-		why = append(why, "but "+below+", which it calls, changed and moved as well")
-	}
-	return w, why
-}
-
-// dominance compares how far the binary's own service moved with the changed
-// service that moved furthest: on its way up a call path a shift is diluted by
-// the time spent elsewhere, so the root shows it most.
-func (s *scene) dominance(k int, m moved, d int, sign float64) float64 {
-	mine, most := 0.0, 0.0
-	route := m.track.Indicator.Route()
-	for _, at := range s.movers[d] {
-		o := &s.all[at]
-		if r := o.track.Indicator.Route(); r != "" && route != "" && r != route {
+// thirdParty weighs each third party that requests of the indicator may call.
+func (h *hearing) thirdParty() []hypothesis {
+	callers := map[string]map[string]bool{}
+	own := h.m.track.Indicator
+	for _, o := range append([]*sight{h.m}, h.others...) {
+		i := o.track.Indicator
+		if i.Kind != Retry || own.Kind == Retry && i.Peer() != own.Peer() {
 			continue
 		}
-		r := sign * o.trial.ev.at[o.trial.ev.lead].logRatio()
-		for _, owner := range o.owners {
-			if owner == k {
-				mine = math.Max(mine, r)
-			}
-			if s.reaches(s.upgrade.Binaries[owner], m.track.Indicator) {
-				most = math.Max(most, r)
-			}
+		if callers[i.Peer()] == nil {
+			callers[i.Peer()] = map[string]bool{}
 		}
+		callers[i.Peer()][i.Service()] = true
 	}
-	if mine == 0 {
+	var out []hypothesis
+	for peer, services := range callers {
+		near := own.Kind == Retry
+		for s := range services {
+			near = near || h.s.passes(own, s)
+		}
+		if !near {
+			continue
+		}
+		from := h.from(services)
+		moves := func(i Indicator) float64 {
+			if i.Kind == Retry {
+				if i.Peer() == peer {
+					return movesPeer
+				}
+				return movesElse
+			}
+			return from(i)
+		}
+		c := hypothesis{kind: CauseThirdParty, name: peer, moves: moves}
+		c.log = h.anytime(moves, math.Log(thirdPartyDaily), h.since(), h.s.now.UnixNano())
+		w, why := h.attempts(peer)
+		c.log += w
+		c.why = append(why, h.whyMoved(moves, 0.3)...)
+		out = append(out, c)
+	}
+	slices.SortFunc(out, func(a, b hypothesis) int { return compare(a.name, b.name) })
+	return out
+}
+
+func compare(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
 		return 1
 	}
-	return math.Exp(2 * (mine - most))
+	return 0
 }
 
-// below names a changed binary that b's service calls, whose own indicators
-// moved: the likelier root.
-func (s *scene) below(b Binary, m moved, sign float64) string {
-	if m.track.Indicator.Kind == Retry || !s.graph.Known() {
-		return ""
-	}
-	for _, o := range s.upgrade.Binaries {
-		if o.Name == b.Name || s.owns(o, m.track.Indicator) && s.owns(b, m.track.Indicator) {
-			continue
+// environment weighs that everything got worse at once.
+func (h *hearing) environment() hypothesis {
+	moves := func(i Indicator) float64 {
+		if i.Kind == Retry {
+			return 0.2
 		}
-		for from := range s.services[b.Name] {
-			for to := range s.services[o.Name] {
-				if from == to || !s.graph.Reaches(from, to) || s.graph.Reaches(to, from) {
-					continue
-				}
-				for _, i := range s.all {
-					if i.track.Indicator.Service() == to && sign*i.z > 3 {
-						return o.Name
-					}
-				}
-			}
-		}
+		return movesAll
 	}
-	return ""
+	c := hypothesis{kind: CauseEnvironment, moves: moves}
+	c.log = h.anytime(moves, math.Log(environDaily), h.since(), h.s.now.UnixNano())
+	c.why = h.whyElse()
+	return c
 }
 
-// thirdParty asks whether a third party's bad hours explain the shift: callers
-// that no upgrade reached moved as well, or first attempts fail more often.
-func (s *scene) thirdParty(m moved, sign float64) (w float64, peer string, why []string) {
-	w = 0.04
-	peer = m.track.Indicator.Peer()
-	if m.track.Indicator.Kind != Retry {
-		peer = ""
-	} else {
-		w = 0.15
+// load weighs the jumps of load, and load beyond what the baseline has seen.
+func (h *hearing) load() hypothesis {
+	moves := func(i Indicator) float64 { return movesByLoad }
+	c := hypothesis{kind: CauseLoad, moves: moves, log: math.Inf(-1)}
+	at, size := h.jump()
+	if at > 0 {
+		slack := int64(8 * h.s.cfg.Step)
+		window := math.Log(loadPrior) - math.Log(float64(2*slack)/h.day)
+		c.log = h.anytime(moves, window, at-slack, at+slack)
+		c.why = append(c.why, whyJump(at, size))
 	}
-	service := m.track.Indicator.Service()
-	for _, o := range s.all {
-		i := o.track.Indicator
-		if i.Kind != Retry {
-			continue
-		}
-		near := i.Service() == service || s.graph.Reaches(service, i.Service())
-		if near && peer == "" && sign*o.z > 3 {
-			peer = i.Peer()
-			w = 0.12
-		}
-	}
-	for _, o := range s.all {
-		i := o.track.Indicator
-		if i.Kind != Retry || i.Peer() != peer || peer == "" {
-			continue
-		}
-		if !o.touched {
-			if sign*o.z > 3 {
-				w *= 30
-				why = append(why, fmt.Sprintf("%s moved as well, which the upgrade can't reach", i.Name()))
-			} else if math.Abs(o.z) < 1.5 {
-				w *= 0.1
-			}
-		}
-		if was, is := o.trial.FirstsWas, o.trial.Firsts.share(); i.Service() == service && was > 0 && is > 0 {
-			if change := math.Log(is / was); sign*change > 0.7*math.Abs(o.trial.ev.at[0].logRatio()) {
-				w *= 4
-				why = append(why, fmt.Sprintf("first attempts failed at %.2g%% before and %.2g%% after", was*100, is*100))
-			} else if sign*change < 0.05 {
-				w *= 0.1
-				why = append(why, fmt.Sprintf("but first attempts fail as before (%.2g%%, %.2g%%)", was*100, is*100))
-			}
-		}
-	}
-	return w, peer, why
-}
-
-// load asks whether traffic went where the baseline has never been.
-func (s *scene) load(m moved) (float64, []string) {
 	steps := 0
-	for _, b := range m.trial.Blocks.List {
-		steps += b.Steps
+	for _, b := range h.m.trial.Blocks.List {
+		steps += int(b.Steps)
 	}
-	if steps > 0 && float64(m.trial.Outside) > 0.3*float64(steps) {
-		return 0.4, []string{"traffic is outside the range that the baseline has seen"}
+	daily := 0.05
+	if steps > 0 && float64(h.m.trial.Outside) > 0.2*float64(steps) {
+		daily = 1
+		c.why = append(c.why, "traffic is outside the range that the baseline has seen")
 	}
-	return 0.02, nil
+	c.log = logAdd(c.log, h.anytime(moves, math.Log(daily), h.since(), h.s.now.UnixNano()))
+	return c
 }
 
-// environment asks whether indicators that the upgrade can't reach moved too.
-func (s *scene) environment(sign float64) (float64, []string) {
-	n, moves := 0, 0
-	for _, o := range s.all {
-		if !o.touched {
-			n++
-			if sign*o.z > 2.5 {
-				moves++
-			}
+// jump is the largest jump of load since the upgrade, as a log ratio of the
+// quarter of an hour after to that before, and when it was; 0 if there is none to
+// speak of.
+func (h *hearing) jump() (at int64, size float64) {
+	const least = 0.2
+	v := h.m
+	span := int64(15 * h.s.cfg.Step)
+	size = least
+	for i := range v.begin {
+		if v.begin[i] < h.since()-span {
+			continue
+		}
+		was, before := h.meanLoad(v.begin[i]-span, v.begin[i])
+		is, after := h.meanLoad(v.begin[i], v.begin[i]+span)
+		if before > 0 && after > 0 && math.Abs(is-was) > math.Abs(size) {
+			at, size = v.begin[i], is-was
 		}
 	}
-	w := 0.06
-	if n >= 2 && moves > 0 {
-		return w * math.Exp(6*float64(moves)/float64(n)),
-			[]string{fmt.Sprintf("%d of %d indicators that the upgrade can't reach moved as well", moves, n)}
-	}
-	if n >= 3 {
-		w *= 0.3
-	}
-	return w, nil
+	return at, size
 }
 
-// share says in words which share the bound stands for.
-func share(i Indicator, bound float64) string {
-	switch i.Kind {
-	case Latency:
-		return fmt.Sprintf("share of requests over %.4g s", bound)
-	case Retry:
-		return "retries per call"
-	default:
-		return "share of failed requests"
+func (h *hearing) meanLoad(from, to int64) (mean, weight float64) {
+	v := h.m
+	for i := v.at(from); i < len(v.end) && v.begin[i] < to; i++ {
+		w := float64(min(v.end[i], to) - max(v.begin[i], from))
+		if w > 0 {
+			mean, weight = mean+w*v.load[i], weight+w
+		}
 	}
+	return mean / weight, weight
+}
+
+// onset is where the onset lies with probability 0.95, and the likeliest instant,
+// of a shift that began at any time.
+func (h *hearing) onset() *Onset {
+	v := h.m
+	top := math.Inf(-1)
+	for _, i := range h.list {
+		top = math.Max(top, v.step[i])
+	}
+	mass, total := make([]float64, len(h.list)), 0.0
+	for n, i := range h.list {
+		mass[n] = math.Exp(v.step[i]-top) * float64(v.end[i]-v.begin[i])
+		total += mass[n]
+	}
+	best, low, high, sum := h.list[0], h.list[0], h.list[len(h.list)-1], 0.0
+	for n, i := range h.list {
+		if v.step[i] > v.step[best] {
+			best = i
+		}
+		if sum < 0.025*total {
+			low = i
+		}
+		if sum < 0.975*total {
+			high = i
+		}
+		sum += mass[n]
+	}
+	at := func(t int64) time.Time { return time.Unix(0, t).UTC() }
+	return &Onset{At: at(v.begin[best]), Earliest: at(v.begin[low]), Latest: at(v.end[high])}
 }

@@ -24,7 +24,7 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 	var events []Event
 	shifted := before == Regressed || before == Improved
 	switch {
-	case shifted && (tr.recovered(j.last, temper, &j.cfg) || tr.faded(j.last, temper, &j.cfg)):
+	case shifted && (tr.recovered(j.last, temper, &j.cfg) || j.faded(tr, temper)):
 		v.Recovered = j.last
 		v.State = Undecided
 		if tr.proven(&j.cfg) {
@@ -32,9 +32,9 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 		}
 		tr.Lead = ""
 		events = append(events, v.event(j.last, EventRecovered))
-	case worse && before != Regressed && tr.beyond(1, &j.cfg) && tr.lasting(j.last, temper, 1, &j.cfg):
+	case worse && before != Regressed && tr.beyond(1, &j.cfg) && j.lasting(tr, tr.ev.lead, tr.start(), temper, 1):
 		events = append(events, j.shift(s, m, Regressed, Worse))
-	case better && before != Improved && tr.beyond(-1, &j.cfg) && tr.lasting(j.last, temper, -1, &j.cfg):
+	case better && before != Improved && tr.beyond(-1, &j.cfg) && j.lasting(tr, tr.ev.lead, tr.start(), temper, -1):
 		events = append(events, j.shift(s, m, Improved, Better))
 	case shifted:
 		if tr.treated() || !tr.Faded.IsZero() || tr.strength() < tr.Peak/2 {
@@ -42,10 +42,9 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 		}
 		if tr.strength() >= tr.Peak {
 			tr.Peak = tr.strength()
-			tr.Shift, tr.From = tr.effect(&j.cfg), tr.start
-			v.Effect = tr.Shift
+			tr.note(&j.cfg)
 		}
-		if lead := tr.explain(s, m); lead != tr.Lead {
+		if lead := j.explain(s, m); lead != tr.Lead {
 			tr.Lead = lead
 			events = append(events, v.event(j.last, EventShift))
 		}
@@ -69,19 +68,19 @@ func (tr *Trial) strength() float64 {
 
 // faded says whether a shift that nobody treated is over: it hasn't shown in
 // the last fifth of the window for a while.
-func (tr *Trial) faded(now time.Time, temper float64, cfg *Config) bool {
+func (j *Judge) faded(tr *Trial, temper float64) bool {
 	sign := 1.0
 	if tr.Verdict.Direction == Better {
 		sign = -1
 	}
-	if tr.treated() || !tr.fresh(now, cfg) || tr.lasting(now, temper, sign, cfg) {
+	if tr.treated() || !tr.fresh(j.last, &j.cfg) || j.lasting(tr, tr.Bound, tr.From, temper, sign) {
 		tr.Faded = time.Time{}
 		return false
 	}
 	if tr.Faded.IsZero() {
-		tr.Faded = now
+		tr.Faded = j.last
 	}
-	return now.Sub(tr.Faded) >= max(10*cfg.Step, cfg.Day/96)
+	return j.last.Sub(tr.Faded) >= max(10*j.cfg.Step, j.cfg.Day/96)
 }
 
 // fresh says whether there has been data of late: no data proves nothing.
@@ -94,16 +93,21 @@ func (j *Judge) shift(s *scene, m moved, state State, direction string) Event {
 	tr, v := m.trial, &m.trial.Verdict
 	v.State, v.Direction, v.Recovered = state, direction, time.Time{}
 	tr.Peak, tr.Faded = tr.strength(), time.Time{}
-	tr.Shift, tr.From = tr.effect(&j.cfg), tr.start
-	v.Effect = tr.Shift
-	tr.Lead = tr.explain(s, m)
+	tr.note(&j.cfg)
+	tr.Lead = j.explain(s, m)
 	return v.event(j.last, EventShift)
 }
 
+// note keeps the size of the shift as it now shows.
+func (tr *Trial) note(cfg *Config) {
+	tr.Shift, tr.From, tr.Bound = tr.effect(cfg), tr.start(), tr.ev.lead
+	tr.Verdict.Effect = tr.Shift
+}
+
 // explain weighs the causes anew and answers the leading one.
-func (tr *Trial) explain(s *scene, m moved) string {
-	v := &tr.Verdict
-	v.Causes, v.Onset = s.causes(m)
+func (j *Judge) explain(s *scene, m moved) string {
+	tr, v := m.trial, &m.trial.Verdict
+	v.Causes, v.Onset = j.causes(s, m)
 	v.Quantiles = quantiles(tr.Before, tr.After)
 	return v.Causes[0].Kind + "/" + v.Causes[0].Name
 }
@@ -123,17 +127,17 @@ func (j *Judge) settle(w *Watch, tr *Trial) {
 	switch {
 	case w.Steps > 0 && w.Down*2 > w.Steps:
 		v.Missing = "most targets have been silent since the upgrade"
-	case tr.Models[0].Seen < burnIn:
+	case tr.Lines[0].Seen < burnIn:
 		v.Missing = "there is no baseline: the indicator was hardly seen before the upgrade"
-	case !tr.ev.have[k] && tr.Warm > 0 && tr.Blocks.since(w.Upgrade.StartedAt).Steps < fewSteps:
-		v.Missing = fmt.Sprintf("restarted instances are warming up: the first %s are left out, and %d steps are needed after that",
+	case !tr.ev.have[k] && w.Steps < int(j.cfg.Warmup/j.cfg.Step)+fewSteps:
+		v.Missing = fmt.Sprintf("restarted instances are warming up: the first %s of each are left out, and %d steps are needed after that",
 			j.cfg.Warmup, fewSteps)
 	case !tr.ev.have[k]:
 		v.Missing = "no comparable data since the upgrade"
 	case tr.proven(&j.cfg):
 		v.State = Clear
 	case v.Effect == nil && v.Recovered.IsZero():
-		w := tr.Blocks.since(tr.start)
+		w := tr.Blocks.since(tr.start())
 		v.Missing = fmt.Sprintf("too few of them: %.0f of %.0f requests, where %.1f were expected", w.Obs[k], w.Total, w.Exp[k])
 		v.DecidedIn = tr.decidedIn(&j.cfg)
 	default:
@@ -150,22 +154,21 @@ const maxSpread = 50
 // baseline itself is known too poorly.
 func (tr *Trial) decidedIn(cfg *Config) float64 {
 	k := tr.ev.lead
-	w := tr.Blocks.since(tr.start)
+	w := tr.Blocks.since(tr.start())
 	if w.Steps == 0 || !(w.Exp[k] > 0) {
 		return 0
 	}
 	d := math.Log1p(cfg.Margin)
-	room := d - math.Min(math.Abs(tr.ev.at[k].logRatio()), d/2)
+	room := d - math.Min(math.Abs(tr.ev.at[k].log), d/2)
 	need := 1 / stat.InformationFor(room, mixScale, cfg.alpha())
-	base := tr.base()[k]
-	if need <= base {
-		return 0
-	}
-	// With n steps the variance is about phi(n)/(rate n) + base.
+	// With n steps the variance is about 1/(rate n) and that of the noise's mean.
 	rate := float64(w.Exp[k]) / float64(w.Steps)
-	for n := float64(w.Steps); n < 1e7; n *= 1.25 {
-		if tr.Spread[k].phi(n)/(rate*n)+base <= need {
-			return (n - float64(w.Steps)) * cfg.Step.Seconds()
+	variance := func(n float64) float64 { return 1/(rate*n) + tr.Noise[k].Over(n) }
+	now := float64(w.Steps)
+	need *= variance(now) / tr.ev.at[k].variance
+	for n := now; n < 1e7; n *= 1.25 {
+		if variance(n) <= need {
+			return (n - now) * cfg.Step.Seconds()
 		}
 	}
 	return 0
@@ -175,9 +178,6 @@ func (j *Judge) warnings(w *Watch, m moved) []string {
 	var out []string
 	if m.trial.Gaps > 0 {
 		out = append(out, "the bucket layout changed at the upgrade: only bounds that both layouts have are compared")
-	}
-	if m.trial.Warm > 0 {
-		out = append(out, fmt.Sprintf("%d steps of warm-up after restarts were left out", m.trial.Warm))
 	}
 	if m.track.First.Add(j.cfg.Day).After(w.Upgrade.StartedAt) {
 		out = append(out, "less than a day of history: the time of day is hardly known")
@@ -250,16 +250,16 @@ func (j *Judge) Summary(upgrade string) Event {
 // course is the share at the shift's bound over time, next to what was expected
 // of it with a band of two standard deviations.
 func (tr *Trial) course() []CoursePoint {
-	k := tr.shiftBound()
+	k := tr.Bound
 	out := make([]CoursePoint, 0, len(tr.Blocks.List))
 	for _, b := range tr.Blocks.List {
 		if !(b.Exp[k] > 0) {
 			continue
 		}
-		exp := float64(b.Exp[k] / b.Total)
-		sd := math.Sqrt(tr.Spread[k].phi(float64(b.Steps))/float64(b.Exp[k]) + tr.base()[k])
+		exp := float64(b.Exp[k]/b.Total) * tr.Bias[k]
+		sd := math.Sqrt(1/float64(b.Exp[k]) + tr.Noise[k].Over(float64(b.Steps)))
 		out = append(out, CoursePoint{
-			Time: b.End, Bad: float64(b.Obs[k]), Total: float64(b.Total),
+			Time: b.end(), Bad: float64(b.Obs[k]), Total: float64(b.Total),
 			Expected: exp, Low: exp * math.Exp(-2*sd), High: exp * math.Exp(2*sd),
 		})
 	}

@@ -18,195 +18,173 @@ const (
 // rule fires no more often than promised at placebo upgrades.
 var tempers = [...]float64{1, 1.3, 1.7, 2.2, 3, 4.5, 7}
 
-// estimate is what a window of steps says of one bound: obs where exp were
-// expected, both divided by their dispersion.
-type estimate struct {
-	obs, exp float64
-	// base is the variance of the log expectation.
-	base float64
+// size is the estimate of a log ratio and its variance.
+type size struct{ log, variance float64 }
+
+func sizeOf(e stat.Estimate, temper float64) size {
+	if !(e.Info > 0) {
+		return size{0, math.Inf(1)}
+	}
+	return size{e.Value(), temper / e.Info}
 }
 
-// logRatio is the log of observed over expected, defined for no events as well.
-func (e estimate) logRatio() float64 { return math.Log((e.obs + 0.5) / (e.exp + 0.5)) }
-
-// variance is that of the log ratio under no change.
-func (e estimate) variance() float64 { return 1/e.exp + e.base }
-
-// z is how far the window is from a log ratio, in standard deviations.
-func (e estimate) z(logRatio float64) float64 {
-	return stat.SignedRoot(e.obs, e.exp, e.base, logRatio)
-}
+// z is how far the estimate is from a log ratio, in standard deviations.
+func (s size) z(log float64) float64 { return (s.log - log) / math.Sqrt(s.variance) }
 
 // exceeds is the log e-value against "the log ratio is at most d", and below
 // that against "it is at least d".
-func (e estimate) exceeds(d float64) float64 {
-	return mixed(e.z(d), e.variance())
-}
+func (s size) exceeds(d float64) float64 { return mixed(s.z(d), s.variance) }
 
-func (e estimate) below(d float64) float64 { return mixed(-e.z(d), e.variance()) }
+func (s size) below(d float64) float64 { return mixed(-s.z(d), s.variance) }
 
+// mixed is the log e-value of a z and a variance. What speaks for nothing counts
+// as no evidence at all, which is cautious and quick.
 func mixed(z, v float64) float64 {
-	return stat.LogMeanExp([]float64{stat.LogEValue(z, v, mixScale), stat.LogEValue(z, v, wideScale)}, []float64{1, 1})
-}
-
-// interval is the confidence sequence of the log ratio: all values whose z is
-// within the boundary.
-func (e estimate) interval(alpha float64) (low, high float64) {
-	// The better of the two scales, each at half the level.
-	v := e.variance()
-	limit := math.Min(stat.Boundary(v, mixScale, alpha/2), stat.Boundary(v, wideScale, alpha/2))
-	end := func(sign float64) float64 {
-		near, far := e.logRatio(), e.logRatio()+sign*0.1
-		for math.Abs(e.z(far)) < limit || sign*(far-near) < 0 {
-			if math.Abs(far) > 12 {
-				return sign * 12
-			}
-			near, far = far, far+sign*math.Max(0.1, math.Abs(far-near))
-		}
-		for range 40 {
-			mid := (near + far) / 2
-			if math.Abs(e.z(mid)) < limit {
-				near = mid
-			} else {
-				far = mid
-			}
-		}
-		return far
+	if !(z > 1) {
+		return math.Inf(-1)
 	}
-	return end(-1), end(1)
+	a, b := stat.LogEValue(z, v, mixScale), stat.LogEValue(z, v, wideScale)
+	top := math.Max(a, b)
+	return top + math.Log((math.Exp(a-top)+math.Exp(b-top))/2)
 }
 
-// evidence is what a window of steps says of an indicator.
+// interval is the confidence sequence of the log ratio, the better of the two
+// scales, each at half the level.
+func (s size) interval(alpha float64) (low, high float64) {
+	r := math.Min(stat.Radius(s.variance, mixScale, alpha/2), stat.Radius(s.variance, wideScale, alpha/2))
+	return s.log - r, s.log + r
+}
+
+// window is the size that a sum of blocks has at bound k, by itself.
+func window(w *Block, k int, noise stat.Noise, bias, temper float64) size {
+	obs, exp := float64(w.Obs[k]), float64(w.Exp[k])*bias
+	if !(exp > 0) {
+		return size{0, math.Inf(1)}
+	}
+	return size{logRatio(obs, exp), temper * (1/math.Max(0.5, math.Min(exp, obs)) + noise.Over(float64(w.Steps)))}
+}
+
+// evidence is what a course says of an indicator.
 type evidence struct {
-	at            [bounds]estimate
+	at            [bounds]size // at the instant that says most
+	from          [bounds]int64
 	have          [bounds]bool
 	worse, better float64 // log e-values against "within the margin"
 	// lead is the bound that says most.
 	lead int
 }
 
-// weigh compares what was counted in a window with what was expected. spread is
-// the dispersion measured before, base the variance of the log expectation at
-// each bound, temper the inflation of the variance.
-func weigh(w Block, spread *[bounds]Dispersion, base [bounds]float64, temper, margin float64) evidence {
-	ev := evidence{worse: math.Inf(-1), better: math.Inf(-1)}
-	var up, down, weight []float64
-	top := math.Inf(-1)
-	for k := range w.Exp {
-		exp := float64(w.Exp[k])
-		if !(exp > 0) {
+// starts says at which instants a shift may have begun: with what happened in
+// the windows, and, at half the weight, at any time since the first of them.
+type starts struct {
+	windows []span
+}
+
+type span struct{ from, to int64 } // Unix nanoseconds
+
+// weights of the readings of a course as onsets. The last readings, fewer than
+// fewSteps, are no onset yet.
+func (s starts) weights(c *course, out []float64) []float64 {
+	out = out[:0]
+	first := int64(math.MaxInt64)
+	for _, w := range s.windows {
+		first = min(first, w.from)
+	}
+	left, all, within := 0.0, 0.0, 0.0
+	for i := range c.readings {
+		left += c.readings[i].Steps
+	}
+	for i := range c.readings {
+		w := 0.0
+		if steps := c.readings[i].Steps; c.end[i] > first && left >= fewSteps {
+			w = steps
+			all += steps
+			if s.within(c.begin[i], c.end[i]) {
+				w = -steps // marks it
+				within += steps
+			}
+		}
+		left -= c.readings[i].Steps
+		out = append(out, w)
+	}
+	for i, w := range out {
+		share := 1.0
+		if within > 0 {
+			share = 0.5
+		}
+		out[i] = share * math.Abs(w) / all
+		if w < 0 {
+			out[i] += 0.5 * -w / within
+		}
+	}
+	return out
+}
+
+func (s starts) within(begin, end int64) bool {
+	for _, w := range s.windows {
+		if end > w.from && begin <= w.to {
+			return true
+		}
+	}
+	return false
+}
+
+// weigh averages the e-values of a course over the onsets that it may have.
+func (c *course) weigh(weights []float64, temper, margin float64) (worse, better float64, best size, from int64, ok bool) {
+	d := math.Log1p(margin)
+	up, down, top, sum := math.Inf(-1), math.Inf(-1), math.Inf(-1), 0.0
+	for i, w := range weights {
+		if !(w > 0) {
 			continue
 		}
-		phi := temper * spread[k].phi(float64(w.Steps))
-		e := estimate{obs: float64(w.Obs[k]) / phi, exp: exp / phi, base: temper * base[k]}
-		ev.at[k], ev.have[k] = e, true
-		d := math.Log1p(margin)
-		u, v := e.exceeds(d), e.below(-d)
-		up, down, weight = append(up, u), append(down, v), append(weight, weights[k])
-		if m := math.Max(u, v); m > top {
+		ok = true
+		s := sizeOf(c.shocks[i].Step, temper)
+		a, b := s.exceeds(d), s.below(-d)
+		up, down = logAdd(up, a+math.Log(w)), logAdd(down, b+math.Log(w))
+		sum += w
+		// Without evidence the nearest to any is told: the one that is known best.
+		m := math.Max(math.Max(a, b), -1-s.variance)
+		if m += math.Log(w) * 0.5; m > top {
+			top, best, from = m, s, c.begin[i]
+		}
+	}
+	return up, down, best, from, ok
+}
+
+func logAdd(a, b float64) float64 {
+	if a < b {
+		a, b = b, a
+	}
+	if math.IsInf(b, -1) {
+		return a
+	}
+	return a + math.Log1p(math.Exp(b-a))
+}
+
+// weigh weighs all bounds of a trial.
+func (tr *Trial) weigh(j *Judge, at starts, temper float64) {
+	ev := evidence{worse: math.Inf(-1), better: math.Inf(-1)}
+	var up, down, weight [bounds]float64
+	top, n := math.Inf(-1), 0
+	for k := range tr.Lines {
+		c := j.course(tr, k)
+		if c == nil {
+			continue
+		}
+		j.onsets = at.weights(c, j.onsets)
+		u, v, best, from, ok := c.weigh(j.onsets, temper, j.cfg.Margin)
+		if !ok {
+			continue
+		}
+		ev.at[k], ev.from[k], ev.have[k] = best, from, true
+		up[n], down[n], weight[n] = u, v, weights[k]
+		n++
+		if m := math.Max(math.Max(u, v), -5-best.variance); m > top {
 			top, ev.lead = m, k
 		}
 	}
-	if len(weight) > 0 {
-		ev.worse, ev.better = stat.LogMeanExp(up, weight), stat.LogMeanExp(down, weight)
+	if n > 0 {
+		ev.worse, ev.better = stat.LogMeanExp(up[:n], weight[:n]), stat.LogMeanExp(down[:n], weight[:n])
 	}
-	return ev
-}
-
-// Placebo is an upgrade that didn't happen: the very same weighing, begun at an
-// instant where nothing changed, to measure how often it raises a false alarm.
-type Placebo struct {
-	Models [bounds]Model
-	Sum    Block
-	Base   [bounds]float64 // sum of the expectation's variance over the steps
-	// Worst is the largest log e-value so far, for each temper.
-	Worst [len(tempers)]float64
-}
-
-// levels are the e-values at which placebos are counted: of an e-value that is
-// what it promises, at most one in x reaches x.
-var levels = [...]float64{20, 100, 400, 1600}
-
-// Placebos counts how often placebo upgrades reached each of the levels, and
-// the level that raises an alarm, for each temper.
-type Placebos struct {
-	Count   int
-	Reached [len(tempers)][len(levels)]int
-	Alarm   [len(tempers)]int
-}
-
-// fewPlacebos are too few to tell whether the promise is kept.
-const fewPlacebos = 20
-
-func (p *Placebos) add(o *Placebos) {
-	p.Count += o.Count
-	for c := range tempers {
-		p.Alarm[c] += o.Alarm[c]
-		for l := range levels {
-			p.Reached[c][l] += o.Reached[c][l]
-		}
-	}
-}
-
-// temper is the index of the smallest temper with which the placebos keep the
-// promise at every level, judged with an allowance for their number.
-func (p *Placebos) temper() int {
-	if p.Count < fewPlacebos {
-		return 2
-	}
-	for c := range tempers {
-		kept := true
-		for l, x := range levels {
-			mean := float64(p.Count) / x
-			kept = kept && float64(p.Reached[c][l]) <= mean+math.Sqrt(mean)
-		}
-		if kept {
-			return c
-		}
-	}
-	return len(tempers) - 1
-}
-
-// run lets the track's placebo see a step; x are the regressors' instants.
-func (t *Track) placebo(b Block, cfg *Config, into *Placebos, alarm float64) {
-	p := &t.Placebo
-	length := max(10, cfg.steps(cfg.Day)/24)
-	if p.Sum.Steps >= length || p.Sum.Steps == 0 {
-		if p.Sum.Steps > 0 {
-			into.Count++
-			for c, worst := range p.Worst {
-				for l, x := range levels {
-					if worst >= math.Log(x) {
-						into.Reached[c][l]++
-					}
-				}
-				if worst >= alarm {
-					into.Alarm[c]++
-				}
-			}
-		}
-		*p = Placebo{Models: t.Models}
-	}
-	step := Block{End: b.End, Steps: 1, Total: b.Total}
-	for k := range p.Models {
-		if !(b.Exp[k] > 0) {
-			continue
-		}
-		x := p.Models[k].at(b.End, cfg.Day, float64(b.Total), float64(b.Stress))
-		step.Obs[k] = b.Obs[k]
-		step.Exp[k] = float32(p.Models[k].expect(x, float64(b.Total)))
-		p.Base[k] += p.Models[k].variance(x)
-	}
-	p.Sum.merge(step)
-	if p.Sum.Steps < 5 {
-		return
-	}
-	base := p.Base
-	for k := range base {
-		base[k] /= float64(p.Sum.Steps)
-	}
-	for c, temper := range tempers {
-		ev := weigh(p.Sum, &t.Spread, base, temper, cfg.Margin)
-		p.Worst[c] = math.Max(p.Worst[c], math.Max(ev.worse, ev.better))
-	}
+	tr.ev = ev
 }

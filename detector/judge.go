@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"sort"
@@ -24,9 +25,13 @@ type Judge struct {
 	// before the first frame.
 	instances map[string]instance
 	services  map[string]map[string]bool
+	pools     map[Kind]*Pool
 	last      time.Time
 	frames    int
 	gaps      int
+
+	scratch course
+	onsets  []float64
 }
 
 type instance struct{ First, Last time.Time }
@@ -51,6 +56,7 @@ func NewJudge(cfg Config) *Judge {
 	return &Judge{
 		cfg: cfg, tracks: map[string]*Track{}, byRef: map[*Indicator]*Track{},
 		placebos:  map[Kind]*Placebos{Latency: {}, Retry: {}, Error: {}},
+		pools:     map[Kind]*Pool{Latency: {}, Retry: {}, Error: {}},
 		instances: map[string]instance{}, services: map[string]map[string]bool{},
 	}
 }
@@ -156,9 +162,8 @@ func (j *Judge) Observe(f Frame) {
 	alarm := math.Log(float64(max(1, len(j.order)))) - math.Log(j.cfg.alpha())
 	for _, t := range touched {
 		j.stepTrials(t, f.Time)
-		b, ok := t.step(f.Time, &j.cfg)
-		if ok && t.Steps > 2*burnIn && !j.disturbed(t) {
-			t.placebo(b, &j.cfg, j.placebos[t.Indicator.Kind], alarm)
+		if t.step(f.Time, &j.cfg, j.pools[t.Indicator.Kind]) && !j.disturbed(t) {
+			j.placebo(t, alarm)
 		}
 	}
 	for _, w := range j.watches {
@@ -226,13 +231,11 @@ func (j *Judge) gather(f Frame) []*Track {
 			continue
 		}
 		in := j.instances[p.Instance]
-		if p.Instance != "" && !in.First.IsZero() && f.Time.Sub(in.First) < j.cfg.Warmup {
-			continue
-		}
+		warm := p.Instance != "" && !in.First.IsZero() && f.Time.Sub(in.First) < j.cfg.Warmup
 		if !t.scratch.at.Equal(f.Time) {
 			touched = append(touched, t)
 		}
-		t.take(f.Time, *p)
+		t.take(f.Time, p, warm)
 	}
 	sort.Slice(touched, func(a, b int) bool { return touched[a].key < touched[b].key })
 	return touched
@@ -301,13 +304,9 @@ func (j *Judge) stepTrials(t *Track, at time.Time) {
 		}
 		tr := w.Trials[t.key]
 		if tr == nil {
-			tr = newTrial(t, u)
+			tr = newTrial(t, u, j.pools[t.Indicator.Kind])
 			w.Trials[t.key] = tr
-		}
-		s := j.scene(w)
-		if j.warming(s, t, at) {
-			tr.Warm++
-			continue
+			j.starts(j.scene(w), tr)
 		}
 		tr.step(t, &j.cfg)
 	}
@@ -317,46 +316,55 @@ func (j *Judge) scene(w *Watch) *scene {
 	return &scene{upgrade: &w.Upgrade, graph: &j.graph, services: j.services, now: j.last, cfg: &j.cfg}
 }
 
-// warming says whether a binary on the indicator's path was being restarted
-// within the warm-up.
-func (j *Judge) warming(s *scene, t *Track, at time.Time) bool {
+// mostWindows bounds how many deployments are looked at as windows of an onset,
+// and mostWarm how many restarts as warm-ups.
+const (
+	mostWindows = 8
+	mostWarm    = 64
+)
+
+// starts are the windows in which the upgrade may have shifted the indicator: the
+// deployment of each binary on its path, or, after a flip, the flip. It sets the
+// cuts and warm-ups of the trial on the way.
+func (j *Judge) starts(s *scene, tr *Trial) starts {
+	var out starts
+	slack := j.cfg.Warmup + 2*j.cfg.Step
+	tr.cuts = append(tr.cuts[:0], s.upgrade.StartedAt.UnixNano())
+	tr.warm = warmth{at: tr.warm.at[:0], share: tr.warm.share[:0], memories: [stat.Nuisances]float64{
+		float64(j.cfg.Warmup) / 3, float64(j.cfg.Warmup),
+	}}
+	tr.To = tr.To[:0]
 	for _, b := range s.upgrade.Binaries {
-		if !s.reaches(b, t.Indicator) {
+		if !s.reaches(b, tr.Verdict.Indicator) {
 			continue
 		}
-		if d := at.Sub(s.upgrade.Time(b)); d >= 0 && d < j.cfg.Warmup {
-			return true
+		if s.owns(b, tr.Verdict.Indicator) && b.To != b.From {
+			tr.To = append(tr.To, b.To)
 		}
-		for _, in := range b.Instances {
-			if d := at.Sub(in.At); d >= 0 && d < j.cfg.Warmup {
-				return true
+		from, to := s.deployed(b)
+		if len(out.windows) < mostWindows {
+			out.windows = append(out.windows, span{from.UnixNano(), to.Add(slack).UnixNano()})
+			tr.cuts = append(tr.cuts, from.UnixNano())
+		}
+		at := b.Instances
+		if len(at) == 0 {
+			at = []Deployment{{At: from}}
+		}
+		for _, d := range at {
+			if len(tr.warm.at) < mostWarm {
+				tr.warm.at = append(tr.warm.at, d.At.UnixNano())
+				tr.warm.share = append(tr.warm.share, 1/float64(len(at)))
 			}
 		}
 	}
-	return false
-}
-
-// starts are the instants at which a shift by the upgrade may begin for the
-// indicator: each deployment on its path, and later ones at growing distances.
-func (j *Judge) starts(s *scene, tr *Trial) []time.Time {
 	if !tr.Treated.IsZero() {
-		return []time.Time{tr.Treated}
+		at := tr.Treated.UnixNano()
+		out.windows = []span{{at, at + int64(2*j.cfg.Step)}}
+		tr.cuts = append(tr.cuts, at)
 	}
-	var out []time.Time
-	for _, b := range s.upgrade.Binaries {
-		if s.reaches(b, tr.Verdict.Indicator) && len(out) < 8 {
-			at := s.upgrade.Time(b)
-			if len(out) == 0 || !at.Equal(out[len(out)-1]) {
-				out = append(out, at)
-			}
-		}
-	}
-	if len(out) == 0 {
-		out = append(out, s.upgrade.StartedAt)
-	}
-	sort.Slice(out, func(a, b int) bool { return out[a].Before(out[b]) })
-	for d := 60 * j.cfg.Step; out[0].Add(d).Before(j.last) && len(out) < 14; d *= 2 {
-		out = append(out, out[0].Add(d))
+	if len(out.windows) == 0 {
+		at := s.upgrade.StartedAt
+		out.windows = []span{{at.UnixNano(), at.Add(slack).UnixNano()}}
 	}
 	return out
 }
@@ -381,10 +389,10 @@ func (j *Judge) look(w *Watch) []Event {
 		if tr == nil {
 			continue
 		}
-		tr.weigh(j.starts(s, tr), j.temper(t.Indicator.Kind), &j.cfg)
+		tr.weigh(j, j.starts(s, tr), j.temper(t.Indicator.Kind))
 		z := 0.0
-		if e := tr.ev.at[tr.ev.lead]; tr.ev.have[tr.ev.lead] {
-			z = e.z(0)
+		if tr.ev.have[tr.ev.lead] {
+			z = tr.ev.at[tr.ev.lead].z(0)
 		}
 		s.all = append(s.all, moved{track: t, trial: tr, z: z})
 		logWorse = append(logWorse, tr.ev.worse)
@@ -410,4 +418,26 @@ func (j *Judge) temper(k Kind) float64 {
 		}
 	}
 	return tempers[p.temper()]
+}
+
+func (j *Judge) DebugTempers() string {
+	out := ""
+	for k, p := range j.placebos {
+		out += fmt.Sprintf("%s temper %v of %d reached %v\n", k, j.temper(k), p.Count, p.Reached)
+	}
+	for _, t := range j.order {
+		for k := range t.Bounds {
+			if t.Models[k].Seen > 0 {
+				out += fmt.Sprintf("   %s bound %.4g rate %.3f/step noise sd %.3f bias %.2f seen %d\n", t.key, t.Bounds[k], t.Strays[k].Mean.Num*0.0000688, sq(t.Strays[k].Noise), t.Strays[k].Mean.share(), t.Models[k].Seen)
+			}
+		}
+	}
+	return out
+}
+
+func sq(n stat.Noise) (o [4]float64) {
+	for i := range n {
+		o[i] = math.Sqrt(n[i])
+	}
+	return
 }

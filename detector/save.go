@@ -16,18 +16,19 @@ type saved struct {
 	Tracks    []*Track
 	Watches   []*Watch
 	Placebos  map[Kind]*Placebos
+	Pools     map[Kind]*Pool
 	Instances map[string]instance
 	Services  map[string]map[string]bool
 }
 
-const savedFormat = 1
+const savedFormat = 2
 
 // Save writes the whole state, from which Restore goes on with the same
 // verdicts as if nothing had happened between.
 func (j *Judge) Save() ([]byte, error) {
 	var b bytes.Buffer
 	err := gob.NewEncoder(&b).Encode(saved{
-		savedFormat, j.last, j.frames, j.graph, j.order, j.watches, j.placebos, j.instances, j.services,
+		savedFormat, j.last, j.frames, j.graph, j.order, j.watches, j.placebos, j.pools, j.instances, j.services,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("save the judge's state: %w", err)
@@ -52,6 +53,11 @@ func Restore(cfg Config, state []byte) (*Judge, error) {
 	for k, p := range s.Placebos {
 		if p != nil {
 			j.placebos[k] = p
+		}
+	}
+	for k, p := range s.Pools {
+		if p != nil {
+			j.pools[k] = p
 		}
 	}
 	for _, w := range s.Watches {

@@ -27,7 +27,8 @@ type Track struct {
 	Bounds [bounds]float64
 	Chosen bool
 	Models [bounds]Model
-	Spread [bounds]Dispersion
+	Bins   [bounds]Bin
+	Strays [bounds]Stray
 	Recent Recent
 	// Base is the fading distribution of the baseline, for quantiles.
 	Base hist.Histogram
@@ -38,10 +39,10 @@ type Track struct {
 	Firsts Ratio
 	// Early holds the first steps, until the bounds are chosen.
 	Early []early
-	// Placebo is the placebo upgrade under way.
-	Placebo Placebo
 	// Range is the span of log load seen so far.
 	LoadLow, LoadHigh float64
+	// Load is the mean of log load, fading.
+	Load Ratio
 
 	key     string
 	scratch scratch
@@ -51,6 +52,7 @@ type Track struct {
 type early struct {
 	At     time.Time
 	Total  float64
+	Load   float64
 	Stress float64
 	Hist   hist.Histogram
 }
@@ -67,11 +69,31 @@ func (r Ratio) share() float64 {
 
 // scratch gathers the points of the step under way.
 type scratch struct {
-	at            time.Time
+	at time.Time
+	// load is the number of requests, total that without instances that are
+	// warming up.
+	load          float64
 	total, bad    float64
 	hist          hist.Histogram
 	firsts, calls float64
 	stress        float64
+	versions      []served
+}
+
+// served is how many requests instances of one version took.
+type served struct {
+	version string
+	total   float64
+}
+
+func (s *scratch) serve(version string, total float64) {
+	for i := range s.versions {
+		if s.versions[i].version == version {
+			s.versions[i].total += total
+			return
+		}
+	}
+	s.versions = append(s.versions, served{version, total})
 }
 
 func newTrack(i Indicator) *Track {
@@ -86,13 +108,19 @@ func newTrack(i Indicator) *Track {
 	return t
 }
 
-// take adds one point to the step under way.
-func (t *Track) take(at time.Time, p Point) {
+// take adds one point to the step under way. One from an instance that is
+// warming up counts as load alone.
+func (t *Track) take(at time.Time, p *Point, warm bool) {
 	s := &t.scratch
 	if !s.at.Equal(at) {
-		*s = scratch{at: at}
+		*s = scratch{at: at, versions: s.versions[:0]}
+	}
+	s.load += p.Total
+	if warm {
+		return
 	}
 	s.total += p.Total
+	s.serve(p.Version, p.Total)
 	s.bad += p.Bad
 	if p.FirstFailures >= 0 {
 		s.firsts += p.FirstFailures
@@ -129,13 +157,13 @@ func (t *Track) counts(h hist.Histogram, other float64) (bad [bounds]float64) {
 	return bad
 }
 
-// step closes the step at the given time: the model learns from it. The answer
-// is the step as counted and as expected before it was seen; ok is false while
-// there is no baseline to expect anything from.
-func (t *Track) step(at time.Time, cfg *Config) (b Block, ok bool) {
+// step closes the step at the given time: the model learns from it, and what was
+// counted and expected is remembered. It answers false while there is no baseline
+// to expect anything from.
+func (t *Track) step(at time.Time, cfg *Config, pool *Pool) bool {
 	s := &t.scratch
 	if !s.at.Equal(at) || !(s.total > 0) {
-		return b, false
+		return false
 	}
 	if t.First.IsZero() {
 		t.First = at
@@ -153,63 +181,95 @@ func (t *Track) step(at time.Time, cfg *Config) (b Block, ok bool) {
 			if len(t.Early) == mostEarly {
 				t.Early = append(t.Early[:0], t.Early[1:]...)
 			}
-			t.Early = append(t.Early, early{at, s.total, s.stress, s.hist})
-			return b, false
+			t.Early = append(t.Early, early{at, s.total, s.load, s.stress, s.hist})
+			return false
 		}
-		t.catchUp(cfg, fade)
+		t.catchUp(cfg, fade, pool)
 	}
-	b = Block{End: at, Steps: 1, Total: float32(s.total), Stress: float32(s.stress)}
-	ok = t.learn(&b, t.counts(s.hist, s.bad), s.total, s.stress, cfg, fade)
-	l := math.Log(s.total)
+	b := Block{End: at.UnixNano(), Steps: 1, Total: float32(s.total), Load: float32(s.load)}
+	ok := t.learn(&b, t.counts(s.hist, s.bad), s, cfg, fade, pool)
+	l := math.Log(s.load)
 	t.LoadLow, t.LoadHigh = math.Min(t.LoadLow, l), math.Max(t.LoadHigh, l)
+	t.Load.Num, t.Load.Den = t.Load.Num*fade+l, t.Load.Den*fade+1
 	if ok {
 		t.Recent.add(b)
 	}
-	return b, ok
+	return ok
 }
 
 // catchUp learns from the steps that came before the bounds were chosen.
-func (t *Track) catchUp(cfg *Config, fade float64) {
+func (t *Track) catchUp(cfg *Config, fade float64, pool *Pool) {
 	for _, e := range t.Early {
-		b := Block{End: e.At, Steps: 1, Total: float32(e.Total)}
-		t.learn(&b, t.counts(e.Hist, 0), e.Total, e.Stress, cfg, fade)
+		b := Block{End: e.At.UnixNano(), Steps: 1, Total: float32(e.Total)}
+		t.learn(&b, t.counts(e.Hist, 0), &scratch{at: e.At, total: e.Total, load: e.Load, stress: e.Stress}, cfg, fade, pool)
 	}
 	t.Early = nil
 }
 
 // learn puts what was expected of a step into b and lets the models learn from
 // the step; it answers false while there is nothing to expect.
-func (t *Track) learn(b *Block, bad [bounds]float64, total, stress float64, cfg *Config, fade float64) (ok bool) {
-	elastic := 0.0
-	if t.Indicator.Kind == Retry {
-		elastic = 1
-	}
+func (t *Track) learn(b *Block, bad [bounds]float64, s *scratch, cfg *Config, fade float64, pool *Pool) (ok bool) {
 	for k := range t.Bounds {
-		m, d := &t.Models[k], &t.Spread[k]
+		m, bin := &t.Models[k], &t.Bins[k]
 		if math.IsNaN(bad[k]) {
 			continue
 		}
-		if m.Seen == 0 {
-			m.start(bad[k], total, elastic)
+		x := m.at(s.at, cfg.Day, s.load, s.stress)
+		exp := 0.0
+		if m.Seen > 0 {
+			exp = m.expect(&x, s.total)
 		}
-		x := m.at(b.End, cfg.Day, total, stress)
-		exp := m.expect(x, total)
 		if m.Seen >= burnIn {
 			b.Obs[k], b.Exp[k] = float32(bad[k]), float32(exp)
-			d.add(bad[k], exp)
 			ok = true
+			mean := &t.Strays[k].Mean
+			mean.Num, mean.Den = mean.Num*fade+bad[k], mean.Den*fade+exp
 		}
-		m.learn(x, bad[k], total, d.phi(longRun), fade)
+		bin.Obs += bad[k]
+		bin.Exp += exp
+		bin.Total += s.total
+		bin.Steps++
+		for i := range x {
+			bin.X[i] += x[i] * exp
+		}
+		if m.Seen == 0 && (bin.Obs >= fullBin || bin.Steps >= firstBin) {
+			elastic := 0.0
+			if t.Indicator.Kind == Retry {
+				elastic = 1
+			}
+			m.start(bin.Obs, bin.Total, s.load, elastic)
+			*bin = Bin{}
+		}
+		if m.Seen > 0 && bin.full() {
+			t.close(k, cfg, fade, &pool[k])
+		}
 	}
 	return ok
 }
 
+// close lets the model and the spread of bound k learn from its bin.
+func (t *Track) close(k int, cfg *Config, fade float64, pool *[scales]Spread) {
+	m, bin, stray := &t.Models[k], &t.Bins[k], &t.Strays[k]
+	for i := range bin.X {
+		bin.X[i] /= bin.Exp
+	}
+	steps := float64(bin.Steps)
+	variance := 1 / bin.Exp
+	y := stray.clean(bin.y(), variance)
+	noise := stray.fitted(pool)
+	variance += stray.Short + noise.LongRun()/steps
+	if t.Steps > cfg.steps(cfg.Day)/4 && m.Seen > 2*burnIn {
+		stray.add(y, bin.Exp, bin.Steps, fade, pool)
+	}
+	m.learn(&bin.X, y, variance, math.Pow(fade, steps))
+	*bin = Bin{}
+}
+
 const (
-	// burnIn is how many steps a model learns before its expectations count.
-	burnIn = 8
-	// longRun is the window (in steps) whose dispersion weighs what a model
-	// learns.
-	longRun = 64
+	// burnIn is how many bins a model learns before its expectations count.
+	burnIn = 4
+	// firstBin is how many steps the first guess of a rare share may take.
+	firstBin = 30
 	// chooseSteps and chooseRequests are what a baseline needs before the
 	// bounds are chosen.
 	chooseSteps    = 12

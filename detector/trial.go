@@ -12,26 +12,26 @@ import (
 // Trial is the watch over one indicator after one upgrade: the baseline as it
 // was, what was counted since, and what is said of it.
 type Trial struct {
-	Models        [bounds]Model
-	Spread        [bounds]Dispersion
-	Bounds        [bounds]float64
+	Lines  [bounds]Line
+	Noise  [bounds]stat.Noise
+	Bounds [bounds]float64
+	// Bias is the mean count over the expectation before.
+	Bias          [bounds]float64
 	Blocks        Blocks
 	Before, After hist.Histogram
-	// BaseVar is the sum over steps of the expectation's variance at each bound.
-	BaseVar   [bounds]float64
-	BaseSteps [bounds]int
-	FirstsWas float64 // first-attempt failures over calls before, NaN if unknown
-	Firsts    Ratio   // and since
+	FirstsWas     float64 // first-attempt failures over calls before, NaN if unknown
+	Firsts        Ratio   // and since
 	// LoadLow and LoadHigh is the span of log load before; Outside counts the
 	// steps beyond it.
 	LoadLow, LoadHigh float64
 	Outside           int
 	Gaps              int // steps in which the layout didn't support a bound
-	Warm              int // steps left out as warm-up
 
 	Verdict Verdict
-	// Shift is the effect when the shift was last seen, kept after recovery.
+	// Shift is the effect when the shift was last seen, kept after recovery, and
+	// Bound the bound that showed it.
 	Shift *Effect
+	Bound int
 	// From is where the window that showed the shift begins.
 	From time.Time
 	// Treated is when a flag flip of ours last changed what is being watched.
@@ -46,20 +46,34 @@ type Trial struct {
 	// Faded is since when the shift no longer shows, zero while it does.
 	Faded time.Time
 
-	ev    evidence
-	start time.Time
+	// UsualLoad is the mean log of requests a step before.
+	UsualLoad float64
+	// To are the new versions of the binaries that serve the indicator.
+	To []string
+
+	ev   evidence
+	cuts []int64
+	warm warmth
 }
 
-func newTrial(t *Track, u *Upgrade) *Trial {
+func newTrial(t *Track, u *Upgrade, pool *Pool) *Trial {
 	tr := &Trial{
-		Models: t.Models, Spread: t.Spread, Bounds: t.Bounds,
-		FirstsWas: t.Firsts.share(), LoadLow: t.LoadLow, LoadHigh: t.LoadHigh,
+		Bounds:    t.Bounds,
+		FirstsWas: t.Firsts.share(), LoadLow: t.LoadLow, LoadHigh: t.LoadHigh, UsualLoad: t.Load.share(),
 		Before:  hist.Histogram{Bounds: t.Base.Bounds, Counts: slices.Clone(t.Base.Counts)},
 		Verdict: Verdict{Upgrade: u.ID, Indicator: t.Indicator, State: Undecided, Since: u.StartedAt},
 	}
-	for _, b := range t.Recent.list() {
-		if b.End.Before(u.StartedAt) || b.End.Equal(u.StartedAt) {
-			tr.Blocks.add(b)
+	for k := range t.Models {
+		tr.Lines[k] = t.Models[k].Line
+		tr.Noise[k] = t.Strays[k].noise(&pool[k])
+		tr.Bias[k] = 1
+		if m := t.Strays[k].Mean; m.Den > 0 && m.Num > 0 {
+			tr.Bias[k] = m.Num / m.Den
+		}
+	}
+	for _, b := range t.Recent.List {
+		if b.End <= u.StartedAt.UnixNano() {
+			tr.Blocks.List = append(tr.Blocks.List, b)
 		}
 	}
 	return tr
@@ -68,10 +82,15 @@ func newTrial(t *Track, u *Upgrade) *Trial {
 // step takes in one step as the track counted it.
 func (tr *Trial) step(t *Track, cfg *Config) {
 	s := &t.scratch
-	b := Block{End: s.at, Steps: 1, Total: float32(s.total)}
+	b := Block{End: s.at.UnixNano(), Steps: 1, Total: float32(s.total), Load: float32(s.load)}
+	for _, v := range s.versions {
+		if v.version != "" && slices.Contains(tr.To, v.version) {
+			b.Fresh += float32(v.total)
+		}
+	}
 	bad := t.counts(s.hist, s.bad)
-	for k := range tr.Models {
-		m := &tr.Models[k]
+	for k := range tr.Lines {
+		m := &tr.Lines[k]
 		if m.Seen < burnIn {
 			continue
 		}
@@ -79,12 +98,10 @@ func (tr *Trial) step(t *Track, cfg *Config) {
 			tr.Gaps++
 			continue
 		}
-		x := m.at(s.at, cfg.Day, s.total, s.stress)
-		b.Obs[k], b.Exp[k] = float32(bad[k]), float32(m.expect(x, s.total))
-		tr.BaseVar[k] += m.variance(x)
-		tr.BaseSteps[k]++
+		x := m.at(s.at, cfg.Day, s.load, s.stress)
+		b.Obs[k], b.Exp[k] = float32(bad[k]), float32(m.expect(&x, s.total))
 	}
-	if l := math.Log(s.total); l > tr.LoadHigh+0.2 || l < tr.LoadLow-0.2 {
+	if l := math.Log(s.load); l > tr.LoadHigh+0.2 || l < tr.LoadLow-0.2 {
 		tr.Outside++
 	}
 	tr.Firsts.Num += s.firsts
@@ -95,48 +112,39 @@ func (tr *Trial) step(t *Track, cfg *Config) {
 	tr.Blocks.add(b)
 }
 
-func (tr *Trial) base() (v [bounds]float64) {
-	for k := range v {
-		if tr.BaseSteps[k] > 0 {
-			v[k] = tr.BaseVar[k] / float64(tr.BaseSteps[k])
-		}
-	}
-	return v
-}
-
 // fewSteps are too few to call anything: a hiccup isn't a shift.
 const fewSteps = 5
 
-// weigh looks at the windows that begin at each of the starts and averages
-// their e-values; the window that says most is kept as the trial's evidence.
-func (tr *Trial) weigh(starts []time.Time, temper float64, cfg *Config) {
-	base := tr.base()
-	var worse, better, weight []float64
-	tr.ev, tr.start = evidence{}, time.Time{}
-	top := math.Inf(-1)
-	for _, at := range starts {
-		w := tr.Blocks.since(at)
-		if w.Steps < fewSteps {
-			continue
-		}
-		ev := weigh(w, &tr.Spread, base, temper, cfg.Margin)
-		worse, better, weight = append(worse, ev.worse), append(better, ev.better), append(weight, 1)
-		if m := math.Max(ev.worse, ev.better); m > top {
-			top, tr.ev, tr.start = m, ev, at
-		}
+// course is the course of a trial at bound k, nil where there is none. It is
+// valid until the next is asked for.
+func (j *Judge) course(tr *Trial, k int) *course {
+	if tr.Lines[k].Seen < burnIn {
+		return nil
 	}
-	if len(weight) > 0 {
-		tr.ev.worse, tr.ev.better = stat.LogMeanExp(worse, weight), stat.LogMeanExp(better, weight)
+	c := &j.scratch
+	c.read(tr.Blocks.List, k, int64(j.cfg.Step), tr.cuts, tr.Noise[k], &tr.warm)
+	if len(c.readings) == 0 {
+		return nil
 	}
+	c.solve(tr.Noise[k])
+	return c
 }
 
-// lasting says whether the last fifth of the window still shows the shift, so
-// that a transient which is over is not called a regression.
-func (tr *Trial) lasting(now time.Time, temper, sign float64, cfg *Config) bool {
-	span := max(now.Sub(tr.start)/5, 5*cfg.Step)
-	ev := weigh(tr.Blocks.since(now.Add(-span)), &tr.Spread, tr.base(), temper, cfg.Margin)
-	k := tr.ev.lead
-	return ev.have[k] && sign*ev.at[k].logRatio() > math.Log1p(cfg.Margin) && sign*ev.at[k].z(0) > 1
+// lasting says whether the last fifth of the time since an instant still shows a
+// shift at bound k, so that a transient which is over is not called a regression.
+func (j *Judge) lasting(tr *Trial, k int, from time.Time, temper, sign float64) bool {
+	c := j.course(tr, k)
+	if c == nil {
+		return false
+	}
+	span := max(j.last.Sub(from)/5, fewSteps*j.cfg.Step)
+	y, v, steps := c.mean(j.last.Add(-span).UnixNano())
+	if steps == 0 {
+		return false
+	}
+	y -= c.level(from.UnixNano())
+	sd := math.Sqrt(temper * (v + tr.Noise[k].Over(steps)))
+	return sign*y > math.Log1p(j.cfg.Margin) && sign*y > sd
 }
 
 // beyond says whether the interval that will be shown lies beyond the margin, so
@@ -152,19 +160,23 @@ func (tr *Trial) beyond(sign float64, cfg *Config) bool {
 	return high < -math.Log1p(cfg.Margin)
 }
 
-// effect is the size of the shift at the leading bound over the leading window.
+// start is when the shift that the evidence speaks of began.
+func (tr *Trial) start() time.Time { return time.Unix(0, tr.ev.from[tr.ev.lead]).UTC() }
+
+// effect is the size of the shift at the leading bound.
 func (tr *Trial) effect(cfg *Config) *Effect {
 	k := tr.ev.lead
 	if !tr.ev.have[k] {
 		return nil
 	}
-	w := tr.Blocks.since(tr.start)
-	e := tr.ev.at[k]
-	low, high := e.interval(cfg.alpha())
+	w := tr.Blocks.since(tr.start())
+	s := tr.ev.at[k]
+	low, high := s.interval(cfg.alpha())
+	after := float64(w.Obs[k] / w.Total)
 	return &Effect{
 		What:   share(tr.Verdict.Indicator, tr.Bounds[k]),
-		Before: float64(w.Exp[k] / w.Total), After: float64(w.Obs[k] / w.Total),
-		Ratio: float64(w.Obs[k] / w.Exp[k]), Low: math.Exp(low), High: math.Exp(high),
+		Before: after / math.Exp(s.log), After: after,
+		Ratio: math.Exp(s.log), Low: math.Exp(low), High: math.Exp(high),
 	}
 }
 
@@ -212,27 +224,22 @@ func (tr *Trial) recovered(now time.Time, temper float64, cfg *Config) bool {
 		if !(during.Exp[k] > 0 && during.Obs[k] > 0 && after.Exp[k] > 0) {
 			continue
 		}
-		size := math.Log(float64(during.Obs[k] / during.Exp[k]))
-		if sign*size < math.Log(1.2) {
+		was, is := window(&during, k, tr.Noise[k], tr.Bias[k], temper), window(&after, k, tr.Noise[k], tr.Bias[k], temper)
+		if sign*was.log < math.Log(1.2) {
 			continue
 		}
-		if sign*tr.leftover(after, k, temper, cfg) > 0 {
+		if sign*leftover(is, cfg) > 0 {
 			return false
 		}
-		phi := temper * tr.Spread[k].phi(float64(after.Steps))
-		e := estimate{
-			obs:  float64(after.Obs[k]) / phi,
-			exp:  float64(after.Exp[k]) * math.Exp(size) / phi,
-			base: temper * tr.Spread[k].phi(float64(during.Steps)) / float64(during.Obs[k]),
-		}
-		proof := e.below(0)
+		change := size{is.log - was.log, is.variance + was.variance}
+		proof := change.below(0)
 		if sign < 0 {
-			proof = e.exceeds(0)
+			proof = change.exceeds(0)
 		}
 		gone, weight = append(gone, proof), append(weight, weights[k])
 		// What is left of the shift, each bound counting by its sure excess.
-		sure := math.Abs(float64(during.Obs[k]-during.Exp[k])) / phi
-		left += sure * math.Log((float64(after.Obs[k])+0.5)/(float64(after.Exp[k])+0.5)) / size
+		sure := math.Abs(was.log) / math.Sqrt(was.variance)
+		left += sure * is.log / was.log
 		excess += sure
 	}
 	if len(gone) == 0 || left > excess/2 {
@@ -241,26 +248,15 @@ func (tr *Trial) recovered(now time.Time, temper float64, cfg *Config) bool {
 	return stat.LogMeanExp(gone, weight) >= -math.Log(cfg.alpha())
 }
 
-// leftover is 1 or -1 when a window is proven to be above or below the margin
-// at bound k, else 0.
-func (tr *Trial) leftover(w Block, k int, temper float64, cfg *Config) float64 {
-	phi := temper * tr.Spread[k].phi(float64(w.Steps))
-	e := estimate{obs: float64(w.Obs[k]) / phi, exp: float64(w.Exp[k]) / phi, base: temper * tr.base()[k]}
+// leftover is 1 or -1 when a size is proven to be above or below the margin,
+// else 0.
+func leftover(s size, cfg *Config) float64 {
 	d := math.Log1p(cfg.Margin)
 	switch level := -math.Log(cfg.alpha()); {
-	case e.exceeds(d) >= level:
+	case s.exceeds(d) >= level:
 		return 1
-	case e.below(-d) >= level:
+	case s.below(-d) >= level:
 		return -1
 	}
 	return 0
-}
-
-func (tr *Trial) shiftBound() int {
-	for k := range tr.Bounds {
-		if tr.Shift != nil && tr.Shift.What == share(tr.Verdict.Indicator, tr.Bounds[k]) {
-			return k
-		}
-	}
-	return tr.ev.lead
 }

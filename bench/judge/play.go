@@ -2,10 +2,15 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"time"
+
+	"github.com/sirupsen/logrus"
 
 	"aftershock/bench/fleet"
 	"aftershock/detector"
+	"aftershock/upgrades"
 )
 
 // every is how long lies between two looks.
@@ -55,8 +60,18 @@ func play(kind string, seed uint64) (result, error) {
 	r := result{kind: kind, seed: seed, record: u}
 	var cfg detector.Config
 	cfg.SetDefaults()
-	j := &judge{judge: detector.NewJudge(cfg)}
-	j.judge.Watch(u)
+	// What the record leaves out, as when each instance switched, is found in
+	// the telemetry, as the daemon and backtest do.
+	found := upgrades.Config{}
+	found.SetDefaults()
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	ledger, err := upgrades.NewLedger(found, log)
+	if err != nil {
+		return result{}, err
+	}
+	j := &judge{judge: detector.NewJudge(cfg), ledger: ledger, id: u.ID}
+	j.judge.Watch(ledger.Record(u))
 	series := newSeries(u)
 	rules := []contestant{&threshold{series: series}, &rank{series: series}}
 	err = w.Frames(func(f detector.Frame) error {
@@ -77,6 +92,9 @@ func play(kind string, seed uint64) (result, error) {
 	at := time.Now()
 	r.says[0] = append(r.says[0], shifts(j.judge.Look())...)
 	r.last = j.judge.Summary(u.ID).Verdicts
+	if os.Getenv("DBG") != "" {
+		fmt.Println(kind, seed, j.judge.DebugTempers())
+	}
 	r.judging += time.Since(at)
 	r.answer = w.Answer()
 	r.indicators = len(series.order)
@@ -86,11 +104,18 @@ func play(kind string, seed uint64) (result, error) {
 
 // judge is the judgement under test, looked at as backtest does it.
 type judge struct {
-	judge *detector.Judge
-	next  time.Time
+	judge  *detector.Judge
+	ledger *upgrades.Ledger
+	id     string
+	next   time.Time
 }
 
 func (j *judge) observe(f detector.Frame) []said {
+	for _, known := range j.ledger.Observe(f) {
+		if known.ID == j.id {
+			j.judge.Watch(known)
+		}
+	}
 	j.judge.Observe(f)
 	if f.Time.Before(j.next) {
 		return nil

@@ -1,0 +1,144 @@
+package detector
+
+import (
+	"math"
+	"slices"
+
+	"aftershock/detector/stat"
+)
+
+// sight is what one indicator says, at its leading bound, of a shift in one
+// direction: the log Bayes factors over no shift of one that began with each of
+// its readings, and of one along the exposure to each binary.
+type sight struct {
+	moved
+	begin, end []int64
+	step, ramp []float64
+	load       []float64 // log requests a step
+	// along is by binary, -Inf where the binary isn't on the path.
+	along []float64
+}
+
+// mostSights bounds how many other indicators bear witness on a shift.
+const mostSights = 60
+
+// bayes is the log Bayes factor of an effect in a direction, of a size that is a
+// mixture of two scales, over none.
+func bayes(e stat.Estimate, sign, temper float64) float64 {
+	if !(e.Info > 0) {
+		return 0
+	}
+	z, v := sign*e.Score/math.Sqrt(e.Info*temper), temper/e.Info
+	return logAdd(stat.LogEValue(z, v, mixScale), stat.LogEValue(z, v, wideScale)) - math.Ln2
+}
+
+// sight looks at indicator i of the scene at its leading bound; nil where there
+// is nothing to see.
+func (j *Judge) sight(s *scene, i, d int) *sight {
+	if s.sights[d] == nil {
+		s.sights[d] = map[int]*sight{}
+	}
+	if v, ok := s.sights[d][i]; ok {
+		return v
+	}
+	m := s.all[i]
+	var v *sight
+	if k := m.trial.ev.lead; m.trial.ev.have[k] {
+		if c := j.course(m.trial, k); c != nil {
+			v = j.look2(s, m, c, d)
+		}
+	}
+	s.sights[d][i] = v
+	return v
+}
+
+func (j *Judge) look2(s *scene, m moved, c *course, d int) *sight {
+	sign := float64(1 - 2*d)
+	temper := j.temper(m.track.Indicator.Kind)
+	v := &sight{moved: m, begin: slices.Clone(c.begin), end: slices.Clone(c.end), load: slices.Clone(c.load)}
+	for i := range c.shocks {
+		v.step = append(v.step, bayes(c.shocks[i].Step, sign, temper))
+		r := c.shocks[i].Ramp
+		x := 0.0
+		if r.Info > 0 {
+			x = stat.LogEValue(sign*r.Score/math.Sqrt(r.Info*temper), temper/r.Info, rampScale)
+		}
+		v.ramp = append(v.ramp, x)
+	}
+	for _, b := range s.upgrade.Binaries {
+		v.along = append(v.along, j.along(s, m, c, b, sign, temper))
+	}
+	return v
+}
+
+// rampScale is the log ratio in 1000 steps at which a slope is looked for.
+const rampScale = 0.5
+
+// along is the log Bayes factor of a shift by a binary: one along the share of
+// traffic that its new build takes, or one that goes with load beyond the usual
+// there, as when requests queue.
+func (j *Judge) along(s *scene, m moved, c *course, b Binary, sign, temper float64) float64 {
+	if !s.reaches(b, m.track.Indicator) || s.upgrade.Time(b).After(s.now) {
+		return math.Inf(-1)
+	}
+	x, y := j.exposure(s, m, c, b)
+	plain := bayes(c.filter.Along(c.readings, x), sign, temper)
+	if y == nil {
+		return plain
+	}
+	return logAdd(plain+math.Log(0.8), bayes(c.filter.Along(c.readings, y), sign, temper)+math.Log(0.2))
+}
+
+// exposure is the share of the indicator's traffic that the binary's new build
+// takes in each reading: counted where the indicator is its own, else by the
+// number of instances that have switched. The second answer is that times the
+// log load over its median, nil while that was never above.
+func (j *Judge) exposure(s *scene, m moved, c *course, b Binary) (x, y []float64) {
+	x, y = make([]float64, len(c.readings)), make([]float64, len(c.readings))
+	counted := false
+	if s.owns(b, m.track.Indicator) {
+		for i, f := range c.fresh {
+			x[i] = f
+			counted = counted || f > 0
+		}
+	}
+	usual := m.trial.UsualLoad
+	some := false
+	for i := range x {
+		if !counted {
+			x[i] = switched(b, s.upgrade.Time(b).UnixNano(), (c.begin[i]+c.end[i])/2)
+		}
+		if over := c.load[i] - usual; over > 0 && x[i] > 0 {
+			y[i] = x[i] * over
+			some = true
+		}
+	}
+	if !some {
+		return x, nil
+	}
+	return x, y
+}
+
+// switched is the share of the binary's instances that have switched by an
+// instant.
+func switched(b Binary, from, at int64) float64 {
+	if len(b.Instances) == 0 {
+		if at > from {
+			return 1
+		}
+		return 0
+	}
+	n := 0
+	for _, d := range b.Instances {
+		if at > d.At.UnixNano() {
+			n++
+		}
+	}
+	return float64(n) / float64(len(b.Instances))
+}
+
+// at is the reading that an instant falls into, or the first after it.
+func (v *sight) at(t int64) int {
+	i, _ := slices.BinarySearch(v.end, t+1)
+	return min(i, len(v.end)-1)
+}

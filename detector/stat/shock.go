@@ -1,0 +1,244 @@
+package stat
+
+import "math"
+
+// Nuisances is the number of regressors of a Reading that are no shift: known
+// courses of unknown size.
+const Nuisances = 2
+
+// Reading is the logarithm of a count over its expectation in one bin of time.
+type Reading struct {
+	// Gap is the time in steps between the middle of the bin before and this
+	// one's, Steps the bin's length.
+	Gap, Steps float64
+	// Y is the log ratio, Var the variance that counting alone gives it.
+	Y, Var float64
+	// Nuisance is the course of each nuisance in this bin.
+	Nuisance [Nuisances]float64
+}
+
+// Estimate is a score and the information of what it estimates: the estimate is
+// Score/Info with the variance 1/Info.
+type Estimate struct{ Score, Info float64 }
+
+// Value is the estimate, 0 without information.
+func (e Estimate) Value() float64 {
+	if !(e.Info > 0) {
+		return 0
+	}
+	return e.Score / e.Info
+}
+
+// Shock is what the readings say of a lasting change that began with one of
+// them: a step by Step, or a slope by Ramp (per 1000 steps) that goes on.
+type Shock struct{ Step, Ramp Estimate }
+
+const (
+	own   = Components + Nuisances // states with a variance of their own
+	level = own                    // the state that a step shifts
+	slope = own + 1
+	wide  = own + 2
+	// rampUnit is the number of steps in which a ramp of 1 rises by 1.
+	rampUnit = 1000
+)
+
+// Filter is the linear Gaussian model of a course of readings:
+//
+//	y_i = sum_k a_ki + sum_m c_mi b_m + e_i,   e_i ~ N(0, Var_i)
+//
+// with a_k the components of the noise (stationary, first order), and b_m ~
+// N(0, Prior_m) the sizes of the nuisances.
+//
+// Shocks answers for every reading i what the course says of a step, and of a
+// ramp, that begins with it, under generalised least squares with that
+// covariance: one Kalman filter forwards, one smoother backwards, whatever the
+// number of instants (de Jong and Penzer 1998, "Diagnosing shocks in time
+// series", JASA 93, 796-806: s = W'r and S = W'NW). What came before tells the
+// level from which the change is counted, as far as the noise remembers.
+type Filter struct {
+	Noise Noise
+	Prior [Nuisances]float64
+
+	mean  [own]float64
+	cov   [own][own]float64
+	steps []filtered
+}
+
+// filtered is what the backward pass needs of a reading.
+type filtered struct {
+	nu, f float64 // innovation and its variance
+	gain  [own]float64
+	rho   [Components]float64 // transition to the next reading
+	gap   float64             // to the next reading, in units of a ramp
+	c     [Nuisances]float64
+}
+
+// Shocks is described at Filter. Level is what the noise amounts to just before
+// each reading, as far as those before tell.
+func (f *Filter) Shocks(readings []Reading, shocks []Shock, levels []float64) ([]Shock, []float64) {
+	shocks, levels = shocks[:0], levels[:0]
+	if len(readings) == 0 {
+		return shocks, levels
+	}
+	f.start(&readings[0])
+	f.steps = f.steps[:0]
+	for i := range readings {
+		levels = append(levels, f.mean[0]+f.mean[1]+f.mean[2]+f.mean[3])
+		var next *Reading
+		if i+1 < len(readings) {
+			next = &readings[i+1]
+		}
+		f.steps = append(f.steps, f.take(&readings[i], next))
+		shocks = append(shocks, Shock{})
+	}
+	var r [wide]float64
+	var n [wide][wide]float64
+	for i := len(f.steps) - 1; i >= 0; i-- {
+		f.steps[i].back(&r, &n)
+		shocks[i] = Shock{Estimate{r[level], n[level][level]}, Estimate{r[slope], n[slope][slope]}}
+	}
+	return shocks, levels
+}
+
+func (f *Filter) start(first *Reading) {
+	f.mean, f.cov = [own]float64{}, [own][own]float64{}
+	for k, v := range f.Noise {
+		f.cov[k][k] = v * shrink(first.Steps/memories[k])
+	}
+	for m, v := range f.Prior {
+		f.cov[Components+m][Components+m] = v
+	}
+}
+
+// take updates by a reading and predicts the next.
+func (f *Filter) take(y, next *Reading) filtered {
+	var z, pz [own]float64
+	for k := range Components {
+		z[k] = 1
+	}
+	copy(z[Components:], y.Nuisance[:])
+	out := filtered{nu: y.Y, f: y.Var, c: y.Nuisance}
+	for k := range z {
+		if z[k] == 0 {
+			continue
+		}
+		out.nu -= z[k] * f.mean[k]
+		for l := range z {
+			pz[l] += f.cov[l][k] * z[k]
+		}
+	}
+	for k := range z {
+		out.f += z[k] * pz[k]
+	}
+	for k := range pz {
+		f.mean[k] += pz[k] / out.f * out.nu
+		for l := range pz {
+			f.cov[k][l] -= pz[k] * pz[l] / out.f
+		}
+	}
+	for k := range out.rho {
+		out.rho[k] = 1
+	}
+	if next != nil {
+		f.predict(y, next, &out)
+	}
+	for k := range pz {
+		rho := 1.0
+		if k < Components {
+			rho = out.rho[k]
+		}
+		out.gain[k] = rho * pz[k] / out.f
+	}
+	return out
+}
+
+// predict moves the state on to the next reading. A component of a longer bin
+// varies less, by shrink, which the transition takes into account.
+func (f *Filter) predict(y, next *Reading, out *filtered) {
+	out.gap = next.Gap / rampUnit
+	for k, v := range f.Noise {
+		was, is := shrink(y.Steps/memories[k]), shrink(next.Steps/memories[k])
+		keep := math.Exp(-next.Gap / memories[k])
+		out.rho[k] = keep
+		if was != is {
+			out.rho[k] *= math.Sqrt(is / was)
+		}
+		for l := range own {
+			f.cov[k][l] *= out.rho[k]
+			f.cov[l][k] *= out.rho[k]
+		}
+		f.mean[k] *= out.rho[k]
+		f.cov[k][k] += v * is * (1 - keep*keep)
+	}
+}
+
+// back is one step of the smoother: r and N of the reading from those of the
+// next.
+func (s *filtered) back(r *[wide]float64, n *[wide][wide]float64) {
+	var z, t, u [wide]float64
+	for k := range Components {
+		z[k], t[k] = 1, s.rho[k]
+	}
+	for m, c := range s.c {
+		z[Components+m], t[Components+m] = c, 1
+	}
+	z[level], t[level], t[slope] = 1, 1, 1
+	// u = T'N K and kk = K'N K, with T the transition: diagonal but for the
+	// slope, which adds to the level.
+	kr, kk := 0.0, 0.0
+	for k := range wide {
+		for l, g := range s.gain {
+			u[k] += n[k][l] * g
+		}
+	}
+	for l, g := range s.gain {
+		kk += u[l] * g
+		kr += r[l] * g
+	}
+	// N := T'N T
+	for k := range wide {
+		n[slope][k] += s.gap * n[level][k]
+	}
+	for k := range wide {
+		n[k][slope] += s.gap * n[k][level]
+	}
+	u[slope] += s.gap * u[level]
+	r[slope] += s.gap * r[level]
+	for k := range wide {
+		u[k] *= t[k]
+		r[k] *= t[k]
+	}
+	for k := range wide {
+		for l := range wide {
+			n[k][l] = n[k][l]*t[k]*t[l] - z[k]*u[l] - u[k]*z[l] + z[k]*z[l]*(kk+1/s.f)
+		}
+		r[k] += z[k] * (s.nu/s.f - kr)
+	}
+}
+
+// Along answers what the readings last given to Shocks say of a change of a known
+// course: y_i = ... + d x_i, x being the course and d its size, for instance the
+// share of traffic that a new build serves.
+func (f *Filter) Along(readings []Reading, x []float64) Estimate {
+	var mean [own]float64
+	var e Estimate
+	for i := range f.steps {
+		s := &f.steps[i]
+		nu := x[i]
+		for k := range Components {
+			nu -= mean[k]
+		}
+		for m, c := range readings[i].Nuisance {
+			nu -= c * mean[Components+m]
+		}
+		e.Score += nu * s.nu / s.f
+		e.Info += nu * nu / s.f
+		for k := range mean {
+			if k < Components {
+				mean[k] *= s.rho[k]
+			}
+			mean[k] += s.gain[k] * nu
+		}
+	}
+	return e
+}

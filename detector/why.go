@@ -1,0 +1,144 @@
+package detector
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// telling is the log Bayes factor from which an indicator is said to have moved,
+// and below minus which to have stayed.
+const telling = 3
+
+// whyBinary says what speaks for and against binary k.
+func (h *hearing) whyBinary(k int, to time.Time) []string {
+	b := h.s.upgrade.Binaries[k]
+	from := h.s.upgrade.Time(b)
+	when := "at " + from.UTC().Format(time.RFC3339)
+	if to.Sub(from) >= h.s.cfg.Step {
+		when = fmt.Sprintf("instance by instance from %s to %s", from.UTC().Format(time.RFC3339), to.UTC().Format(time.RFC3339))
+	}
+	why := []string{fmt.Sprintf("%s went from %s to %s %s, on the call path of %s",
+		b.Name, or(b.From, "an unknown version"), or(b.To, "an unknown version"), when, h.m.track.Indicator.Name())}
+	moved, stayed, named := 0, 0, 0
+	for _, o := range h.others {
+		switch i := o.track.Indicator; {
+		case math.IsInf(o.along[k], -1):
+			if o.step[o.at(from.UnixNano())] < 0 {
+				stayed++
+			}
+		case o.along[k] > telling:
+			moved++
+			if h.s.owns(b, i) && named < 2 {
+				named++
+				why = append(why, "its own indicator moved as it went out: "+i.Name())
+			}
+		}
+	}
+	if moved > named {
+		why = append(why, fmt.Sprintf("%d indicators on whose call path it is moved as it went out", moved))
+	}
+	if stayed > 0 {
+		why = append(why, fmt.Sprintf("%d indicators that it can't reach stayed as they were", stayed))
+	}
+	if !h.ownMoved(k) {
+		why = append(why, "but none of its own indicators moved as it went out")
+	}
+	return why
+}
+
+func (h *hearing) ownMoved(k int) bool {
+	b := h.s.upgrade.Binaries[k]
+	if h.s.owns(b, h.m.track.Indicator) {
+		return true
+	}
+	for _, o := range h.others {
+		if h.s.owns(b, o.track.Indicator) && o.along[k] > 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// whyMoved names the untouched indicators that a cause would move, and that
+// moved with the shift.
+func (h *hearing) whyMoved(moves func(Indicator) float64, least float64) []string {
+	at := h.m.begin[h.best()]
+	for _, o := range h.others {
+		if i := o.track.Indicator; moves(i) >= least && o.step[o.at(at)] > telling && !h.touched(i) {
+			return []string{i.Name() + " moved at the same time, which the upgrade can't reach"}
+		}
+	}
+	return nil
+}
+
+// whyElse says how many of the indicators that the upgrade can't reach moved.
+func (h *hearing) whyElse() []string {
+	at := h.m.begin[h.best()]
+	n, moved := 0, 0
+	for _, o := range h.others {
+		if !h.touched(o.track.Indicator) {
+			n++
+			if o.step[o.at(at)] > telling {
+				moved++
+			}
+		}
+	}
+	if n == 0 || moved == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%d of %d indicators that the upgrade can't reach moved at the same time", moved, n)}
+}
+
+func (h *hearing) touched(i Indicator) bool {
+	for _, b := range h.s.upgrade.Binaries {
+		if h.s.reaches(b, i) {
+			return true
+		}
+	}
+	return false
+}
+
+// best is the reading with which the shift most likely began.
+func (h *hearing) best() int {
+	best := h.list[0]
+	for _, i := range h.list {
+		if h.m.step[i] > h.m.step[best] {
+			best = i
+		}
+	}
+	return best
+}
+
+func whyJump(at int64, size float64) string {
+	return fmt.Sprintf("traffic changed by a factor of %.2g at %s", math.Exp(size), time.Unix(0, at).UTC().Format(time.RFC3339))
+}
+
+// attempts asks whether first attempts fail more often: the third party's own
+// doing, whatever its callers make of it. The answer is a log Bayes factor for
+// the third party; 0 where the telemetry doesn't have first attempts.
+func (h *hearing) attempts(peer string) (w float64, why []string) {
+	sign := 1.0
+	if h.m.trial.Verdict.Direction == Better {
+		sign = -1
+	}
+	for _, o := range append([]*sight{h.m}, h.others...) {
+		i := o.track.Indicator
+		if i.Kind != Retry || i.Peer() != peer || !h.s.passes(h.m.track.Indicator, i.Service()) {
+			continue
+		}
+		was, is := o.trial.FirstsWas, o.trial.Firsts.share()
+		if !(was > 0) || !(is > 0) {
+			continue
+		}
+		switch change := math.Log(is / was); {
+		case sign*change > 0.7*math.Abs(o.trial.ev.at[0].log):
+			w += math.Log(4)
+			why = append(why, fmt.Sprintf("first attempts failed at %.2g%% before and %.2g%% after", was*100, is*100))
+		case sign*change < 0.05:
+			w += math.Log(0.1)
+			why = append(why, fmt.Sprintf("but first attempts fail as before (%.2g%%, %.2g%%)", was*100, is*100))
+		}
+	}
+	return w, why
+}

@@ -166,8 +166,9 @@ func (h Histogram) supports(x float64) bool {
 // fold adds the counts of h, which supports every bound of o.
 func (o Histogram) fold(h Histogram) {
 	for i, c := range h.Counts {
-		if c != 0 {
-			o.Counts[sort.SearchFloat64s(o.Bounds, h.Bounds[i])] += c
+		// Bounds that don't ascend, against the contract, may find no place.
+		if k := sort.SearchFloat64s(o.Bounds, h.Bounds[i]); c != 0 && k < len(o.Bounds) {
+			o.Counts[k] += c
 		}
 	}
 }

@@ -67,6 +67,8 @@ func classic(bounds []float64, samples ...float64) Histogram {
 const quarterDown = 0.8408964152537144
 
 func TestAboveBound(t *testing.T) {
+	wide := sparse(1, map[int]float64{5: 1})
+	wide.ZeroThreshold = 1
 	fine, coarse := exponential(2, 1, 0.3, 0.9, 3), exponential(0, 1, 0.3, 0.9, 3)
 	for _, c := range []struct {
 		name  string
@@ -102,6 +104,10 @@ func TestAboveBound(t *testing.T) {
 		{"two units", Merge(exponential(0, 1, 5), exponential(0, 1e-3, 5)), 4, 0, false},
 		{"under a wide zero bucket", FromNative(&histogram.FloatHistogram{Count: 1, ZeroThreshold: 1, ZeroCount: 1}, 1), 0.5, 0, false},
 		{"at the end of a wide zero bucket", FromNative(&histogram.FloatHistogram{Count: 1, ZeroThreshold: 1, ZeroCount: 1}, 1), 1, 0, true},
+		{"under a wide zero bucket without counts", FromNative(wide, 1), 0.5, 0, false},
+		{"a wide and a narrow zero bucket", Merge(FromNative(wide, 1), coarse), 0.25, 0, false},
+		{"a narrow and a wide zero bucket", Merge(fine, FromNative(wide, 1)), 0.25, 0, false},
+		{"beyond a wide and a narrow zero bucket", Merge(fine, FromNative(wide, 1)), 2, 2, true},
 		{"a custom bound without counts", FromNative(custom([]float64{1, 2, 4}, 3), 1), 1, 1, true},
 		{"no custom bound", FromNative(custom([]float64{1, 2, 4}, 0.5), 1), 3, 0, false},
 	} {

@@ -18,63 +18,80 @@ func atMost(t *testing.T, what string, k, n int, p float64) {
 	}
 }
 
-// walks runs Gaussian random walks of mean drift and looks at each step at the
-// estimate and its variance, until see answers false.
-func walks(seed uint64, runs, looks int, drift float64, see func(mean, v float64) bool) (stopped int) {
+// peaks runs Gaussian random walks of mean drift, looks at each step at the
+// estimate and its variance, and gives the greatest value of a statistic on
+// each walk.
+func peaks(seed uint64, drift float64, statistic func(mean, v float64) float64) []float64 {
 	rng := rand.New(rand.NewPCG(seed, seed+1))
-	for range runs {
+	out := make([]float64, runs)
+	for i := range out {
 		sum := 0.0
+		out[i] = math.Inf(-1)
 		for n := 1; n <= looks; n++ {
 			sum += rng.NormFloat64() + drift
-			if !see(sum/float64(n), 1/float64(n)) {
-				stopped++
-				break
-			}
+			out[i] = math.Max(out[i], statistic(sum/float64(n), 1/float64(n)))
 		}
 	}
-	return stopped
+	return out
+}
+
+const runs, looks = 2000, 1500
+
+func reaching(level float64, peaks []float64) (n int) {
+	for _, p := range peaks {
+		if p >= level {
+			n++
+		}
+	}
+	return n
 }
 
 // Ville's inequality, looking at every step: an e-value reaches 1/alpha in at
-// most alpha of all walks at the edge of H0, and in no more within it.
+// most alpha of all walks at the edge of H0, and in no more within it. The mean
+// of two e-values is one too.
 func TestVille(t *testing.T) {
-	const runs, looks = 2000, 1500
-	for _, alpha := range []float64{0.2, 0.05, 0.01} {
-		for _, scale := range []float64{0.25, 1.1} {
-			for _, drift := range []float64{0, -0.02} {
-				crossed := walks(21, runs, looks, drift, func(mean, v float64) bool {
-					return LogEValue(mean/math.Sqrt(v), v, scale) < -math.Log(alpha)
-				})
-				atMost(t, "an e-value crossed", crossed, runs, alpha)
-				if drift == 0 && crossed < int(alpha*runs/8) {
-					t.Errorf("scale %v, alpha %v: only %d of %d crossed; the e-value is blunt", scale, alpha, crossed, runs)
-				}
+	for _, c := range []struct {
+		name   string
+		drift  float64
+		scales []float64
+	}{
+		{"an e-value", 0, []float64{0.25}},
+		{"a wide e-value", 0, []float64{1.1}},
+		{"a mean of e-values", 0, []float64{0.25, 1.1}},
+		{"an e-value within H0", -0.02, []float64{0.25}},
+	} {
+		highest := peaks(21, c.drift, func(mean, v float64) float64 {
+			logE, w := make([]float64, 0, 2), []float64{1, 1}
+			for _, s := range c.scales {
+				logE = append(logE, LogEValue(mean/math.Sqrt(v), v, s))
 			}
-			// The mean of e-values is one too, in the form that the judgement uses.
-			crossed := walks(22, runs, looks, 0, func(mean, v float64) bool {
-				z := mean / math.Sqrt(v)
-				return LogMeanExp([]float64{LogEValue(z, v, 0.25), LogEValue(z, v, 1.1)}, []float64{1, 1}) < -math.Log(alpha)
-			})
-			atMost(t, "a mean of e-values crossed", crossed, runs, alpha)
+			return LogMeanExp(logE, w)
+		})
+		for _, alpha := range []float64{0.2, 0.05, 0.01} {
+			crossed := reaching(-math.Log(alpha), highest)
+			atMost(t, c.name+" crossed", crossed, runs, alpha)
+			if c.drift == 0 && crossed < int(alpha*runs/8) {
+				t.Errorf("%s, alpha %v: only %d of %d crossed; it is blunt", c.name, alpha, crossed, runs)
+			}
 		}
 	}
 }
 
-// The confidence sequence holds the truth at all looks at once.
+// The confidence sequence holds the truth at all looks at once, and so does the
+// better of two, each at half the level.
 func TestRadiusCoversAtAllTimes(t *testing.T) {
-	const runs, looks, truth = 2000, 1500, 0.3
+	const truth = 0.3
 	for _, alpha := range []float64{0.2, 0.05} {
-		missed := walks(23, runs, looks, truth, func(mean, v float64) bool {
-			return math.Abs(mean-truth) <= Radius(v, 0.25, alpha)
-		})
+		missed := reaching(1, peaks(23, truth, func(mean, v float64) float64 {
+			return math.Abs(mean-truth) / Radius(v, 0.25, alpha)
+		}))
 		atMost(t, "the confidence sequence missed the truth", missed, runs, alpha)
 		if missed < int(alpha*runs/8) {
 			t.Errorf("alpha %v: missed only in %d of %d; the sequence is too wide", alpha, missed, runs)
 		}
-		// The better of two boundaries, each at half the level.
-		missed = walks(24, runs, looks, truth, func(mean, v float64) bool {
-			return math.Abs(mean-truth) <= math.Min(Radius(v, 0.25, alpha/2), Radius(v, 1.1, alpha/2))
-		})
+		missed = reaching(1, peaks(24, truth, func(mean, v float64) float64 {
+			return math.Abs(mean-truth) / math.Min(Radius(v, 0.25, alpha/2), Radius(v, 1.1, alpha/2))
+		}))
 		atMost(t, "the better of two sequences missed the truth", missed, runs, alpha)
 	}
 }
@@ -84,7 +101,7 @@ func TestRadiusCoversAtAllTimes(t *testing.T) {
 // with few events a step too.
 func TestVilleOfPoissonCounts(t *testing.T) {
 	rng := rand.New(rand.NewPCG(25, 26))
-	const runs, looks, alpha = 1500, 300, 0.05
+	const runs, looks, alpha = 1000, 200, 0.05
 	for _, rate := range []float64{0.3, 2, 20} {
 		up, down := 0, 0
 		events := distuv.Poisson{Lambda: rate, Src: rng}
@@ -115,7 +132,7 @@ func TestVilleOfPoissonCounts(t *testing.T) {
 // noise, most of them of true nulls.
 func TestEBHKeepsTheRate(t *testing.T) {
 	rng := rand.New(rand.NewPCG(27, 28))
-	const runs, nulls, moved, alpha = 3000, 15, 5, 0.1
+	const runs, nulls, moved, alpha = 2000, 15, 5, 0.1
 	share, found := 0.0, 0
 	for range runs {
 		common := rng.NormFloat64()

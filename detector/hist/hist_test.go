@@ -12,7 +12,7 @@ import (
 var inf = math.Inf(1)
 
 func TestAbove(t *testing.T) {
-	h := Histogram{[]float64{1, 2, 4, inf}, []float64{10, 5, 0, 2}}
+	h := Histogram{Bounds: []float64{1, 2, 4, inf}, Counts: []float64{10, 5, 0, 2}}
 	for _, c := range []struct{ x, least, most float64 }{
 		{1, 7, 7}, {2, 2, 2}, {1.5, 2, 7}, {3, 2, 2}, {4, 2, 2}, {5, 0, 2}, {0.5, 7, 17}, {inf, 0, 0},
 	} {
@@ -26,7 +26,7 @@ func TestAbove(t *testing.T) {
 }
 
 func TestQuantile(t *testing.T) {
-	h := Histogram{[]float64{1, 2, 4, inf}, []float64{10, 5, 0, 1}}
+	h := Histogram{Bounds: []float64{1, 2, 4, inf}, Counts: []float64{10, 5, 0, 1}}
 	for _, c := range []struct{ q, lower, upper float64 }{
 		{0, 0, 1}, {0.5, 0, 1}, {0.625, 0, 1}, {0.63, 1, 2}, {0.93, 1, 2}, {0.99, 4, inf}, {1, 4, inf},
 	} {
@@ -34,16 +34,16 @@ func TestQuantile(t *testing.T) {
 			t.Errorf("Quantile(%v) = %v, %v, %v, want %v, %v", c.q, lower, upper, ok, c.lower, c.upper)
 		}
 	}
-	if _, _, ok := (Histogram{[]float64{1}, []float64{0}}).Quantile(0.5); ok {
+	if _, _, ok := (Histogram{Bounds: []float64{1}, Counts: []float64{0}}).Quantile(0.5); ok {
 		t.Error("an empty histogram has a median")
 	}
 }
 
 // Two layouts meet at the bounds that both support.
 func TestMergeKeepsSharedBounds(t *testing.T) {
-	a := Histogram{[]float64{0.1, 0.5, 1, inf}, []float64{4, 3, 2, 1}}
-	b := Histogram{[]float64{0.1, 0.25, 1, inf}, []float64{40, 30, 20, 10}}
-	want := Histogram{[]float64{0.1, 1, inf}, []float64{44, 55, 11}}
+	a := Histogram{Bounds: []float64{0.1, 0.5, 1, inf}, Counts: []float64{4, 3, 2, 1}}
+	b := Histogram{Bounds: []float64{0.1, 0.25, 1, inf}, Counts: []float64{40, 30, 20, 10}}
+	want := Histogram{Bounds: []float64{0.1, 1, inf}, Counts: []float64{44, 55, 11}}
 	if d := cmp.Diff(want, Merge(a, b)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
@@ -51,16 +51,16 @@ func TestMergeKeepsSharedBounds(t *testing.T) {
 
 // The empty buckets of a native histogram are no obstacle.
 func TestMergeOfSparseHistograms(t *testing.T) {
-	a := Histogram{[]float64{1, 2}, []float64{0, 3}}
-	b := Histogram{[]float64{8, 16}, []float64{0, 5}}
-	want := Histogram{[]float64{1, 2, 8, 16}, []float64{0, 3, 0, 5}}
+	a := Histogram{Bounds: []float64{1, 2}, Counts: []float64{0, 3}}
+	b := Histogram{Bounds: []float64{8, 16}, Counts: []float64{0, 5}}
+	want := Histogram{Bounds: []float64{1, 2, 8, 16}, Counts: []float64{0, 3, 0, 5}, Layout: &Layout{}}
 	if d := cmp.Diff(want, Merge(a, b)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }
 
 func TestMergeOfNothing(t *testing.T) {
-	a := Histogram{[]float64{1, inf}, []float64{1, 2}}
+	a := Histogram{Bounds: []float64{1, inf}, Counts: []float64{1, 2}}
 	got := Merge(Histogram{}, a)
 	got.Counts[0] = 99
 	if a.Counts[0] != 1 {
@@ -93,6 +93,9 @@ func TestMergeIsExactAtItsBounds(t *testing.T) {
 			t.Fatalf("not commutative:\n%s", d)
 		}
 		for _, m := range []Histogram{Merge(Merge(a, b), c), Merge(a, Merge(b, c))} {
+			if d := cmp.Diff(Merge(Merge(a, b), c), m); d != "" {
+				t.Fatalf("not associative:\n%s", d)
+			}
 			if m.Total() != a.Total()+b.Total()+c.Total() {
 				t.Fatalf("total %v, want %v", m.Total(), a.Total()+b.Total()+c.Total())
 			}

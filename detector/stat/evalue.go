@@ -27,20 +27,35 @@ func SignedRoot(obs, exp, v, logRatio float64) float64 {
 	}
 	mean := exp * math.Exp(logRatio)
 	if !(v > 0) {
-		return math.Copysign(math.Sqrt(math.Max(0, 2*(xlogy(obs, obs/mean)-(obs-mean)))), obs-mean)
+		return math.Copysign(math.Sqrt(2*deviance(obs-mean, mean)), obs-mean)
 	}
+	// Under H0 the sum is shared out as mean to base, which puts each count as
+	// far from its share as the other.
 	base := 1 / v
-	sum := obs + base
-	p := mean / (mean + base)
-	d := 2 * (xlogy(obs, obs/(sum*p)) + base*math.Log(base/(sum*(1-p))))
-	return math.Copysign(math.Sqrt(math.Max(0, d)), obs-sum*p)
+	off := (obs - mean) / (1 + mean*v)
+	share := mean * (1 + obs*v) / (1 + mean*v)
+	d := deviance(off, share) + deviance(-off, base+off)
+	return math.Copysign(math.Sqrt(2*d), off)
 }
 
-func xlogy(x, y float64) float64 {
-	if x == 0 {
-		return 0
+// deviance is x ln(x/m) - (x-m) for x = m + off, half the deviance of a Poisson
+// count x with mean m, without the cancellation of its terms near x = m
+// (Loader 2000, "Fast and accurate computation of binomial probabilities").
+func deviance(off, m float64) float64 {
+	u := off / m
+	switch {
+	case u <= -1:
+		return m
+	case math.Abs(u) > 0.1:
+		return m * ((1+u)*math.Log1p(u) - u)
 	}
-	return x * math.Log(y)
+	// (1+u) ln(1+u) - u = u^2/(1 2) - u^3/(2 3) + u^4/(3 4) - ...
+	sum, power := 0.0, u*u
+	for k := 2.0; k < 18; k++ {
+		sum += power / (k * (k - 1))
+		power *= -u
+	}
+	return m * sum
 }
 
 // LogEValue is the natural logarithm of a one-sided e-value against
@@ -67,19 +82,19 @@ func LogEValue(z, v, scale float64) float64 {
 		return 0
 	}
 	g := scale * scale / v
-	shrink := g / (1 + g)
-	return math.Ln2 - 0.5*math.Log1p(g) + z*z/2*shrink + logPhi(z*math.Sqrt(shrink))
+	shrink := 1 / (1 + v/(scale*scale))
+	return math.Ln2 - 0.5*math.Log1p(g) + logScaledPhi(z*math.Sqrt(shrink))
 }
 
-// logPhi is the logarithm of the standard normal distribution function,
-// accurate in the lower tail.
-func logPhi(x float64) float64 {
-	if x > -8 {
-		return math.Log(distuv.UnitNormal.CDF(x))
+// logScaledPhi is x^2/2 plus the logarithm of the standard normal distribution
+// function, accurate also far down where the two cancel.
+func logScaledPhi(x float64) float64 {
+	if x > -12 {
+		return x*x/2 + math.Log(distuv.UnitNormal.CDF(x))
 	}
-	// Abramowitz and Stegun 26.2.12, three terms.
-	x2 := x * x
-	return -x2/2 - math.Log(-x) - 0.5*math.Log(2*math.Pi) + math.Log1p(-1/x2+3/(x2*x2))
+	// Abramowitz and Stegun 26.2.12, six terms.
+	u := 1 / (x * x)
+	return -math.Log(-x) - 0.5*math.Log(2*math.Pi) + math.Log1p(-u*(1-3*u*(1-5*u*(1-7*u*(1-9*u*(1-11*u))))))
 }
 
 // Boundary is the two-sided confidence sequence's boundary for |z| at level
@@ -135,16 +150,22 @@ func InformationFor(radius, scale, alpha float64) float64 {
 // with E_(k) >= K/(alpha k). The false discovery rate is at most alpha under
 // any dependence between the e-values (Wang and Ramdas 2022, "False discovery
 // rate control with e-values"). The answer says for each hypothesis whether it
-// is rejected.
+// is rejected; NaN is no evidence.
 func EBH(logE []float64, alpha float64) []bool {
 	order := make([]int, len(logE))
 	for i := range order {
 		order[i] = i
 	}
-	sort.SliceStable(order, func(a, b int) bool { return logE[order[a]] > logE[order[b]] })
+	value := func(k int) float64 {
+		if v := logE[order[k]]; !math.IsNaN(v) {
+			return v
+		}
+		return math.Inf(-1)
+	}
+	sort.SliceStable(order, func(a, b int) bool { return value(a) > value(b) })
 	n := 0
 	for k := 1; k <= len(order); k++ {
-		if logE[order[k-1]] >= math.Log(float64(len(order)))-math.Log(alpha*float64(k)) {
+		if value(k-1) >= math.Log(float64(len(order)))-math.Log(alpha*float64(k)) {
 			n = k
 		}
 	}

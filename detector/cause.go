@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"sort"
@@ -337,14 +338,16 @@ func (h *hearing) load() hypothesis {
 		c.log = h.anytime(moves, window, at-slack, at+slack)
 		c.why = append(c.why, whyJump(at, size))
 	}
-	steps := 0
-	for _, b := range h.m.trial.Blocks.List {
-		steps += int(b.Steps)
-	}
 	daily := 0.05
-	if steps > 0 && float64(h.m.trial.Outside) > 0.2*float64(steps) {
-		daily = 1
-		c.why = append(c.why, "traffic is outside the range that the baseline has seen")
+	if h.m.trial.Outside > 0 {
+		beyond := h.m.beyond
+		for _, o := range h.others {
+			if o.trial.Outside > 0 {
+				beyond += attest(movesByLoad, o.beyond)
+			}
+		}
+		c.log = logAdd(c.log, beyond+math.Log(loadPrior))
+		c.why = append(c.why, fmt.Sprintf("in %d steps traffic was outside the range that the baseline has seen", h.m.trial.Outside))
 	}
 	c.log = logAdd(c.log, h.anytime(moves, math.Log(daily), h.since(), h.s.now.UnixNano()))
 	return c

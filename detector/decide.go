@@ -32,16 +32,16 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 		}
 		tr.Lead = ""
 		events = append(events, v.event(j.last, EventRecovered))
-	case worse && before != Regressed && tr.beyond(1, &j.cfg) && j.lasting(tr, tr.ev.lead, tr.start(), temper, 1):
+	case worse && before != Regressed && tr.beyond(0, &j.cfg) && j.lasts(tr, 0, temper):
 		events = append(events, j.shift(s, m, Regressed, Worse))
-	case better && before != Improved && tr.beyond(-1, &j.cfg) && j.lasting(tr, tr.ev.lead, tr.start(), temper, -1):
+	case better && before != Improved && tr.beyond(1, &j.cfg) && j.lasts(tr, 1, temper):
 		events = append(events, j.shift(s, m, Improved, Better))
 	case shifted:
-		if tr.treated() || !tr.Faded.IsZero() || tr.strength() < tr.Peak/2 {
+		if tr.treated() || !tr.Faded.IsZero() || tr.side().log < tr.Peak/2 {
 			break
 		}
-		if tr.strength() >= tr.Peak {
-			tr.Peak = tr.strength()
+		if tr.side().log >= tr.Peak {
+			tr.Peak = tr.side().log
 			tr.note(&j.cfg)
 		}
 		if lead := j.explain(s, m); lead != tr.Lead {
@@ -56,14 +56,6 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 		events = append(events, v.event(j.last, EventVerdict))
 	}
 	return events
-}
-
-// strength is the evidence for a shift in the direction of the verdict.
-func (tr *Trial) strength() float64 {
-	if tr.Verdict.Direction == Better {
-		return tr.ev.better
-	}
-	return tr.ev.worse
 }
 
 // faded says whether a shift that nobody treated is over: it hasn't shown in
@@ -92,7 +84,7 @@ func (tr *Trial) fresh(now time.Time, cfg *Config) bool {
 func (j *Judge) shift(s *scene, m moved, state State, direction string) Event {
 	tr, v := m.trial, &m.trial.Verdict
 	v.State, v.Direction, v.Recovered = state, direction, time.Time{}
-	tr.Peak, tr.Faded = tr.strength(), time.Time{}
+	tr.Peak, tr.Faded = tr.side().log, time.Time{}
 	tr.note(&j.cfg)
 	tr.Lead = j.explain(s, m)
 	return v.event(j.last, EventShift)
@@ -100,7 +92,8 @@ func (j *Judge) shift(s *scene, m moved, state State, direction string) Event {
 
 // note keeps the size of the shift as it now shows.
 func (tr *Trial) note(cfg *Config) {
-	tr.Shift, tr.From, tr.Bound = tr.effect(cfg), tr.start(), tr.ev.lead
+	ev := tr.side()
+	tr.Shift, tr.From, tr.Bound = tr.effect(ev, cfg), ev.start(), ev.lead
 	tr.Verdict.Effect = tr.Shift
 }
 
@@ -118,26 +111,27 @@ func (j *Judge) settle(w *Watch, tr *Trial) {
 	v := &tr.Verdict
 	v.State = Undecided
 	if v.Recovered.IsZero() {
-		v.Effect = tr.effect(&j.cfg)
+		v.Effect = tr.effect(tr.leading(), &j.cfg)
 		if v.Effect != nil && v.Effect.High > maxSpread*v.Effect.Low {
 			v.Effect = nil
 		}
 	}
-	k := tr.ev.lead
+	ev := tr.leading()
+	k := ev.lead
 	switch {
 	case w.Steps > 0 && w.Down*2 > w.Steps:
 		v.Missing = "most targets have been silent since the upgrade"
 	case tr.Lines[0].Seen < burnIn:
 		v.Missing = "there is no baseline: the indicator was hardly seen before the upgrade"
-	case !tr.ev.have[k] && w.Steps < int(j.cfg.Warmup/j.cfg.Step)+fewSteps:
+	case !tr.known() && w.Steps < int(j.cfg.Warmup/j.cfg.Step)+fewSteps:
 		v.Missing = fmt.Sprintf("restarted instances are warming up: the first %s of each are left out, and %d steps are needed after that",
 			j.cfg.Warmup, fewSteps)
-	case !tr.ev.have[k]:
+	case !tr.known():
 		v.Missing = "no comparable data since the upgrade"
 	case tr.proven(&j.cfg):
 		v.State = Clear
 	case v.Effect == nil && v.Recovered.IsZero():
-		w := tr.Blocks.since(tr.start())
+		w := tr.Blocks.since(ev.start())
 		v.Missing = fmt.Sprintf("too few of them: %.0f of %.0f requests, where %.1f were expected", w.Obs[k], w.Total, w.Exp[k])
 		v.DecidedIn = tr.decidedIn(&j.cfg)
 	default:
@@ -153,19 +147,20 @@ const maxSpread = 50
 // interval is narrow enough to tell; 0 where that can't be said, as when the
 // baseline itself is known too poorly.
 func (tr *Trial) decidedIn(cfg *Config) float64 {
-	k := tr.ev.lead
-	w := tr.Blocks.since(tr.start())
+	ev := tr.leading()
+	k := ev.lead
+	w := tr.Blocks.since(ev.start())
 	if w.Steps == 0 || !(w.Exp[k] > 0) {
 		return 0
 	}
 	d := math.Log1p(cfg.Margin)
-	room := d - math.Min(math.Abs(tr.ev.at[k].log), d/2)
+	room := d - math.Min(math.Abs(ev.at[k].log), d/2)
 	need := 1 / stat.InformationFor(room, mixScale, cfg.alpha())
 	// With n steps the variance is about 1/(rate n) and that of the noise's mean.
 	rate := float64(w.Exp[k]) / float64(w.Steps)
 	variance := func(n float64) float64 { return 1/(rate*n) + tr.Noise[k].Over(n) }
 	now := float64(w.Steps)
-	need *= variance(now) / tr.ev.at[k].variance
+	need *= variance(now) / ev.at[k].variance
 	for n := now; n < 1e7; n *= 1.25 {
 		if variance(n) <= need {
 			return (n - now) * cfg.Step.Seconds()

@@ -64,15 +64,20 @@ func window(w *Block, k int, noise stat.Noise, bias, temper float64) size {
 	return size{logRatio(obs, exp), temper * (1/math.Max(0.5, math.Min(exp, obs)) + noise.Over(float64(w.Steps)))}
 }
 
-// evidence is what a course says of an indicator.
+// evidence is what the courses of an indicator say of a shift in one direction.
 type evidence struct {
-	at            [bounds]size // at the instant that says most
-	from          [bounds]int64
-	have          [bounds]bool
-	worse, better float64 // log e-values against "within the margin"
-	// lead is the bound that says most.
+	// log is the log e-value against "within the margin".
+	log float64
+	// at is the size at the onset that says most for the direction, from when
+	// that is, for each bound; lead is the bound that says most.
+	at   [bounds]size
+	from [bounds]int64
+	have [bounds]bool
 	lead int
 }
+
+// size is the size at the leading bound.
+func (e *evidence) size() size { return e.at[e.lead] }
 
 // starts says at which instants a shift may have begun: with what happened in
 // the windows, and, at half the weight, at any time since the first of them.
@@ -129,26 +134,28 @@ func (s starts) within(begin, end int64) bool {
 	return false
 }
 
-// weigh averages the e-values of a course over the onsets that it may have.
-func (c *course) weigh(weights []float64, temper, margin float64) (worse, better float64, best size, from int64, ok bool) {
+// weigh averages the e-values of a course over the onsets that it may have, in
+// both directions, and answers the size at the onset that says most.
+func (c *course) weigh(weights []float64, temper, margin float64) (log [2]float64, best [2]size, from [2]int64, ok bool) {
 	d := math.Log1p(margin)
-	up, down, top, sum := math.Inf(-1), math.Inf(-1), math.Inf(-1), 0.0
+	top := [2]float64{math.Inf(-1), math.Inf(-1)}
+	log = top
 	for i, w := range weights {
 		if !(w > 0) {
 			continue
 		}
 		ok = true
 		s := sizeOf(c.shocks[i].Step, temper)
-		a, b := s.exceeds(d), s.below(-d)
-		up, down = logAdd(up, a+math.Log(w)), logAdd(down, b+math.Log(w))
-		sum += w
-		// Without evidence the nearest to any is told: the one that is known best.
-		m := math.Max(math.Max(a, b), -1-s.variance)
-		if m += math.Log(w) * 0.5; m > top {
-			top, best, from = m, s, c.begin[i]
+		lw := math.Log(w)
+		for n, e := range [2]float64{s.exceeds(d), s.below(-d)} {
+			log[n] = logAdd(log[n], e+lw)
+			// Without evidence, what is known best is told.
+			if e = math.Max(e, -1-s.variance) + lw/2; e > top[n] {
+				top[n], best[n], from[n] = e, s, c.begin[i]
+			}
 		}
 	}
-	return up, down, best, from, ok
+	return log, best, from, ok
 }
 
 func logAdd(a, b float64) float64 {
@@ -163,28 +170,46 @@ func logAdd(a, b float64) float64 {
 
 // weigh weighs all bounds of a trial.
 func (tr *Trial) weigh(j *Judge, at starts, temper float64) {
-	ev := evidence{worse: math.Inf(-1), better: math.Inf(-1)}
-	var up, down, weight [bounds]float64
-	top, n := math.Inf(-1), 0
+	var log [2][bounds]float64
+	var weight [bounds]float64
+	tr.ev = [2]evidence{}
+	top, n := [2]float64{math.Inf(-1), math.Inf(-1)}, 0
 	for k := range tr.Lines {
 		c := j.course(tr, k)
 		if c == nil {
 			continue
 		}
 		j.onsets = at.weights(c, j.onsets)
-		u, v, best, from, ok := c.weigh(j.onsets, temper, j.cfg.Margin)
+		e, best, from, ok := c.weigh(j.onsets, temper, j.cfg.Margin)
 		if !ok {
 			continue
 		}
-		ev.at[k], ev.from[k], ev.have[k] = best, from, true
-		up[n], down[n], weight[n] = u, v, weights[k]
-		n++
-		if m := math.Max(math.Max(u, v), -5-best.variance); m > top {
-			top, ev.lead = m, k
+		for d := range tr.ev {
+			ev := &tr.ev[d]
+			ev.at[k], ev.from[k], ev.have[k] = best[d], from[d], true
+			log[d][n] = e[d]
+			if m := math.Max(e[d], -5-best[d].variance); m > top[d] {
+				top[d], ev.lead = m, k
+			}
 		}
+		weight[n] = weights[k]
+		n++
 	}
-	if n > 0 {
-		ev.worse, ev.better = stat.LogMeanExp(up[:n], weight[:n]), stat.LogMeanExp(down[:n], weight[:n])
+	for d := range tr.ev {
+		tr.ev[d].log = stat.LogMeanExp(log[d][:n], weight[:n])
 	}
-	tr.ev = ev
 }
+
+// known says whether there is anything to weigh.
+func (tr *Trial) known() bool { return tr.ev[0].have[tr.ev[0].lead] }
+
+// leading is the evidence in the direction that says more.
+func (tr *Trial) leading() *evidence {
+	if tr.ev[1].log > tr.ev[0].log {
+		return &tr.ev[1]
+	}
+	return &tr.ev[0]
+}
+
+// side is the evidence in the direction of the verdict.
+func (tr *Trial) side() *evidence { return &tr.ev[tr.Verdict.side()] }

@@ -78,6 +78,15 @@ func (j *Judge) Watch(u Upgrade) bool {
 			j.serve(b.Name, s)
 		}
 	}
+	// An instance that switches starts anew, even under its old name.
+	for _, b := range u.Binaries {
+		for _, d := range b.Instances {
+			if in, ok := j.instances[d.Instance]; ok && d.At.After(in.First) {
+				in.First = d.At
+				j.instances[d.Instance] = in
+			}
+		}
+	}
 	for _, w := range j.watches {
 		if w.Upgrade.ID == u.ID {
 			w.Upgrade = u
@@ -289,7 +298,7 @@ func (j *Judge) add(key string, t *Track) {
 // that placebos learn from quiet times alone.
 func (j *Judge) disturbed(t *Track) bool {
 	for _, w := range j.watches {
-		if tr := w.Trials[t.key]; tr != nil && tr.Verdict.State != Clear && tr.ev.worse > 0 {
+		if tr := w.Trials[t.key]; tr != nil && tr.Verdict.State != Clear && tr.ev[0].log > 0 {
 			return true
 		}
 	}
@@ -390,13 +399,9 @@ func (j *Judge) look(w *Watch) []Event {
 			continue
 		}
 		tr.weigh(j, j.starts(s, tr), j.temper(t.Indicator.Kind))
-		z := 0.0
-		if tr.ev.have[tr.ev.lead] {
-			z = tr.ev.at[tr.ev.lead].z(0)
-		}
-		s.all = append(s.all, moved{track: t, trial: tr, z: z})
-		logWorse = append(logWorse, tr.ev.worse)
-		logBetter = append(logBetter, tr.ev.better)
+		s.all = append(s.all, moved{track: t, trial: tr})
+		logWorse = append(logWorse, tr.ev[0].log)
+		logBetter = append(logBetter, tr.ev[1].log)
 	}
 	worse := stat.EBH(logWorse, j.cfg.alpha())
 	better := stat.EBH(logBetter, j.cfg.alpha())

@@ -110,9 +110,9 @@ func (j *Judge) placeboEvidence(t *Track, at starts, cut int64) (out [len(temper
 		j.onsets = at.weights(cc, j.onsets)
 		total += weights[k]
 		for c, temper := range tempers {
-			u, v, _, _, _ := cc.weigh(j.onsets, temper, j.cfg.Margin)
-			worse[c] = logAdd(worse[c], u+math.Log(weights[k]))
-			better[c] = logAdd(better[c], v+math.Log(weights[k]))
+			log, _, _, _ := cc.weigh(j.onsets, temper, j.cfg.Margin)
+			worse[c] = logAdd(worse[c], log[0]+math.Log(weights[k]))
+			better[c] = logAdd(better[c], log[1]+math.Log(weights[k]))
 		}
 	}
 	for c := range tempers {

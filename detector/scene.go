@@ -6,12 +6,10 @@ import (
 	"time"
 )
 
-// moved is one indicator of an upgrade's watch, with how far it has moved: its z,
-// signed, at the bound that says most.
+// moved is one indicator of an upgrade's watch.
 type moved struct {
 	track *Track
 	trial *Trial
-	z     float64
 }
 
 // scene is what the causes of one upgrade's shifts are judged on.

@@ -15,8 +15,10 @@ type sight struct {
 	begin, end []int64
 	step, ramp []float64
 	load       []float64 // log requests a step
-	// along is by binary, -Inf where the binary isn't on the path.
-	along []float64
+	// along is by binary, -Inf where the binary isn't on the path; beyond is of a
+	// shift that goes with load beyond what the baseline has seen.
+	along  []float64
+	beyond float64
 }
 
 // mostSights bounds how many other indicators bear witness on a shift.
@@ -43,16 +45,17 @@ func (j *Judge) sight(s *scene, i, d int) *sight {
 	}
 	m := s.all[i]
 	var v *sight
-	if k := m.trial.ev.lead; m.trial.ev.have[k] {
+	if m.trial.known() {
+		k := m.trial.ev[d].lead
 		if c := j.course(m.trial, k); c != nil {
-			v = j.look2(s, m, c, d)
+			v = j.view(s, m, c, d)
 		}
 	}
 	s.sights[d][i] = v
 	return v
 }
 
-func (j *Judge) look2(s *scene, m moved, c *course, d int) *sight {
+func (j *Judge) view(s *scene, m moved, c *course, d int) *sight {
 	sign := float64(1 - 2*d)
 	temper := j.temper(m.track.Indicator.Kind)
 	v := &sight{moved: m, begin: slices.Clone(c.begin), end: slices.Clone(c.end), load: slices.Clone(c.load)}
@@ -64,6 +67,14 @@ func (j *Judge) look2(s *scene, m moved, c *course, d int) *sight {
 			x = stat.LogEValue(sign*r.Score/math.Sqrt(r.Info*temper), temper/r.Info, rampScale)
 		}
 		v.ramp = append(v.ramp, x)
+	}
+	v.beyond = math.Inf(-1)
+	if m.trial.Outside > 0 {
+		x := make([]float64, len(c.readings))
+		for i, l := range c.load {
+			x[i] = math.Max(0, l-m.trial.LoadHigh)
+		}
+		v.beyond = bayes(c.filter.Along(c.readings, x), sign, temper)
 	}
 	for _, b := range s.upgrade.Binaries {
 		v.along = append(v.along, j.along(s, m, c, b, sign, temper))
@@ -92,7 +103,8 @@ func (j *Judge) along(s *scene, m moved, c *course, b Binary, sign, temper float
 // exposure is the share of the indicator's traffic that the binary's new build
 // takes in each reading: counted where the indicator is its own, else by the
 // number of instances that have switched. The second answer is that times the
-// log load over its median, nil while that was never above.
+// log load over the usual, as far as the baseline has seen it; nil while that was
+// never above.
 func (j *Judge) exposure(s *scene, m moved, c *course, b Binary) (x, y []float64) {
 	x, y = make([]float64, len(c.readings)), make([]float64, len(c.readings))
 	counted := false
@@ -108,7 +120,7 @@ func (j *Judge) exposure(s *scene, m moved, c *course, b Binary) (x, y []float64
 		if !counted {
 			x[i] = switched(b, s.upgrade.Time(b).UnixNano(), (c.begin[i]+c.end[i])/2)
 		}
-		if over := c.load[i] - usual; over > 0 && x[i] > 0 {
+		if over := math.Min(c.load[i], m.trial.LoadHigh) - usual; over > 0 && x[i] > 0 {
 			y[i] = x[i] * over
 			some = true
 		}

@@ -147,9 +147,8 @@ func (t *Track) counts(h hist.Histogram, other float64) (bad [bounds]float64) {
 		case t.Indicator.Kind != Latency:
 			bad[k] = other
 		default:
-			least, most := h.Above(x)
-			bad[k] = least
-			if least != most {
+			count, ok := h.AboveBound(x)
+			if bad[k] = count; !ok {
 				bad[k] = math.NaN()
 			}
 		}

@@ -51,7 +51,7 @@ type Trial struct {
 	// To are the new versions of the binaries that serve the indicator.
 	To []string
 
-	ev   evidence
+	ev   [2]evidence // of a shift to the worse, and to the better
 	cuts []int64
 	warm warmth
 }
@@ -130,6 +130,13 @@ func (j *Judge) course(tr *Trial, k int) *course {
 	return c
 }
 
+// lasts says whether the shift that the evidence in a direction speaks of still
+// shows.
+func (j *Judge) lasts(tr *Trial, d int, temper float64) bool {
+	ev := &tr.ev[d]
+	return j.lasting(tr, ev.lead, ev.start(), temper, float64(1-2*d))
+}
+
 // lasting says whether the last fifth of the time since an instant still shows a
 // shift at bound k, so that a transient which is over is not called a regression.
 func (j *Judge) lasting(tr *Trial, k int, from time.Time, temper, sign float64) bool {
@@ -149,28 +156,28 @@ func (j *Judge) lasting(tr *Trial, k int, from time.Time, temper, sign float64) 
 
 // beyond says whether the interval that will be shown lies beyond the margin, so
 // that the figures never contradict the verdict.
-func (tr *Trial) beyond(sign float64, cfg *Config) bool {
-	if !tr.ev.have[tr.ev.lead] {
+func (tr *Trial) beyond(d int, cfg *Config) bool {
+	if !tr.known() {
 		return false
 	}
-	low, high := tr.ev.at[tr.ev.lead].interval(cfg.alpha())
-	if sign > 0 {
+	low, high := tr.ev[d].size().interval(cfg.alpha())
+	if d == 0 {
 		return low > math.Log1p(cfg.Margin)
 	}
 	return high < -math.Log1p(cfg.Margin)
 }
 
 // start is when the shift that the evidence speaks of began.
-func (tr *Trial) start() time.Time { return time.Unix(0, tr.ev.from[tr.ev.lead]).UTC() }
+func (e *evidence) start() time.Time { return time.Unix(0, e.from[e.lead]).UTC() }
 
-// effect is the size of the shift at the leading bound.
-func (tr *Trial) effect(cfg *Config) *Effect {
-	k := tr.ev.lead
-	if !tr.ev.have[k] {
+// effect is the size of a shift at its leading bound.
+func (tr *Trial) effect(ev *evidence, cfg *Config) *Effect {
+	k := ev.lead
+	if !ev.have[k] {
 		return nil
 	}
-	w := tr.Blocks.since(tr.start())
-	s := tr.ev.at[k]
+	w := tr.Blocks.since(ev.start())
+	s := ev.at[k]
 	low, high := s.interval(cfg.alpha())
 	after := float64(w.Obs[k] / w.Total)
 	return &Effect{
@@ -185,12 +192,14 @@ func (tr *Trial) effect(cfg *Config) *Effect {
 func (tr *Trial) proven(cfg *Config) bool {
 	d := math.Log1p(cfg.Margin)
 	some := false
-	for k := range tr.ev.at {
-		if !tr.ev.have[k] || k == bounds-1 && some {
+	for k, have := range tr.ev[0].have {
+		if !have || k == bounds-1 && some {
 			continue
 		}
-		if low, high := tr.ev.at[k].interval(cfg.alpha()); high > d || low < -d {
-			return false
+		for _, ev := range tr.ev {
+			if low, high := ev.at[k].interval(cfg.alpha()); high > d || low < -d {
+				return false
+			}
 		}
 		some = true
 	}

@@ -118,6 +118,14 @@ type Verdict struct {
 	Course []CoursePoint `json:"course,omitempty"`
 }
 
+// side is 0 for a shift to the worse, 1 for one to the better.
+func (v *Verdict) side() int {
+	if v.Direction == Better {
+		return 1
+	}
+	return 0
+}
+
 // Event names.
 const (
 	EventShift     = "shift"

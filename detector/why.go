@@ -132,7 +132,7 @@ func (h *hearing) attempts(peer string) (w float64, why []string) {
 			continue
 		}
 		switch change := math.Log(is / was); {
-		case sign*change > 0.7*math.Abs(o.trial.ev.at[0].log):
+		case sign*change > 0.7*math.Abs(o.trial.side().at[0].log):
 			w += math.Log(4)
 			why = append(why, fmt.Sprintf("first attempts failed at %.2g%% before and %.2g%% after", was*100, is*100))
 		case sign*change < 0.05:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -76,57 +77,54 @@ func longCounter(rng *rand.Rand, name string, perMinute float64) longSeries {
 	return s
 }
 
-// longRecording plays the whole fleet, of which the first service is harmed.
-func longRecording() (all []longSeries) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	for service := range longServices {
-		for instance := range 3 {
-			for route := range 3 {
-				labels := fmt.Sprintf(`service="svc-%d",route="/r/%d",instance="%d-%d"`, service, route, service, instance)
-				harm := 1.0
-				if service == 0 && route == 0 {
-					harm = 1.5
-				}
-				all = append(all, longHistogram(rng, labels, harm)...)
-			}
-			if service < 2 {
-				labels := fmt.Sprintf(`{service="svc-%d",peer="acme-pay",instance="svc-%d-%d"}`, service, service, instance)
-				all = append(all, longCounter(rng, "thirdparty_client_requests_total"+labels, 80),
-					longCounter(rng, "thirdparty_client_retries_total"+labels, 4))
-			}
-			info := `dten_build_info{service="svc-%d",instance="svc-%d-%d",binary="svc-%d",version="4.1.3"}`
-			all = append(all, longCounter(rng, fmt.Sprintf(info, service, service, instance, service), 0))
-			last := all[len(all)-1].values
-			for i := range last {
-				last[i] = 1
-			}
+// longInstance plays an instance of a service. The first route of the first
+// service is harmed.
+func longInstance(rng *rand.Rand, service, instance int) (all []longSeries) {
+	for route := range 3 {
+		harm := 1.0
+		if service == 0 && route == 0 {
+			harm = 1.5
 		}
-		if service > 0 {
-			all = append(all, longCounter(rng, fmt.Sprintf(`traces_service_graph_request_total{client="svc-%d",server="svc-%d"}`, service-1, service), 1500))
-		}
+		labels := fmt.Sprintf(`service="svc-%d",route="/r/%d",instance="%d-%d"`, service, route, service, instance)
+		all = append(all, longHistogram(rng, labels, harm)...)
 	}
-	return all
+	if service < 2 {
+		labels := fmt.Sprintf(`{service="svc-%d",peer="acme-pay",instance="%d-%d"}`, service, service, instance)
+		all = append(all, longCounter(rng, "thirdparty_client_requests_total"+labels, 80),
+			longCounter(rng, "thirdparty_client_retries_total"+labels, 4))
+	}
+	return append(all, longSeries{
+		name:   fmt.Sprintf(`dten_build_info{service="svc-%d",instance="%d-%d",binary="svc-%d",version="4.1.3"}`, service, service, instance, service),
+		values: slices.Repeat([]float64{1}, longMinutes),
+	})
 }
 
 // writeLong writes the long recording as OpenMetrics, series by series.
 func writeLong(w io.Writer) error {
 	b := bufio.NewWriterSize(w, 1<<20)
-	begins := recordBegins.Unix()
-	var line []byte
-	for _, s := range longRecording() {
-		for minute, v := range s.values {
-			line = append(append(line[:0], s.name...), ' ')
-			line = append(strconv.AppendFloat(line, v, 'f', -1, 64), ' ')
-			line = append(strconv.AppendInt(line, begins+60*int64(minute+1), 10), '\n')
-			if _, err := b.Write(line); err != nil {
-				return err
+	rng := rand.New(rand.NewPCG(1, 2))
+	for service := range longServices {
+		for instance := range 3 {
+			for _, s := range longInstance(rng, service, instance) {
+				s.write(b)
 			}
 		}
+		if service > 0 {
+			longCounter(rng, fmt.Sprintf(`traces_service_graph_request_total{client="svc-%d",server="svc-%d"}`, service-1, service), 1500).write(b)
+		}
 	}
-	if _, err := b.WriteString("# EOF\n"); err != nil {
-		return err
-	}
+	_, _ = b.WriteString("# EOF\n") // its error comes with Flush
 	return b.Flush()
+}
+
+func (s longSeries) write(b *bufio.Writer) {
+	var line []byte
+	for minute, v := range s.values {
+		line = append(append(line[:0], s.name...), ' ')
+		line = append(strconv.AppendFloat(line, v, 'f', -1, 64), ' ')
+		line = append(strconv.AppendInt(line, recordBegins.Unix()+60*int64(minute+1), 10), '\n')
+		_, _ = b.Write(line) // its error comes with Flush
+	}
 }
 
 const longRecord = `{"id": "svc-4.2.0", "started_at": "%s", "binaries": [{"name": "svc-0", "from": "4.1.3", "to": "4.2.0", "selector": {"service": "svc-0"}}]}`

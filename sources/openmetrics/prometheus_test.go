@@ -196,7 +196,9 @@ func FuzzAgainstPrometheus(f *testing.F) {
 				return
 			}
 		}
-		same := gocmp.Comparer(func(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) || math.IsNaN(a) && math.IsNaN(b) })
+		same := gocmp.Comparer(func(a, b float64) bool {
+			return math.Float64bits(a) == math.Float64bits(b) || math.IsNaN(a) && math.IsNaN(b)
+		})
 		if diff := gocmp.Diff(want, got, same); diff != "" {
 			t.Fatalf("samples (-prometheus +got):\n%s", diff)
 		}

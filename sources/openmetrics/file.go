@@ -17,7 +17,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"slices"
 	"sort"
 	"time"
 
@@ -146,15 +145,16 @@ func (f *File) Warnings() []string { return f.warnings }
 func (f *File) Series(ctx context.Context, start, end time.Time, add func(series.Series) error) error {
 	from, to := start.UnixMilli(), end.UnixMilli()
 	for _, c := range f.columns {
-		i := sort.Search(len(c.times), func(i int) bool { return c.times[i] > from })
-		j := i + sort.Search(len(c.times)-i, func(n int) bool { return c.times[i+n] > to })
+		times := c.times()
+		i := sort.Search(len(times), func(i int) bool { return times[i] > from })
+		j := i + sort.Search(len(times)-i, func(n int) bool { return times[i+n] > to })
 		if i == j {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := add(series.Series{Labels: c.labels, Times: c.times[i:j:j], Values: c.values[i:j:j]}); err != nil {
+		if err := add(series.Series{Labels: c.labels, Times: times[i:j:j], Values: c.values[i:j:j]}); err != nil {
 			return err
 		}
 	}
@@ -171,7 +171,7 @@ func (f *File) Close() error {
 func (p *parser) finish() (*File, error) {
 	f := &File{min: math.MaxInt64, max: math.MinInt64, warnings: p.warnings}
 	for _, c := range p.columns {
-		if c.skip || len(c.times) == 0 {
+		if len(c.values) == 0 {
 			continue
 		}
 		if c.unsorted {
@@ -179,33 +179,13 @@ func (p *parser) finish() (*File, error) {
 				return nil, err
 			}
 		}
-		f.min, f.max = min(f.min, c.times[0]), max(f.max, c.times[len(c.times)-1])
-		f.samples += len(c.times)
+		times := c.times()
+		f.min, f.max = min(f.min, times[0]), max(f.max, times[len(times)-1])
+		f.samples += len(times)
 		f.columns = append(f.columns, c)
 	}
 	if len(f.columns) == 0 {
 		return nil, fmt.Errorf("found nothing to watch in %d lines: no latency histogram, no counter of requests or retries", p.line)
 	}
 	return f, nil
-}
-
-// sort puts a column in order of time; two samples at one time must be equal.
-func (c *column) sort() error {
-	order := make([]int, len(c.times))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return int(min(1, max(-1, c.times[a]-c.times[b]))) })
-	times, values := make([]int64, 0, len(order)), make([]float64, 0, len(order))
-	for _, i := range order {
-		if n := len(times); n > 0 && times[n-1] == c.times[i] {
-			if math.Float64bits(values[n-1]) != math.Float64bits(c.values[i]) {
-				return fmt.Errorf("series %s has two values at %s: %v and %v", c.labels, time.UnixMilli(c.times[i]).UTC().Format(time.RFC3339), values[n-1], c.values[i])
-			}
-			continue
-		}
-		times, values = append(times, c.times[i]), append(values, c.values[i])
-	}
-	c.times, c.values, c.unsorted = times, values, false
-	return nil
 }

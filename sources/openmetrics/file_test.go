@@ -14,9 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/textparse"
 
 	"aftershock/sources/series"
 )
@@ -242,56 +239,6 @@ func TestRange(t *testing.T) {
 	}
 }
 
-// reference reads a text with Prometheus's own parser.
-func reference(text []byte) ([]sample, error) {
-	p := textparse.NewOpenMetricsParser(text, labels.NewSymbolTable())
-	byName := map[string][]sample{}
-	var order []string
-	for {
-		e, err := p.Next()
-		if err != nil {
-			if strings.Contains(err.Error(), "EOF") {
-				break
-			}
-			return nil, err
-		}
-		if e != textparse.EntrySeries {
-			continue
-		}
-		_, ts, v := p.Series()
-		var ls labels.Labels
-		p.Labels(&ls)
-		if ts == nil || !series.Wanted(ls.Get(model.MetricNameLabel)) {
-			continue
-		}
-		k := ls.String()
-		if _, ok := byName[k]; !ok {
-			order = append(order, k)
-		}
-		byName[k] = append(byName[k], sample{k, *ts, v})
-	}
-	var out []sample
-	for _, k := range order {
-		out = append(out, byName[k]...)
-	}
-	return out, nil
-}
-
-func TestAgainstPrometheus(t *testing.T) {
-	text := recording(3, 40)
-	want, err := reference(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := all(t, text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("samples (-prometheus +got):\n%s", diff)
-	}
-}
-
 func FuzzRead(f *testing.F) {
 	f.Add(recording(1, 3))
 	f.Add([]byte("a_requests_total{path=\"a\\\\b\\\"c\\n}\",x=\"1\"} 1 1000000000.5 # {trace_id=\"}\"} 1 2\n# EOF\n"))
@@ -324,19 +271,4 @@ func FuzzValue(f *testing.F) {
 			t.Fatalf("parseValue(%q) = %v, %v, want %v, %v", s, got, err, want, slow)
 		}
 	})
-}
-
-func BenchmarkRead(b *testing.B) {
-	text := recording(100, 600) // 300,000 wanted samples
-	b.SetBytes(int64(len(text)))
-	b.ReportAllocs()
-	for b.Loop() {
-		f, err := read(context.Background(), bytes.NewReader(text), Config{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		if f.Samples() != 300_000 {
-			b.Fatalf("%d samples", f.Samples())
-		}
-	}
 }

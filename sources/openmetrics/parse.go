@@ -17,22 +17,11 @@ import (
 	"aftershock/sources/series"
 )
 
-// column holds one series. Columns of series that were scraped together share
-// their times.
-type column struct {
-	labels   labels.Labels
-	times    []int64
-	values   []float64
-	unsorted bool
-	skip     bool // not wanted: nothing is kept
-	last     int64
-	value    float64
-	any      bool
-}
-
 // parser reads lines. Prometheus's own parser makes a label set of every line
 // and wants the file in memory; recordings repeat a series' name and labels
-// line by line, so here these bytes are only compared with those before.
+// line by line or scrape by scrape, so here these bytes are only compared with
+// those of the line before, and then with those of the series that came next the
+// last time.
 type parser struct {
 	cfg      Config
 	line     int
@@ -44,10 +33,9 @@ type parser struct {
 	samples  int
 
 	cur    *column
-	prefix []byte // name and labels of cur as written
-	times  []int64
-	values []float64
-	shared []int64 // times of the column flushed last
+	before *column   // that of the last line of another series, if it keeps anything
+	made   *column   // the newest that keeps anything
+	values []float64 // of cur, not yet moved to it
 	build  labels.ScratchBuilder
 }
 
@@ -129,20 +117,11 @@ func (p *parser) parseLine(line []byte) error {
 	if len(line) > p.cfg.MaxLine {
 		return p.errorf("longer than %d bytes", p.cfg.MaxLine)
 	}
-	var rest []byte
-	if n := len(p.prefix); p.cur != nil && len(line) > n+1 && line[n] == ' ' && line[n+1] > ' ' && line[n+1] != '{' && bytes.Equal(line[:n], p.prefix) {
-		rest = line[n:]
-	} else {
-		n, err := keyLen(line)
-		if err != nil {
-			return p.errorf("%w: %s", err, excerpt(line))
-		}
-		if err := p.switchTo(line[:n]); err != nil {
-			return err
-		}
-		rest = line[n:]
+	n, err := p.seek(line)
+	if err != nil {
+		return err
 	}
-	v, t, err := p.parseSample(rest)
+	v, t, err := p.parseSample(line[n:])
 	if err != nil {
 		return p.errorf("%w: %s", err, excerpt(line))
 	}
@@ -159,7 +138,7 @@ func (p *parser) keep(t int64, v float64) error {
 		case math.Float64bits(v) == math.Float64bits(c.value):
 			return nil
 		default:
-			return p.errorf("second value of %s at the same time: %v after %v", excerpt(p.prefix), v, c.value)
+			return p.errorf("second value of %s at the same time: %v after %v", excerpt([]byte(c.key)), v, c.value)
 		}
 	}
 	c.any, c.last, c.value = true, t, v
@@ -169,51 +148,98 @@ func (p *parser) keep(t int64, v float64) error {
 	if p.samples++; p.samples > p.cfg.MaxSamples {
 		return p.errorf("more than %d samples: read a shorter recording, or raise max_samples", p.cfg.MaxSamples)
 	}
-	p.times = append(p.times, t)
+	n := len(c.values) + len(p.values)
+	if n == 0 {
+		c.clock = p.firstClock(t)
+		p.made = c
+	}
+	c.tick(n, t, p.before)
 	p.values = append(p.values, v)
 	return nil
 }
 
-// flush moves the gathered samples to their column.
-func (p *parser) flush() {
-	c := p.cur
-	if c == nil || len(p.times) == 0 {
-		return
+// firstClock is the clock for a column that begins at t: that of the column
+// before it, if that began at the same time.
+func (p *parser) firstClock(t int64) *clock {
+	if p.made != nil && p.made.clock.times[0] == t {
+		return p.made.clock
 	}
-	switch {
-	case len(c.times) > 0:
-		c.times = append(c.times, p.times...)
-		c.values = append(c.values, p.values...)
-	case len(p.times) > 8 && slices.Equal(p.times, p.shared):
-		// Without spare capacity, so that a later append copies it first.
-		c.times = p.shared[:len(p.shared):len(p.shared)]
-		c.values = slices.Clone(p.values)
-	default:
-		c.times, c.values = slices.Clone(p.times), slices.Clone(p.values)
-		p.shared = c.times[:len(c.times):len(c.times)]
-	}
-	p.times, p.values = p.times[:0], p.values[:0]
+	return &clock{}
 }
 
-// switchTo makes the series with this name and labels the current one.
-func (p *parser) switchTo(key []byte) error {
+// seek makes the series of a line the current one and gives the length of its
+// name and labels.
+func (p *parser) seek(line []byte) (int, error) {
+	if p.cur != nil {
+		if p.cur.heads(line) {
+			return len(p.cur.key), nil
+		}
+		if next := p.cur.follow; next != nil && next.heads(line) {
+			p.turnTo(next)
+			return len(next.key), nil
+		}
+	}
+	n, err := keyLen(line)
+	if err != nil {
+		return 0, p.errorf("%w: %s", err, excerpt(line))
+	}
+	c, err := p.find(line[:n])
+	if err != nil {
+		return 0, err
+	}
+	if p.cur != nil {
+		p.cur.follow = c
+	}
+	p.turnTo(c)
+	return n, nil
+}
+
+// heads says whether a line begins with the column's name and labels and goes
+// on with a value.
+func (c *column) heads(line []byte) bool {
+	n := len(c.key)
+	return len(line) > n+1 && line[n] == ' ' && line[n+1] > ' ' && line[n+1] != '{' && string(line[:n]) == c.key
+}
+
+// turnTo makes c the current column.
+func (p *parser) turnTo(c *column) {
 	p.flush()
-	p.prefix = append(p.prefix[:0], key...)
-	c := p.byKey[string(key)]
-	if c == nil {
-		if len(p.columns) >= p.cfg.MaxSeries {
-			return p.errorf("more than %d series: read fewer, or raise max_series", p.cfg.MaxSeries)
-		}
-		ls, err := p.parseKey(key)
-		if err != nil {
-			return p.errorf("%w: %s", err, excerpt(key))
-		}
-		c = &column{labels: ls, skip: !series.Wanted(ls.Get(model.MetricNameLabel))}
-		p.byKey[string(key)] = c
-		p.columns = append(p.columns, c)
+	if p.cur != nil && p.cur != c && len(p.cur.values) > 0 {
+		p.before = p.cur
 	}
 	p.cur = c
-	return nil
+}
+
+// flush moves the gathered values to their column.
+func (p *parser) flush() {
+	if c := p.cur; c != nil && len(p.values) > 0 {
+		// Those of a file in order of series come at once: they take no more
+		// than their size.
+		if c.values == nil {
+			c.values = make([]float64, 0, len(p.values))
+		}
+		c.values = append(c.values, p.values...)
+		p.values = p.values[:0]
+	}
+}
+
+// find gives the column of the series with this name and labels.
+func (p *parser) find(key []byte) (*column, error) {
+	c := p.byKey[string(key)]
+	if c != nil {
+		return c, nil
+	}
+	if len(p.columns) >= p.cfg.MaxSeries {
+		return nil, p.errorf("more than %d series: read fewer, or raise max_series", p.cfg.MaxSeries)
+	}
+	ls, err := p.parseKey(key)
+	if err != nil {
+		return nil, p.errorf("%w: %s", err, excerpt(key))
+	}
+	c = &column{key: string(key), labels: ls, skip: !series.Wanted(ls.Get(model.MetricNameLabel))}
+	p.byKey[c.key] = c
+	p.columns = append(p.columns, c)
+	return c, nil
 }
 
 // keyLen is the length of the name and labels at the line's beginning.

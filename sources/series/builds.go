@@ -197,8 +197,7 @@ func (i *instance) buildsAt(hi, step, lookback int64, out []detector.Build) []de
 		if n > 0 && alive[n-1].frame.Binary == b.frame.Binary {
 			continue
 		}
-		fr := b.frame
-		fr.Labels = maps.Clone(fr.Labels)
+		fr := b.frame // its labels are shared by all frames, as an indicator's are
 		if fr.Toolchain == "" {
 			fr.Toolchain = toolchain
 		}

@@ -11,6 +11,9 @@ type Block struct {
 	// Load is the number of requests with those of instances that were warming
 	// up, Fresh that of instances on the new build without those.
 	Load, Fresh float32
+	// Usual is the sum over the steps of the log load that is usual at the time
+	// of day.
+	Usual float32
 	Obs         [bounds]float32
 	Exp         [bounds]float32
 }
@@ -21,6 +24,7 @@ func (b *Block) merge(o *Block) {
 	b.Total += o.Total
 	b.Load += o.Load
 	b.Fresh += o.Fresh
+	b.Usual += o.Usual
 	for k := range b.Obs {
 		b.Obs[k] += o.Obs[k]
 		b.Exp[k] += o.Exp[k]

@@ -21,8 +21,9 @@ import (
 
 // Priors. Chances a day are of one such trouble that moves an indicator.
 const (
-	binaryPrior     = 0.3  // that one of the binaries on the path moves it
-	lateShare       = 0.1  // of those, that it shows only later, at any time
+	binaryPrior     = 0.25 // that one of the binaries on the path moves it
+	lateShare       = 0.05 // of those, that it shows only later, at any time
+	queueShare      = 0.1  // of those, that it shows with load
 	unknownDaily    = 0.15 // at least; more where placebos say so
 	thirdPartyDaily = 0.4
 	environDaily    = 0.2
@@ -338,18 +339,15 @@ func (h *hearing) load() hypothesis {
 		c.log = h.anytime(moves, window, at-slack, at+slack)
 		c.why = append(c.why, whyJump(at, size))
 	}
-	daily := 0.05
+	unusual := h.m.unusual
+	for _, o := range h.others {
+		unusual += attest(movesByLoad, o.unusual)
+	}
+	c.log = logAdd(c.log, unusual+math.Log(loadPrior))
 	if h.m.trial.Outside > 0 {
-		beyond := h.m.beyond
-		for _, o := range h.others {
-			if o.trial.Outside > 0 {
-				beyond += attest(movesByLoad, o.beyond)
-			}
-		}
-		c.log = logAdd(c.log, beyond+math.Log(loadPrior))
 		c.why = append(c.why, fmt.Sprintf("in %d steps traffic was outside the range that the baseline has seen", h.m.trial.Outside))
 	}
-	c.log = logAdd(c.log, h.anytime(moves, math.Log(daily), h.since(), h.s.now.UnixNano()))
+	c.log = logAdd(c.log, h.anytime(moves, math.Log(0.05), h.since(), h.s.now.UnixNano()))
 	return c
 }
 

@@ -13,6 +13,7 @@ type course struct {
 	begin, end []int64
 	exp        []float64
 	load       []float64 // log of requests a step
+	usual      []float64 // what is usual for that at the time of day
 	fresh      []float64 // share of requests that the new build took
 	readings   []stat.Reading
 	shocks     []stat.Shock
@@ -54,10 +55,10 @@ func (w *warmth) in(begin, end int64) (c [stat.Nuisances]float64) {
 // the cuts.
 func (c *course) read(list []Block, k int, step int64, cuts []int64, noise stat.Noise, warm *warmth) {
 	c.begin, c.end, c.exp, c.readings = c.begin[:0], c.end[:0], c.exp[:0], c.readings[:0]
-	c.load, c.fresh = c.load[:0], c.fresh[:0]
+	c.load, c.usual, c.fresh = c.load[:0], c.usual[:0], c.fresh[:0]
 	var bin Bin
 	var begin, last int64
-	var load, fresh float64
+	var load, usual, fresh float64
 	close := func() {
 		at := (begin + last) / 2
 		gap := 0.0
@@ -69,7 +70,8 @@ func (c *course) read(list []Block, k int, step int64, cuts []int64, noise stat.
 			Gap: gap, Steps: float64(bin.Steps), Y: bin.y(), Var: 1 / bin.Exp, Nuisance: warm.in(begin, last),
 		})
 		c.load, c.fresh = append(c.load, math.Log(load/float64(bin.Steps))), append(c.fresh, fresh/bin.Total)
-		bin, load, fresh = Bin{}, 0, 0
+		c.usual = append(c.usual, usual/float64(bin.Steps))
+		bin, load, usual, fresh = Bin{}, 0, 0, 0
 	}
 	for i := range list {
 		b := &list[i]
@@ -88,6 +90,7 @@ func (c *course) read(list []Block, k int, step int64, cuts []int64, noise stat.
 		bin.Total += float64(b.Total)
 		bin.Steps += int(b.Steps)
 		load += float64(b.Load)
+		usual += float64(b.Usual)
 		fresh += float64(b.Fresh)
 		last = b.End
 	}

@@ -44,6 +44,9 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 			tr.Peak = tr.side().log
 			tr.note(&j.cfg)
 		}
+		if j.last.Sub(tr.Found) > j.cfg.Day/explained {
+			break
+		}
 		if lead := j.explain(s, m); lead != tr.Lead {
 			tr.Lead = lead
 			events = append(events, v.event(j.last, EventShift))
@@ -80,9 +83,14 @@ func (tr *Trial) fresh(now time.Time, cfg *Config) bool {
 	return tr.Blocks.since(now.Add(-fewSteps*cfg.Step)).Steps > 0
 }
 
+// explained is the part of a day for which the causes of a shift are weighed
+// anew: what is learnt later says little about how it began.
+const explained = 8
+
 // shift puts down a shift that was just found.
 func (j *Judge) shift(s *scene, m moved, state State, direction string) Event {
 	tr, v := m.trial, &m.trial.Verdict
+	tr.Found = j.last
 	v.State, v.Direction, v.Recovered = state, direction, time.Time{}
 	tr.Peak, tr.Faded = tr.side().log, time.Time{}
 	tr.note(&j.cfg)

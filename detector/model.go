@@ -92,3 +92,61 @@ func (m *Model) learn(x *vector, y, variance, fade float64) {
 		}
 	}
 }
+
+// waves is the number of regressors of a Season: one and two harmonics.
+const waves = 5
+
+// Season is the usual log load of the time of day: a regression on two harmonics,
+// learnt by recursive least squares that forgets at the baseline's half-life.
+type Season struct {
+	Beta [waves]float64
+	Cov  [waves][waves]float64
+	Seen int
+}
+
+func wave(t time.Time, day time.Duration) [waves]float64 {
+	s, c := math.Sincos(2 * math.Pi * float64(t.UnixNano()%int64(day)) / float64(day))
+	return [waves]float64{1, s, c, 2 * s * c, c*c - s*s}
+}
+
+// usual is the log load to expect at t.
+func (s *Season) usual(t time.Time, day time.Duration) float64 {
+	x, sum := wave(t, day), 0.0
+	for i, b := range s.Beta {
+		sum += b * x[i]
+	}
+	return sum
+}
+
+// seasonNoise is the variance of log load about its season, over the steps that
+// it takes to forget.
+const seasonNoise = 2
+
+// learn takes in the log load of a step; jumps are taken in with care.
+func (s *Season) learn(t time.Time, day time.Duration, load, fade float64) {
+	x := wave(t, day)
+	if s.Seen == 0 {
+		s.Beta[0] = load
+		for i := range s.Cov {
+			s.Cov[i][i] = 0.1
+		}
+	}
+	s.Seen++
+	d := math.Max(-0.5, math.Min(0.5, load-s.usual(t, day)))
+	var px [waves]float64
+	total := float64(seasonNoise)
+	for i := range px {
+		for k := range x {
+			s.Cov[i][k] /= fade
+			px[i] += s.Cov[i][k] * x[k]
+		}
+		s.Cov[i][i] = math.Min(s.Cov[i][i], 0.2)
+		total += x[i] * px[i]
+	}
+	for i := range px {
+		s.Beta[i] += px[i] / total * d
+		for k := range px {
+			s.Cov[i][k] -= px[i] * px[k] / total
+		}
+	}
+}

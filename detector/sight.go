@@ -14,11 +14,11 @@ type sight struct {
 	moved
 	begin, end []int64
 	step, ramp []float64
-	load       []float64 // log requests a step
-	// along is by binary, -Inf where the binary isn't on the path; beyond is of a
-	// shift that goes with load beyond what the baseline has seen.
+	load       []float64 // log requests a step, over what is usual at the time
+	// along is by binary, -Inf where the binary isn't on the path; unusual is
+	// of a shift that goes with load beside what is usual at the time of day.
 	along  []float64
-	beyond float64
+	unusual float64
 }
 
 // mostSights bounds how many other indicators bear witness on a shift.
@@ -58,7 +58,10 @@ func (j *Judge) sight(s *scene, i, d int) *sight {
 func (j *Judge) view(s *scene, m moved, c *course, d int) *sight {
 	sign := float64(1 - 2*d)
 	temper := j.temper(m.track.Indicator.Kind)
-	v := &sight{moved: m, begin: slices.Clone(c.begin), end: slices.Clone(c.end), load: slices.Clone(c.load)}
+	v := &sight{moved: m, begin: slices.Clone(c.begin), end: slices.Clone(c.end), load: make([]float64, len(c.load))}
+	for i, l := range c.load {
+		v.load[i] = l - c.usual[i]
+	}
 	for i := range c.shocks {
 		v.step = append(v.step, bayes(c.shocks[i].Step, sign, temper))
 		r := c.shocks[i].Ramp
@@ -68,14 +71,14 @@ func (j *Judge) view(s *scene, m moved, c *course, d int) *sight {
 		}
 		v.ramp = append(v.ramp, x)
 	}
-	v.beyond = math.Inf(-1)
-	if m.trial.Outside > 0 {
-		x := make([]float64, len(c.readings))
-		for i, l := range c.load {
-			x[i] = math.Max(0, l-m.trial.LoadHigh)
+	x := make([]float64, len(c.readings))
+	start := s.upgrade.StartedAt.Add(-s.cfg.Step).UnixNano()
+	for i := range x {
+		if c.begin[i] >= start {
+			x[i] = v.load[i]
 		}
-		v.beyond = bayes(c.filter.Along(c.readings, x), sign, temper)
 	}
+	v.unusual = bayes(c.filter.Along(c.readings, x), sign, temper)
 	for _, b := range s.upgrade.Binaries {
 		v.along = append(v.along, j.along(s, m, c, b, sign, temper))
 	}
@@ -97,7 +100,7 @@ func (j *Judge) along(s *scene, m moved, c *course, b Binary, sign, temper float
 	if y == nil {
 		return plain
 	}
-	return logAdd(plain+math.Log(0.8), bayes(c.filter.Along(c.readings, y), sign, temper)+math.Log(0.2))
+	return logAdd(plain+math.Log(1-queueShare), bayes(c.filter.Along(c.readings, y), sign, temper)+math.Log(queueShare))
 }
 
 // exposure is the share of the indicator's traffic that the binary's new build
@@ -114,7 +117,7 @@ func (j *Judge) exposure(s *scene, m moved, c *course, b Binary) (x, y []float64
 			counted = counted || f > 0
 		}
 	}
-	usual := m.trial.UsualLoad
+	usual := m.trial.Season.Beta[0]
 	some := false
 	for i := range x {
 		if !counted {

@@ -41,8 +41,8 @@ type Track struct {
 	Early []early
 	// Range is the span of log load seen so far.
 	LoadLow, LoadHigh float64
-	// Load is the mean of log load, fading.
-	Load Ratio
+	// Season is the usual load of the time of day.
+	Season Season
 
 	key     string
 	scratch scratch
@@ -185,11 +185,11 @@ func (t *Track) step(at time.Time, cfg *Config, pool *Pool) bool {
 		}
 		t.catchUp(cfg, fade, pool)
 	}
-	b := Block{End: at.UnixNano(), Steps: 1, Total: float32(s.total), Load: float32(s.load)}
+	b := Block{End: at.UnixNano(), Steps: 1, Total: float32(s.total), Load: float32(s.load), Usual: float32(t.Season.usual(at, cfg.Day))}
 	ok := t.learn(&b, t.counts(s.hist, s.bad), s, cfg, fade, pool)
 	l := math.Log(s.load)
 	t.LoadLow, t.LoadHigh = math.Min(t.LoadLow, l), math.Max(t.LoadHigh, l)
-	t.Load.Num, t.Load.Den = t.Load.Num*fade+l, t.Load.Den*fade+1
+	t.Season.learn(at, cfg.Day, l, fade)
 	if ok {
 		t.Recent.add(b)
 	}

@@ -34,6 +34,8 @@ type Trial struct {
 	Bound int
 	// From is where the window that showed the shift begins.
 	From time.Time
+	// Found is when the shift was found.
+	Found time.Time
 	// Treated is when a flag flip of ours last changed what is being watched.
 	Treated time.Time
 	// Gated are the binaries that the flipped flag gates something in.
@@ -46,8 +48,8 @@ type Trial struct {
 	// Faded is since when the shift no longer shows, zero while it does.
 	Faded time.Time
 
-	// UsualLoad is the mean log of requests a step before.
-	UsualLoad float64
+	// Season is the usual load of the time of day, as it was before.
+	Season Season
 	// To are the new versions of the binaries that serve the indicator.
 	To []string
 
@@ -59,7 +61,7 @@ type Trial struct {
 func newTrial(t *Track, u *Upgrade, pool *Pool) *Trial {
 	tr := &Trial{
 		Bounds:    t.Bounds,
-		FirstsWas: t.Firsts.share(), LoadLow: t.LoadLow, LoadHigh: t.LoadHigh, UsualLoad: t.Load.share(),
+		FirstsWas: t.Firsts.share(), LoadLow: t.LoadLow, LoadHigh: t.LoadHigh, Season: t.Season,
 		Before:  hist.Histogram{Bounds: t.Base.Bounds, Counts: slices.Clone(t.Base.Counts)},
 		Verdict: Verdict{Upgrade: u.ID, Indicator: t.Indicator, State: Undecided, Since: u.StartedAt},
 	}
@@ -82,7 +84,7 @@ func newTrial(t *Track, u *Upgrade, pool *Pool) *Trial {
 // step takes in one step as the track counted it.
 func (tr *Trial) step(t *Track, cfg *Config) {
 	s := &t.scratch
-	b := Block{End: s.at.UnixNano(), Steps: 1, Total: float32(s.total), Load: float32(s.load)}
+	b := Block{End: s.at.UnixNano(), Steps: 1, Total: float32(s.total), Load: float32(s.load), Usual: float32(tr.Season.usual(s.at, cfg.Day))}
 	for _, v := range s.versions {
 		if v.version != "" && slices.Contains(tr.To, v.version) {
 			b.Fresh += float32(v.total)

@@ -14,8 +14,8 @@ type Block struct {
 	// Usual is the sum over the steps of the log load that is usual at the time
 	// of day.
 	Usual float32
-	Obs         [bounds]float32
-	Exp         [bounds]float32
+	Obs   [bounds]float32
+	Exp   [bounds]float32
 }
 
 func (b *Block) merge(o *Block) {

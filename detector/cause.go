@@ -21,12 +21,12 @@ import (
 
 // Priors. Chances a day are of one such trouble that moves an indicator.
 const (
-	binaryPrior     = 0.25 // that one of the binaries on the path moves it
+	binaryPrior     = 0.2  // that one of the binaries on the path moves it
 	lateShare       = 0.05 // of those, that it shows only later, at any time
 	queueShare      = 0.1  // of those, that it shows with load
-	unknownDaily    = 0.15 // at least; more where placebos say so
-	thirdPartyDaily = 0.4
-	environDaily    = 0.2
+	unknownDaily    = 0.3  // at least; more where placebos say so
+	thirdPartyDaily = 0.8
+	environDaily    = 0.5
 	loadPrior       = 0.15 // that a jump of load moves it
 	driftPrior      = 0.05
 	earlierDaily    = 0.05
@@ -42,9 +42,12 @@ const (
 	movesByLoad   = 0.35
 )
 
-// witness is the most that one other indicator may say, as a log Bayes factor:
-// their noises aren't independent.
-const witness = 3
+// witness is the most that one route's other indicators may say, as a log Bayes
+// factor, and elsewise the chance that an indicator moved by some other cause.
+const (
+	witness  = 3
+	elsewise = 0.1
+)
 
 // hypothesis is one suspected cause.
 type hypothesis struct {
@@ -149,18 +152,33 @@ func (h *hearing) since() int64 {
 	return h.s.upgrade.StartedAt.Add(-h.s.cfg.Step).UnixNano()
 }
 
-// along is how the other indicators bear out that a cause moved them at t.
-func (h *hearing) along(moves func(Indicator) float64, t int64) float64 {
-	sum := 0.0
+// along is how the other indicators bear out that a cause moved them: says gives
+// an indicator's log Bayes factor for that. Indicators of one route see the same
+// requests, so that together they are one witness.
+func (h *hearing) along(moves func(Indicator) float64, says func(o *sight) float64) float64 {
+	sums := map[string]float64{}
 	for _, o := range h.others {
-		sum += attest(moves(o.track.Indicator), o.step[o.at(t)])
+		sums[o.group] += attest(moves(o.track.Indicator), says(o), o.any)
+	}
+	sum := 0.0
+	for _, x := range sums {
+		sum += math.Max(-witness, math.Min(witness, x))
 	}
 	return sum
 }
 
-// attest is log(1 - q + q BF), held within bounds.
-func attest(q, log float64) float64 {
-	return math.Min(witness, math.Log1p(q*math.Expm1(math.Min(log, 30))))
+// at is along of what began with an instant.
+func (h *hearing) at(moves func(Indicator) float64, t int64) float64 {
+	return h.along(moves, func(o *sight) float64 { return o.step[o.at(t)] })
+}
+
+// attest is the log Bayes factor of a cause that moves an indicator with chance q,
+// where log says so, over none: whatever the cause, something else may have moved
+// it as well, with any saying so.
+func attest(q, log, any float64) float64 {
+	q = math.Min(q, 1-elsewise)
+	other := math.Log(elsewise) + any
+	return logAdd(math.Log(math.Max(1e-9, 1-q-elsewise)), logAdd(math.Log(q)+log, other)) - logAdd(math.Log(1-elsewise), other)
 }
 
 // anytime sums over the onsets in [from, to] at a rate a day.
@@ -171,7 +189,7 @@ func (h *hearing) anytime(moves func(Indicator) float64, daily float64, from, to
 		if e <= b {
 			continue
 		}
-		sum = logAdd(sum, h.m.step[i]+h.along(moves, h.m.begin[i])+math.Log(float64(e-b)/h.day))
+		sum = logAdd(sum, h.m.step[i]+h.at(moves, h.m.begin[i])+math.Log(float64(e-b)/h.day))
 	}
 	return sum + daily
 }
@@ -182,7 +200,7 @@ func (h *hearing) earlier(moves func(Indicator) float64) float64 {
 	ramp := math.Inf(-1)
 	for _, i := range h.list {
 		if h.m.begin[i] < end {
-			ramp = logAdd(ramp, h.m.ramp[i]+h.along(moves, h.m.begin[i])+math.Log(float64(h.m.end[i]-h.m.begin[i])/h.day))
+			ramp = logAdd(ramp, h.m.ramp[i]+h.at(moves, h.m.begin[i])+math.Log(float64(h.m.end[i]-h.m.begin[i])/h.day))
 		}
 	}
 	return logAdd(ramp+math.Log(driftPrior), h.anytime(moves, math.Log(earlierDaily), 0, end))
@@ -228,13 +246,9 @@ func (h *hearing) binary(k, n int) hypothesis {
 	if !h.m.trial.Treated.IsZero() {
 		// A flip takes effect at once, and is where the shift began.
 		t := h.m.trial.Treated.UnixNano()
-		at = h.m.step[h.m.at(t)] + h.along(moves, t)
+		at = h.m.step[h.m.at(t)] + h.at(moves, t)
 	} else {
-		for _, o := range h.others {
-			if !math.IsInf(o.along[k], -1) {
-				at += attest(moves(o.track.Indicator), o.along[k])
-			}
-		}
+		at += h.along(moves, func(o *sight) float64 { return o.along[k] })
 	}
 	_, to := h.s.deployed(b)
 	from, now := h.s.upgrade.Time(b).UnixNano(), h.s.now.UnixNano()
@@ -339,10 +353,7 @@ func (h *hearing) load() hypothesis {
 		c.log = h.anytime(moves, window, at-slack, at+slack)
 		c.why = append(c.why, whyJump(at, size))
 	}
-	unusual := h.m.unusual
-	for _, o := range h.others {
-		unusual += attest(movesByLoad, o.unusual)
-	}
+	unusual := h.m.unusual + h.along(moves, func(o *sight) float64 { return o.unusual })
 	c.log = logAdd(c.log, unusual+math.Log(loadPrior))
 	if h.m.trial.Outside > 0 {
 		c.why = append(c.why, fmt.Sprintf("in %d steps traffic was outside the range that the baseline has seen", h.m.trial.Outside))

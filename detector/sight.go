@@ -17,8 +17,12 @@ type sight struct {
 	load       []float64 // log requests a step, over what is usual at the time
 	// along is by binary, -Inf where the binary isn't on the path; unusual is
 	// of a shift that goes with load beside what is usual at the time of day.
-	along  []float64
+	along   []float64
 	unusual float64
+	// any is of a shift by whatever cause, and group names what sees the same
+	// requests: a route, or the calls of a third party.
+	any   float64
+	group string
 }
 
 // mostSights bounds how many other indicators bear witness on a shift.
@@ -79,8 +83,23 @@ func (j *Judge) view(s *scene, m moved, c *course, d int) *sight {
 		}
 	}
 	v.unusual = bayes(c.filter.Along(c.readings, x), sign, temper)
+	sum, all := math.Inf(-1), 0.0
+	for i, x := range v.step {
+		if v.end[i] > start {
+			w := float64(v.end[i] - v.begin[i])
+			sum, all = logAdd(sum, x+math.Log(w)), all+w
+		}
+	}
+	v.any = math.Max(v.unusual, sum-math.Log(math.Max(1, all)))
 	for _, b := range s.upgrade.Binaries {
-		v.along = append(v.along, j.along(s, m, c, b, sign, temper))
+		x := j.along(s, m, c, b, sign, temper)
+		v.along = append(v.along, x)
+		v.any = math.Max(v.any, x)
+	}
+	i := m.track.Indicator
+	v.group = string(i.Kind) + i.Route() + i.Peer()
+	if i.Route() == "" && i.Peer() == "" {
+		v.group += i.Service()
 	}
 	return v
 }

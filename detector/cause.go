@@ -24,6 +24,8 @@ const (
 	binaryPrior     = 0.2  // that one of the binaries on the path moves it
 	lateShare       = 0.05 // of those, that it shows only later, at any time
 	queueShare      = 0.1  // of those, that it shows with load
+	roughShare      = 0.15 // of those, that it begins at some time in the roll-out
+	offRoute        = 0.05 // that it moves a route that it isn't known to serve
 	unknownDaily    = 0.3  // at least; more where placebos say so
 	thirdPartyDaily = 0.8
 	environDaily    = 0.5
@@ -250,14 +252,32 @@ func (h *hearing) binary(k, n int) hypothesis {
 	} else {
 		at += h.along(moves, func(o *sight) float64 { return o.along[k] })
 	}
-	_, to := h.s.deployed(b)
+	first, to := h.s.deployed(b)
 	from, now := h.s.upgrade.Time(b).UnixNano(), h.s.now.UnixNano()
+	weight := math.Log(binaryPrior / float64(n))
+	if !h.onRoute(moves) {
+		weight += math.Log(offRoute)
+	}
+	if h.m.trial.Treated.IsZero() {
+		slack := 2 * h.s.cfg.Step
+		if h.s.owns(b, h.m.track.Indicator) {
+			slack += h.s.cfg.Warmup
+		}
+		begin, end := first.Add(-h.s.cfg.Step), to.Add(slack)
+		rough := h.anytime(moves, -math.Log(float64(end.Sub(begin))/h.day), begin.UnixNano(), end.UnixNano())
+		at = logAdd(at+math.Log(1-roughShare), rough+math.Log(roughShare))
+	}
 	spread := math.Max(1, float64(now-from)/h.day)
 	late := h.anytime(moves, -math.Log(spread), from, now)
 	out := hypothesis{kind: CauseBinary, name: b.Name, moves: moves}
-	out.log = math.Log(binaryPrior/float64(n)) + logAdd(at+math.Log(1-lateShare), late+math.Log(lateShare))
+	out.log = weight + logAdd(at+math.Log(1-lateShare), late+math.Log(lateShare))
 	out.why = h.whyBinary(k, to)
 	return out
+}
+
+// onRoute says whether the indicator is one that a cause moves.
+func (h *hearing) onRoute(moves func(Indicator) float64) bool {
+	return moves(h.m.track.Indicator) > movesElse
 }
 
 // servicesOf are the services that a binary serves.

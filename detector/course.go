@@ -23,7 +23,7 @@ type course struct {
 
 // warmPrior are the variances of the log ratio that the two courses of a warm-up,
 // a quick one and a slow one, may add at their height.
-var warmPrior = [stat.Nuisances]float64{1, 0.25}
+var warmPrior = [stat.Nuisances]float64{4, 1}
 
 // warmth is the course of warm-ups: for each restart exp(-time/memory), by the
 // share of the service's instances that restarted.

@@ -94,6 +94,7 @@ func (j *Judge) shift(s *scene, m moved, state State, direction string) Event {
 	v.State, v.Direction, v.Recovered = state, direction, time.Time{}
 	tr.Peak, tr.Faded = tr.side().log, time.Time{}
 	tr.note(&j.cfg)
+	tr.Lead = ""
 	tr.Lead = j.explain(s, m)
 	return v.event(j.last, EventShift)
 }
@@ -108,9 +109,19 @@ func (tr *Trial) note(cfg *Config) {
 // explain weighs the causes anew and answers the leading one.
 func (j *Judge) explain(s *scene, m moved) string {
 	tr, v := m.trial, &m.trial.Verdict
-	v.Causes, v.Onset = j.causes(s, m)
+	causes, onset := j.causes(s, m)
+	if tr.Lead == "" || v.Onset.near(onset, 10*j.cfg.Step) {
+		// What began at another time is another shift, which doesn't explain this
+		// one.
+		v.Causes, v.Onset = causes, onset
+	}
 	v.Quantiles = quantiles(tr.Before, tr.After)
 	return v.Causes[0].Kind + "/" + v.Causes[0].Name
+}
+
+// near says whether two onsets may be one, with some slack.
+func (o *Onset) near(p *Onset, slack time.Duration) bool {
+	return o == nil || p == nil || !o.Earliest.After(p.Latest.Add(slack)) && !p.Earliest.After(o.Latest.Add(slack))
 }
 
 // settle says of an indicator without a shift whether it is clear, or what is

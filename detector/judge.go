@@ -334,7 +334,8 @@ const (
 
 // starts are the windows in which the upgrade may have shifted the indicator: the
 // deployment of each binary on its path, or, after a flip, the flip. It sets the
-// cuts and warm-ups of the trial on the way.
+// cuts and warm-ups of the trial on the way. An instance is seen to have switched at
+// the end of the step in which it did, so its warm-up begins a step before.
 func (j *Judge) starts(s *scene, tr *Trial) starts {
 	var out starts
 	slack := j.cfg.Warmup + 2*j.cfg.Step
@@ -361,7 +362,7 @@ func (j *Judge) starts(s *scene, tr *Trial) starts {
 		}
 		for _, d := range at {
 			if len(tr.warm.at) < mostWarm {
-				tr.warm.at = append(tr.warm.at, d.At.UnixNano())
+				tr.warm.at = append(tr.warm.at, d.At.Add(-j.cfg.Step).UnixNano())
 				tr.warm.share = append(tr.warm.share, 1/float64(len(at)))
 			}
 		}

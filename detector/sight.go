@@ -140,7 +140,7 @@ func (j *Judge) exposure(s *scene, m moved, c *course, b Binary) (x, y []float64
 	some := false
 	for i := range x {
 		if !counted {
-			x[i] = switched(b, s.upgrade.Time(b).UnixNano(), (c.begin[i]+c.end[i])/2)
+			x[i] = switched(b, s.upgrade.Time(b).UnixNano(), (c.begin[i]+c.end[i])/2, int64(s.cfg.Step))
 		}
 		if over := math.Min(c.load[i], m.trial.LoadHigh) - usual; over > 0 && x[i] > 0 {
 			y[i] = x[i] * over
@@ -154,8 +154,8 @@ func (j *Judge) exposure(s *scene, m moved, c *course, b Binary) (x, y []float64
 }
 
 // switched is the share of the binary's instances that have switched by an
-// instant.
-func switched(b Binary, from, at int64) float64 {
+// instant, each some time in the step at whose end it was seen to have.
+func switched(b Binary, from, at, step int64) float64 {
 	if len(b.Instances) == 0 {
 		if at > from {
 			return 1
@@ -164,7 +164,7 @@ func switched(b Binary, from, at int64) float64 {
 	}
 	n := 0
 	for _, d := range b.Instances {
-		if at > d.At.UnixNano() {
+		if at > d.At.UnixNano()-step {
 			n++
 		}
 	}

@@ -66,8 +66,11 @@ func (c *course) read(list []Block, k int, step int64, cuts []int64, noise stat.
 			gap = float64(at-(c.begin[n-1]+c.end[n-1])/2) / float64(step)
 		}
 		c.begin, c.end, c.exp = append(c.begin, begin), append(c.end, last), append(c.exp, bin.Exp)
+		cold := warm.in(begin, last)
 		c.readings = append(c.readings, stat.Reading{
-			Gap: gap, Steps: float64(bin.Steps), Y: bin.y(), Var: 1 / bin.Exp, Nuisance: warm.in(begin, last),
+			Gap: gap, Steps: float64(bin.Steps), Y: bin.y(), Nuisance: cold,
+			// No warm-up follows its course to the letter.
+			Var: 1/bin.Exp + cold[stat.Nuisances-1]*cold[stat.Nuisances-1],
 		})
 		c.load, c.fresh = append(c.load, math.Log(load/float64(bin.Steps))), append(c.fresh, fresh/bin.Total)
 		c.usual = append(c.usual, usual/float64(bin.Steps))

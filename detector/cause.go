@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 )
 
@@ -99,8 +100,40 @@ func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
 	for _, c := range all {
 		out = append(out, Cause{Kind: c.kind, Name: c.name, Probability: math.Exp(c.log - total), Why: c.why})
 	}
-	sort.SliceStable(out, func(a, b int) bool { return out[a].Probability > out[b].Probability })
-	return out, h.onset()
+	return ranked(fold(out)), h.onset()
+}
+
+func ranked(list []Cause) []Cause {
+	sort.SliceStable(list, func(a, b int) bool { return list[a].Probability > list[b].Probability })
+	return list
+}
+
+// fold adds the causes beside the binaries up to one that is unknown, where none
+// of them stands out: that it was something else may be likelier than any binary,
+// even where nothing tells what.
+func fold(list []Cause) []Cause {
+	total, top := 0.0, 0.0
+	for _, c := range list {
+		if c.Kind != CauseBinary {
+			total += c.Probability
+			top = math.Max(top, c.Probability)
+		}
+	}
+	if top > total/2 {
+		return list
+	}
+	var out []Cause
+	unknown := Cause{Kind: CauseUnknown, Probability: total}
+	for _, c := range list {
+		if c.Kind == CauseBinary {
+			out = append(out, c)
+			continue
+		}
+		if c.Kind != CauseUnknown && c.Probability > total/10 {
+			unknown.Why = append(unknown.Why, fmt.Sprintf("with %.0f%% it may be %s", 100*c.Probability, strings.TrimSpace(c.Kind+" "+c.Name)))
+		}
+	}
+	return append(out, unknown)
 }
 
 // hear gathers the witnesses.

@@ -22,7 +22,7 @@ import (
 
 // Priors. Chances a day are of one such trouble that moves an indicator.
 const (
-	binaryPrior     = 0.2  // that one of the binaries on the path moves it
+	binaryPrior     = 0.1  // that one of the binaries on the path moves it
 	lateShare       = 0.05 // of those, that it shows only later, at any time
 	queueShare      = 0.1  // of those, that it shows with load
 	roughShare      = 0.15 // of those, that it begins at some time in the roll-out
@@ -82,10 +82,7 @@ func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
 	for _, k := range suspects {
 		all = append(all, h.binary(k, len(suspects)))
 	}
-	p := j.placebos[m.track.Indicator.Kind]
-	if p.Count < fewPlacebos {
-		p = &Placebos{}
-	}
+	p := j.calm(m.track.Indicator.Kind)
 	jumps := math.Max(unknownDaily, 6*float64(p.Alarm[p.temper()])/float64(max(1, p.Count)))
 	all = append(all, h.thirdParty()...)
 	all = append(all, h.load(), h.environment())
@@ -235,7 +232,9 @@ func (h *hearing) earlier(moves func(Indicator) float64) float64 {
 	ramp := math.Inf(-1)
 	for _, i := range h.list {
 		if h.m.begin[i] < end {
-			ramp = logAdd(ramp, h.m.ramp[i]+h.at(moves, h.m.begin[i])+math.Log(float64(h.m.end[i]-h.m.begin[i])/h.day))
+			t := h.m.begin[i]
+			others := h.along(moves, func(o *sight) float64 { return math.Max(o.step[o.at(t)], o.ramp[o.at(t)]) })
+			ramp = logAdd(ramp, h.m.ramp[i]+others+math.Log(float64(h.m.end[i]-h.m.begin[i])/h.day))
 		}
 	}
 	return logAdd(ramp+math.Log(driftPrior), h.anytime(moves, math.Log(earlierDaily), 0, end))

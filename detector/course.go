@@ -113,6 +113,19 @@ func crossed(cuts []int64, from, to int64) bool {
 	return false
 }
 
+// countVar is the variance of the log of a Poisson count over its expectation,
+// times the expectation, where its mean lies at a log ratio: such that the square
+// of the log ratio over it is the deviance, and z the signed root of the
+// likelihood ratio, which is near to normal for small counts, too (see
+// stat.SignedRoot).
+func countVar(log float64) float64 {
+	if math.Abs(log) < 0.02 {
+		return 1 - log/3
+	}
+	log = math.Max(-4, math.Min(4, log))
+	return log * log / (2 * (math.Exp(log)*(log-1) + 1))
+}
+
 // aside is how many readings on either side a reading is held against.
 const aside = 5
 
@@ -135,7 +148,7 @@ func (c *course) clean(noise stat.Noise) {
 			median = (w[len(w)/2-1] + median) / 2
 		}
 		r := &c.readings[i]
-		r.Var *= math.Exp(-math.Max(-4, math.Min(0, median)))
+		r.Var += (countVar(median) - 1) / c.exp[i]
 		limit := 3 * math.Sqrt(r.Var+noise[0]+noise[1])
 		r.Y = median + math.Max(-limit, math.Min(limit, r.Y-median))
 	}

@@ -80,9 +80,11 @@ type evidence struct {
 func (e *evidence) size() size { return e.at[e.lead] }
 
 // starts says at which instants a shift may have begun: with what happened in
-// the windows, and, at half the weight, at any time since the first of them.
+// the windows, and, at half the weight, at any time since the first of them. The
+// binaries, if any, take half of all: a shift along the exposure to one of them.
 type starts struct {
-	windows []span
+	windows  []span
+	binaries []int
 }
 
 type span struct{ from, to int64 } // Unix nanoseconds
@@ -168,8 +170,34 @@ func logAdd(a, b float64) float64 {
 	return a + math.Log1p(math.Exp(b-a))
 }
 
+// expose weighs shifts along the exposure to each of the binaries as well, at half
+// the weight.
+func (j *Judge) expose(s *scene, m moved, c *course, at starts, temper float64, log *[2]float64, best *[2]size, from *[2]int64) {
+	if len(at.binaries) == 0 {
+		return
+	}
+	d := math.Log1p(j.cfg.Margin)
+	top := *log
+	for n := range log {
+		log[n] -= math.Ln2
+	}
+	w := math.Log(2 * float64(len(at.binaries)))
+	for _, k := range at.binaries {
+		b := s.upgrade.Binaries[k]
+		x, _ := j.exposure(s, m, c, b)
+		z := sizeOf(c.filter.Along(c.readings, x), temper)
+		for n, e := range [2]float64{z.exceeds(d), z.below(-d)} {
+			log[n] = logAdd(log[n], e-w)
+			if e > top[n] {
+				top[n], best[n], from[n] = e, z, s.upgrade.Time(b).UnixNano()
+			}
+		}
+	}
+}
+
 // weigh weighs all bounds of a trial.
-func (tr *Trial) weigh(j *Judge, at starts, temper float64) {
+func (j *Judge) weigh(s *scene, m moved, at starts, temper float64) {
+	tr := m.trial
 	var log [2][bounds]float64
 	var weight [bounds]float64
 	tr.ev = [2]evidence{}
@@ -184,6 +212,7 @@ func (tr *Trial) weigh(j *Judge, at starts, temper float64) {
 		if !ok {
 			continue
 		}
+		j.expose(s, m, c, at, temper, &e, &best, &from)
 		for d := range tr.ev {
 			ev := &tr.ev[d]
 			ev.at[k], ev.from[k], ev.have[k] = best[d], from[d], true

@@ -344,7 +344,7 @@ func (j *Judge) starts(s *scene, tr *Trial) starts {
 		float64(j.cfg.Warmup) / 3, float64(j.cfg.Warmup),
 	}}
 	tr.To = tr.To[:0]
-	for _, b := range s.upgrade.Binaries {
+	for k, b := range s.upgrade.Binaries {
 		if !s.reaches(b, tr.Verdict.Indicator) {
 			continue
 		}
@@ -354,6 +354,9 @@ func (j *Judge) starts(s *scene, tr *Trial) starts {
 		from, to := s.deployed(b)
 		if len(out.windows) < mostWindows {
 			out.windows = append(out.windows, span{from.UnixNano(), to.Add(slack).UnixNano()})
+			if j.last.Sub(from) > fewSteps*j.cfg.Step {
+				out.binaries = append(out.binaries, k)
+			}
 			tr.cuts = append(tr.cuts, from.UnixNano())
 		}
 		at := b.Instances
@@ -369,7 +372,7 @@ func (j *Judge) starts(s *scene, tr *Trial) starts {
 	}
 	if !tr.Treated.IsZero() {
 		at := tr.Treated.UnixNano()
-		out.windows = []span{{at, at + int64(2*j.cfg.Step)}}
+		out.windows, out.binaries = []span{{at, at + int64(2*j.cfg.Step)}}, nil
 		tr.cuts = append(tr.cuts, at)
 	}
 	if len(out.windows) == 0 {
@@ -399,8 +402,9 @@ func (j *Judge) look(w *Watch) []Event {
 		if tr == nil {
 			continue
 		}
-		tr.weigh(j, j.starts(s, tr), j.temper(t.Indicator.Kind))
-		s.all = append(s.all, moved{track: t, trial: tr})
+		m := moved{track: t, trial: tr}
+		j.weigh(s, m, j.starts(s, tr), j.temper(t.Indicator.Kind))
+		s.all = append(s.all, m)
 		logWorse = append(logWorse, tr.ev[0].log)
 		logBetter = append(logBetter, tr.ev[1].log)
 	}
@@ -415,7 +419,13 @@ func (j *Judge) look(w *Watch) []Event {
 
 // temper is how much the variance is inflated for indicators of a kind: what
 // their placebos ask for, or, while there are few, those of all kinds.
-func (j *Judge) temper(k Kind) float64 {
+func (j *Judge) temper(k Kind) float64 { return tempers[j.calm(k).keeps(0)] }
+
+// doubt is temper for the causes: it is taken from a level at which true jumps,
+// too, weigh in, since they make any coincidence less telling.
+func (j *Judge) doubt(k Kind) float64 { return tempers[j.calm(k).keeps(1)] }
+
+func (j *Judge) calm(k Kind) *Placebos {
 	p := j.placebos[k]
 	if p.Count < fewPlacebos {
 		p = &Placebos{}
@@ -423,7 +433,7 @@ func (j *Judge) temper(k Kind) float64 {
 			p.add(o)
 		}
 	}
-	return tempers[p.temper()]
+	return p
 }
 
 func (j *Judge) DebugTempers() string {

@@ -4,7 +4,7 @@ import "math"
 
 // levels are the e-values at which placebos are counted: of an e-value that is
 // what it promises, at most one in x reaches x.
-var levels = [...]float64{20, 100, 400, 1600}
+var levels = [...]float64{5, 20, 100, 400}
 
 // Placebos counts how often placebo upgrades reached each of the levels, and
 // the level that raises an alarm, for each temper. A placebo upgrade is one that
@@ -34,13 +34,16 @@ func (p *Placebos) add(o *Placebos) {
 // they reach beyond tells of true jumps, with which the world comes by itself:
 // they are no fault of the noise's measure, and their rate weighs against any
 // cause that claims one.
-func (p *Placebos) temper() int {
+func (p *Placebos) temper() int { return p.keeps(0) }
+
+// keeps is the index of the smallest temper that keeps the promise at a level.
+func (p *Placebos) keeps(level int) int {
 	if p.Count < fewPlacebos {
 		return 2
 	}
 	for c := range tempers {
-		mean := float64(p.Count) / levels[0]
-		if float64(p.Reached[c][0]) <= mean+math.Sqrt(mean) {
+		mean := float64(p.Count) / levels[level]
+		if float64(p.Reached[c][level]) <= mean+math.Sqrt(mean) {
 			return c
 		}
 	}
@@ -66,7 +69,7 @@ func (j *Judge) placebo(t *Track, alarm float64) {
 			continue
 		}
 		tried = true
-		at := starts{[]span{{from, from + placeboSlack*int64(j.cfg.Step)}}}
+		at := starts{windows: []span{{from, from + placeboSlack*int64(j.cfg.Step)}}}
 		for c, e := range j.placeboEvidence(t, at, from) {
 			worst[c] = math.Max(worst[c], e)
 		}

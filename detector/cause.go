@@ -57,7 +57,9 @@ type hypothesis struct {
 	kind, name string
 	moves      func(i Indicator) float64
 	log        float64
-	why        []string
+	// at is the log Bayes factor of its likeliest way, where it has one.
+	at  float64
+	why []string
 }
 
 // trialOf is the weighing of one shift.
@@ -82,13 +84,18 @@ func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
 	for _, k := range suspects {
 		all = append(all, h.binary(k, len(suspects)))
 	}
+	established := s.established(m)
 	p := j.calm(m.track.Indicator.Kind)
 	jumps := math.Max(unknownDaily, 6*float64(p.Alarm[p.temper()])/float64(max(1, p.Count)))
 	all = append(all, h.thirdParty()...)
 	all = append(all, h.load(), h.environment())
-	all = append(all, h.places(CauseEarlier, h.earlier), h.places(CauseUnknown, func(f func(Indicator) float64) float64 {
+	all = append(all, h.places(CauseEarlier, h.earlier))
+	all = append(all, h.places(CauseUnknown, func(f func(Indicator) float64) float64 {
 		return h.anytime(f, math.Log(jumps), h.since(), h.s.now.UnixNano())
 	}))
+	for i := range all {
+		h.join(&all[i], established[all[i].kind+"/"+all[i].name])
+	}
 	total := math.Inf(-1)
 	for _, c := range all {
 		total = logAdd(total, c.log)
@@ -131,6 +138,54 @@ func fold(list []Cause) []Cause {
 		}
 	}
 	return append(out, unknown)
+}
+
+// establishedShare is the chance that a cause which is established by another
+// shift moves this indicator as well.
+const establishedShare = 0.4
+
+// event is a cause that another shift is put down to: how surely, and when that
+// began.
+type event struct {
+	sure     float64
+	from, to int64
+}
+
+// established are the causes of the upgrade's other shifts in the direction of m,
+// by kind and name, the surest of each.
+func (s *scene) established(m moved) map[string]event {
+	out := map[string]event{}
+	for _, o := range s.all {
+		v := &o.trial.Verdict
+		shifted := v.State == Regressed || v.State == Improved
+		if o.trial == m.trial || !shifted || v.Direction != m.trial.Verdict.Direction || len(v.Causes) == 0 || v.Onset == nil {
+			continue
+		}
+		c := v.Causes[0]
+		key := c.Kind + "/" + c.Name
+		if c.Kind != CauseUnknown && c.Kind != CauseEarlier && c.Probability > out[key].sure {
+			out[key] = event{c.Probability, v.Onset.Earliest.UnixNano(), v.Onset.Latest.UnixNano()}
+		}
+	}
+	return out
+}
+
+// join adds the way in which an established cause may have brought this shift,
+// too.
+func (h *hearing) join(c *hypothesis, e event) {
+	if e.sure < 0.5 || c.moves == nil || !h.onRoute(c.moves) {
+		return
+	}
+	way := c.at
+	if c.kind != CauseBinary {
+		slack := int64(5 * h.s.cfg.Step)
+		from, to := e.from-slack, e.to+slack
+		way = h.anytime(c.moves, -math.Log(float64(to-from)/h.day), from, to)
+		if c.kind == CauseLoad {
+			way = logAdd(way, c.at) - math.Ln2
+		}
+	}
+	c.log = logAdd(c.log, way+math.Log(establishedShare*e.sure))
 }
 
 // hear gathers the witnesses.
@@ -301,7 +356,7 @@ func (h *hearing) binary(k, n int) hypothesis {
 	}
 	spread := math.Max(1, float64(now-from)/h.day)
 	late := h.anytime(moves, -math.Log(spread), from, now)
-	out := hypothesis{kind: CauseBinary, name: b.Name, moves: moves}
+	out := hypothesis{kind: CauseBinary, name: b.Name, moves: moves, at: at}
 	out.log = weight + logAdd(at+math.Log(1-lateShare), late+math.Log(lateShare))
 	out.why = h.whyBinary(k, to)
 	return out
@@ -406,6 +461,7 @@ func (h *hearing) load() hypothesis {
 		c.why = append(c.why, whyJump(at, size))
 	}
 	unusual := h.m.unusual + h.along(moves, func(o *sight) float64 { return o.unusual })
+	c.at = unusual
 	c.log = logAdd(c.log, unusual+math.Log(loadPrior))
 	if h.m.trial.Outside > 0 {
 		c.why = append(c.why, fmt.Sprintf("in %d steps traffic was outside the range that the baseline has seen", h.m.trial.Outside))

@@ -22,7 +22,7 @@ import (
 
 // Priors. Chances a day are of one such trouble that moves an indicator.
 const (
-	binaryPrior     = 0.1  // that one of the binaries on the path moves it
+	binaryPrior     = 0.05 // that one of the binaries on the path moves it
 	lateShare       = 0.05 // of those, that it shows only later, at any time
 	queueShare      = 0.1  // of those, that it shows with load
 	roughShare      = 0.15 // of those, that it begins at some time in the roll-out
@@ -173,7 +173,7 @@ func (s *scene) established(m moved) map[string]event {
 // join adds the way in which an established cause may have brought this shift,
 // too.
 func (h *hearing) join(c *hypothesis, e event) {
-	if e.sure < 0.5 || c.moves == nil || !h.onRoute(c.moves) {
+	if e.sure < 0.8 || c.moves == nil || !h.onRoute(c.moves) {
 		return
 	}
 	way := c.at

@@ -1,7 +1,6 @@
 package detector
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"sort"
@@ -434,26 +433,4 @@ func (j *Judge) calm(k Kind) *Placebos {
 		}
 	}
 	return p
-}
-
-func (j *Judge) DebugTempers() string {
-	out := ""
-	for k, p := range j.placebos {
-		out += fmt.Sprintf("%s temper %v of %d reached %v\n", k, j.temper(k), p.Count, p.Reached)
-	}
-	for _, t := range j.order {
-		for k := range t.Bounds {
-			if t.Models[k].Seen > 0 {
-				out += fmt.Sprintf("   %s bound %.4g rate %.3f/step noise sd %.3f bias %.2f seen %d\n", t.key, t.Bounds[k], t.Strays[k].Mean.Num*0.0000688, sq(t.Strays[k].Noise), t.Strays[k].Mean.share(), t.Models[k].Seen)
-			}
-		}
-	}
-	return out
-}
-
-func sq(n stat.Noise) (o [4]float64) {
-	for i := range n {
-		o[i] = math.Sqrt(n[i])
-	}
-	return
 }

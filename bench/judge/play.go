@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -92,9 +91,6 @@ func play(kind string, seed uint64) (result, error) {
 	at := time.Now()
 	r.says[0] = append(r.says[0], shifts(j.judge.Look())...)
 	r.last = j.judge.Summary(u.ID).Verdicts
-	if os.Getenv("DBG") != "" {
-		fmt.Println(kind, seed, j.judge.DebugTempers())
-	}
 	r.judging += time.Since(at)
 	r.answer = w.Answer()
 	r.indicators = len(series.order)

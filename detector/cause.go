@@ -3,7 +3,6 @@ package detector
 import (
 	"fmt"
 	"math"
-	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -379,127 +378,6 @@ func (s *scene) servicesOf(b Binary) map[string]bool {
 		}
 	}
 	return out
-}
-
-// thirdParty weighs each third party that requests of the indicator may call.
-func (h *hearing) thirdParty() []hypothesis {
-	callers := map[string]map[string]bool{}
-	own := h.m.track.Indicator
-	for _, o := range append([]*sight{h.m}, h.others...) {
-		i := o.track.Indicator
-		if i.Kind != Retry || own.Kind == Retry && i.Peer() != own.Peer() {
-			continue
-		}
-		if callers[i.Peer()] == nil {
-			callers[i.Peer()] = map[string]bool{}
-		}
-		callers[i.Peer()][i.Service()] = true
-	}
-	var out []hypothesis
-	for peer, services := range callers {
-		near := own.Kind == Retry
-		for s := range services {
-			near = near || h.s.passes(own, s)
-		}
-		if !near {
-			continue
-		}
-		from := h.from(services)
-		moves := func(i Indicator) float64 {
-			if i.Kind == Retry {
-				if i.Peer() == peer {
-					return movesPeer
-				}
-				return movesElse
-			}
-			return from(i)
-		}
-		c := hypothesis{kind: CauseThirdParty, name: peer, moves: moves}
-		c.log = h.anytime(moves, math.Log(thirdPartyDaily), h.since(), h.s.now.UnixNano())
-		w, why := h.attempts(peer)
-		c.log += w
-		c.why = append(why, h.whyMoved(moves, 0.3)...)
-		out = append(out, c)
-	}
-	slices.SortFunc(out, func(a, b hypothesis) int { return compare(a.name, b.name) })
-	return out
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-// environment weighs that everything got worse at once.
-func (h *hearing) environment() hypothesis {
-	moves := func(i Indicator) float64 {
-		if i.Kind == Retry {
-			return 0.2
-		}
-		return movesAll
-	}
-	c := hypothesis{kind: CauseEnvironment, moves: moves}
-	c.log = h.anytime(moves, math.Log(environDaily), h.since(), h.s.now.UnixNano())
-	c.why = h.whyElse()
-	return c
-}
-
-// load weighs the jumps of load, and load beyond what the baseline has seen.
-func (h *hearing) load() hypothesis {
-	moves := func(i Indicator) float64 { return movesByLoad }
-	c := hypothesis{kind: CauseLoad, moves: moves, log: math.Inf(-1)}
-	at, size := h.jump()
-	if at > 0 {
-		slack := int64(8 * h.s.cfg.Step)
-		window := math.Log(loadPrior) - math.Log(float64(2*slack)/h.day)
-		c.log = h.anytime(moves, window, at-slack, at+slack)
-		c.why = append(c.why, whyJump(at, size))
-	}
-	unusual := h.m.unusual + h.along(moves, func(o *sight) float64 { return o.unusual })
-	c.at = unusual
-	c.log = logAdd(c.log, unusual+math.Log(loadPrior))
-	if h.m.trial.Outside > 0 {
-		c.why = append(c.why, fmt.Sprintf("in %d steps traffic was outside the range that the baseline has seen", h.m.trial.Outside))
-	}
-	c.log = logAdd(c.log, h.anytime(moves, math.Log(0.05), h.since(), h.s.now.UnixNano()))
-	return c
-}
-
-// jump is the largest jump of load since the upgrade, as a log ratio of the
-// quarter of an hour after to that before, and when it was; 0 if there is none to
-// speak of.
-func (h *hearing) jump() (at int64, size float64) {
-	const least = 0.2
-	v := h.m
-	span := int64(15 * h.s.cfg.Step)
-	size = least
-	for i := range v.begin {
-		if v.begin[i] < h.since()-span {
-			continue
-		}
-		was, before := h.meanLoad(v.begin[i]-span, v.begin[i])
-		is, after := h.meanLoad(v.begin[i], v.begin[i]+span)
-		if before > 0 && after > 0 && math.Abs(is-was) > math.Abs(size) {
-			at, size = v.begin[i], is-was
-		}
-	}
-	return at, size
-}
-
-func (h *hearing) meanLoad(from, to int64) (mean, weight float64) {
-	v := h.m
-	for i := v.at(from); i < len(v.end) && v.begin[i] < to; i++ {
-		w := float64(min(v.end[i], to) - max(v.begin[i], from))
-		if w > 0 {
-			mean, weight = mean+w*v.load[i], weight+w
-		}
-	}
-	return mean / weight, weight
 }
 
 // onset is where the onset lies with probability 0.95, and the likeliest instant,

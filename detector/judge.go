@@ -363,7 +363,8 @@ func (j *Judge) starts(s *scene, tr *Trial) starts {
 			at = []Deployment{{At: from}}
 		}
 		for _, d := range at {
-			if len(tr.warm.at) < mostWarm {
+			// Retries follow from what the third party answers, not from caches.
+			if len(tr.warm.at) < mostWarm && tr.Verdict.Indicator.Kind != Retry {
 				tr.warm.at = append(tr.warm.at, d.At.Add(-j.cfg.Step).UnixNano())
 				tr.warm.share = append(tr.warm.share, 1/float64(len(at)))
 			}

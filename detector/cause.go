@@ -19,8 +19,11 @@ import (
 // a binary is blamed for what moved as its instances switched, where its call
 // path goes and nowhere else.
 
-// Priors. Chances a day are of one such trouble that moves an indicator.
+// Priors. Chances a day are of one such trouble that moves an indicator; a day is
+// one of minutes, as steps usually are: troubles don't come faster where the demo
+// compresses the daily wave.
 const (
+	rateSteps       = 1440
 	binaryPrior     = 0.05 // that one of the binaries on the path moves it
 	lateShare       = 0.05 // of those, that it shows only later, at any time
 	queueShare      = 0.1  // of those, that it shows with load
@@ -193,7 +196,7 @@ func (j *Judge) hear(s *scene, m moved) *hearing {
 	if m.trial.Verdict.Direction == Better {
 		d = 1
 	}
-	h := &hearing{s: s, day: float64(s.cfg.Day)}
+	h := &hearing{s: s, day: rateSteps * float64(s.cfg.Step)}
 	for i := range s.all {
 		if s.all[i].trial == m.trial {
 			h.m = j.sight(s, i, d)

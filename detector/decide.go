@@ -44,7 +44,7 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 			tr.Peak = tr.side().log
 			tr.note(&j.cfg)
 		}
-		if j.last.Sub(tr.Found) > j.cfg.Day/explained {
+		if j.last.Sub(tr.Found) > explained*j.cfg.Step {
 			break
 		}
 		if lead := j.explain(s, m); lead != tr.Lead {
@@ -83,9 +83,9 @@ func (tr *Trial) fresh(now time.Time, cfg *Config) bool {
 	return tr.Blocks.since(now.Add(-fewSteps*cfg.Step)).Steps > 0
 }
 
-// explained is the part of a day for which the causes of a shift are weighed
-// anew: what is learnt later says little about how it began.
-const explained = 8
+// explained is for how many steps the causes of a shift are weighed anew: what is
+// learnt later says little about how it began.
+const explained = 180
 
 // shift puts down a shift that was just found.
 func (j *Judge) shift(s *scene, m moved, state State, direction string) Event {

@@ -119,11 +119,12 @@ func crossed(cuts []int64, from, to int64) bool {
 // likelihood ratio, which is near to normal for small counts, too (see
 // stat.SignedRoot).
 func countVar(log float64) float64 {
-	if math.Abs(log) < 0.02 {
-		return 1 - log/3
+	if math.Abs(log) < 1e-6 {
+		return 1
 	}
 	log = math.Max(-4, math.Min(4, log))
-	return log * log / (2 * (math.Exp(log)*(log-1) + 1))
+	z := stat.SignedRoot(math.Exp(log), 1, 0, 0)
+	return log * log / (z * z)
 }
 
 // aside is how many readings on either side a reading is held against.

@@ -43,9 +43,12 @@ func mixed(z, v float64) float64 {
 	if !(z > 1) {
 		return math.Inf(-1)
 	}
-	a, b := stat.LogEValue(z, v, mixScale), stat.LogEValue(z, v, wideScale)
-	top := math.Max(a, b)
-	return top + math.Log((math.Exp(a-top)+math.Exp(b-top))/2)
+	return mixture(z, v)
+}
+
+// mixture is the mean of the e-values at the two scales, as a logarithm.
+func mixture(z, v float64) float64 {
+	return logAdd(stat.LogEValue(z, v, mixScale), stat.LogEValue(z, v, wideScale)) - math.Ln2
 }
 
 // interval is the confidence sequence of the log ratio, the better of the two
@@ -97,7 +100,7 @@ func (s starts) weights(c *course, out []float64) []float64 {
 	for _, w := range s.windows {
 		first = min(first, w.from)
 	}
-	left, all, within := 0.0, 0.0, 0.0
+	left, all, inside := 0.0, 0.0, 0.0
 	for i := range c.readings {
 		left += c.readings[i].Steps
 	}
@@ -107,21 +110,23 @@ func (s starts) weights(c *course, out []float64) []float64 {
 			w = steps
 			all += steps
 			if s.within(c.begin[i], c.end[i]) {
-				w = -steps // marks it
-				within += steps
+				inside += steps
 			}
 		}
 		left -= c.readings[i].Steps
 		out = append(out, w)
 	}
+	if all == 0 {
+		return out
+	}
 	for i, w := range out {
-		share := 1.0
-		if within > 0 {
-			share = 0.5
-		}
-		out[i] = share * math.Abs(w) / all
-		if w < 0 {
-			out[i] += 0.5 * -w / within
+		switch {
+		case inside == 0:
+			out[i] = w / all
+		case s.within(c.begin[i], c.end[i]):
+			out[i] = w/all/2 + w/inside/2
+		default:
+			out[i] = w / all / 2
 		}
 	}
 	return out

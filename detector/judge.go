@@ -27,7 +27,6 @@ type Judge struct {
 	pools     map[Kind]*Pool
 	last      time.Time
 	frames    int
-	gaps      int
 
 	scratch course
 	onsets  []float64
@@ -151,9 +150,6 @@ func (f Flip) answers(u Upgrade) bool {
 func (j *Judge) Observe(f Frame) {
 	if !f.Time.After(j.last) {
 		return
-	}
-	if j.frames > 0 && f.Time.Sub(j.last) > 2*j.cfg.Step {
-		j.gaps++
 	}
 	firstFrame := j.frames == 0
 	j.last = f.Time

@@ -35,7 +35,7 @@ func bayes(e stat.Estimate, sign, temper float64) float64 {
 		return 0
 	}
 	z, v := sign*e.Score/math.Sqrt(e.Info*temper), temper/e.Info
-	return logAdd(stat.LogEValue(z, v, mixScale), stat.LogEValue(z, v, wideScale)) - math.Ln2
+	return mixture(z, v)
 }
 
 // sight looks at indicator i of the scene at its leading bound; nil where there

@@ -23,26 +23,16 @@ import (
 // reference reads a text with Prometheus's own parser, into samples in order of
 // series and time, each once.
 func reference(text []byte) ([]sample, error) {
-	p := textparse.NewOpenMetricsParser(text, labels.NewSymbolTable())
 	var out []sample
-	for {
-		e, err := p.Next()
-		if errors.Is(err, io.EOF) {
-			return ordered(out), nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if e != textparse.EntrySeries {
-			continue
-		}
-		_, ts, v := p.Series()
-		var ls labels.Labels
-		p.Labels(&ls)
+	err := parse(text, func(ls labels.Labels, ts *int64, v float64) {
 		if ts != nil && series.Wanted(ls.Get(model.MetricNameLabel)) {
 			out = append(out, sample{ls.WithoutEmpty().String(), *ts, v})
 		}
+	})
+	if err != nil {
+		return nil, err
 	}
+	return ordered(out), nil
 }
 
 // ordered sorts samples by series and time, and drops what is repeated.
@@ -242,26 +232,12 @@ func BenchmarkRead(b *testing.B) {
 // countReference is the least that one would do with Prometheus's parser: look
 // up the series by its labels' hash and keep the sample.
 func countReference(text []byte) (n int, err error) {
-	p := textparse.NewOpenMetricsParser(text, labels.NewSymbolTable())
 	type column struct {
 		times  []int64
 		values []float64
 	}
 	columns := make(map[uint64]*column)
-	for {
-		e, err := p.Next()
-		if errors.Is(err, io.EOF) {
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
-		if e != textparse.EntrySeries {
-			continue
-		}
-		_, ts, v := p.Series()
-		var ls labels.Labels
-		p.Labels(&ls)
+	err = parse(text, func(ls labels.Labels, ts *int64, v float64) {
 		c := columns[ls.Hash()]
 		if c == nil {
 			c = &column{}
@@ -269,5 +245,27 @@ func countReference(text []byte) (n int, err error) {
 		}
 		c.times, c.values = append(c.times, *ts), append(c.values, v)
 		n++
+	})
+	return n, err
+}
+
+// parse reads the samples of a text with Prometheus's own parser.
+func parse(text []byte, each func(ls labels.Labels, ts *int64, v float64)) error {
+	p := textparse.NewOpenMetricsParser(text, labels.NewSymbolTable())
+	for {
+		e, err := p.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if e != textparse.EntrySeries {
+			continue
+		}
+		_, ts, v := p.Series()
+		var ls labels.Labels
+		p.Labels(&ls)
+		each(ls, ts, v)
 	}
 }

@@ -9,13 +9,17 @@ type Block struct {
 	Steps int32
 	Total float32
 	// Load is the number of requests with those of instances that were warming
-	// up, Fresh that of instances on the new build without those.
-	Load, Fresh float32
+	// up.
+	Load float32
 	// Usual is the sum over the steps of the log load that is usual at the time
 	// of day.
 	Usual float32
 	Obs   [bounds]float32
 	Exp   [bounds]float32
+	// FreshObs and FreshExp are what of those was counted and expected on
+	// instances of the new build.
+	FreshObs [bounds]float32
+	FreshExp [bounds]float32
 }
 
 func (b *Block) merge(o *Block) {
@@ -23,11 +27,12 @@ func (b *Block) merge(o *Block) {
 	b.Steps += o.Steps
 	b.Total += o.Total
 	b.Load += o.Load
-	b.Fresh += o.Fresh
 	b.Usual += o.Usual
 	for k := range b.Obs {
 		b.Obs[k] += o.Obs[k]
 		b.Exp[k] += o.Exp[k]
+		b.FreshObs[k] += o.FreshObs[k]
+		b.FreshExp[k] += o.FreshExp[k]
 	}
 }
 

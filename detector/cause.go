@@ -3,21 +3,28 @@ package detector
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 	"time"
 )
 
-// The causes of a shift are weighed by Bayes' rule. A hypothesis says when the
-// shift may have begun, and which other indicators it would move along with this
-// one, with what chance. Its weight is
+// The causes of a shift are weighed by Bayes' rule. A way is one in which a cause
+// may have brought the shift: when it began, and along which course. Its weight is
 //
-//	prior * sum over onsets t of P(t) * BF(t) * prod over other indicators o of [1 - q_o + q_o BF_o(t)]
+//	p * BF * N * (W + Z) / (1 + Z)
 //
-// BF being Bayes factors of a shift that began at t over none. A binary's onset
-// is its deployment, instance by instance; the others may begin at any time. So
-// a binary is blamed for what moved as its instances switched, where its call
-// path goes and nowhere else.
+// p being its chance beforehand, and BF the Bayes factor of the shift along that
+// course over none. The upgrade's other indicators are witnesses: each moved along,
+// or should have and did not, prod over o of [1 - q_o + q_o BF_o] = W * N, with W the
+// factors over one and N those under. Z is the sum of p * W * N over all ways of all
+// causes. So witnesses tell causes from one another; that one of them is at work
+// becomes as good as certain, and not more, however many bear it out; and what began
+// here at another time may have a cause of its own beside it.
+//
+// A binary's onset is its deployment, instance by instance; the others may begin at
+// any time. So a binary is blamed for what moved as its instances switched, where
+// its call path goes and nowhere else.
 
 // Priors. Chances a day are of one such trouble that moves an indicator; a day is
 // one of minutes, as steps usually are: troubles don't come faster where the demo
@@ -25,13 +32,13 @@ import (
 const (
 	rateSteps       = 1440
 	binaryPrior     = 0.05 // that one of the binaries on the path moves it
-	lateShare       = 0.05 // of those, that it shows only later, at any time
+	lateShare       = 0.01 // of those, that it shows only later, at any time
 	queueShare      = 0.1  // of those, that it shows with load
 	roughShare      = 0.15 // of those, that it begins at some time in the roll-out
 	offRoute        = 0.05 // that it moves a route that it isn't known to serve
-	unknownDaily    = 0.3  // at least; more where placebos say so
-	thirdPartyDaily = 0.8
-	environDaily    = 0.5
+	unknownDaily    = 0.03 // at least; more where placebos say so
+	thirdPartyDaily = 0.2
+	environDaily    = 0.15
 	loadPrior       = 0.15 // that a jump of load moves it
 	driftPrior      = 0.05
 	earlierDaily    = 0.05
@@ -50,21 +57,39 @@ const (
 // witness is the most that one route's other indicators may say, as a log Bayes
 // factor, and elsewise the chance that an indicator moved by some other cause.
 const (
-	witness  = 3
+	witness  = 5
 	elsewise = 0.1
 )
+
+// way is one in which a cause may have brought the shift; all are logarithms.
+type way struct{ p, bf, plus, minus float64 }
 
 // hypothesis is one suspected cause.
 type hypothesis struct {
 	kind, name string
-	moves      func(i Indicator) float64
-	log        float64
-	// at is the log Bayes factor of its likeliest way, where it has one.
-	at  float64
-	why []string
+	ways       []way
+	why        []string
 }
 
-// trialOf is the weighing of one shift.
+// weigh answers the log weights of the hypotheses.
+func weigh(all []hypothesis) []float64 {
+	z := math.Inf(-1)
+	for _, h := range all {
+		for _, w := range h.ways {
+			z = logAdd(z, w.p+w.plus+w.minus)
+		}
+	}
+	out := make([]float64, len(all))
+	for i, h := range all {
+		out[i] = math.Inf(-1)
+		for _, w := range h.ways {
+			out[i] = logAdd(out[i], w.p+w.bf+w.minus+logAdd(w.plus, z)-logAdd(0, z))
+		}
+	}
+	return out
+}
+
+// hearing is the weighing of one shift.
 type hearing struct {
 	s      *scene
 	m      *sight
@@ -86,27 +111,56 @@ func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
 	for _, k := range suspects {
 		all = append(all, h.binary(k, len(suspects)))
 	}
-	established := s.established(m)
-	p := j.calm(m.track.Indicator.Kind)
-	jumps := math.Max(unknownDaily, 6*float64(p.Alarm[p.temper()])/float64(max(1, p.Count)))
-	all = append(all, h.thirdParty()...)
+	jumps := math.Max(unknownDaily, j.jumps(m.track.Indicator.Kind))
+	all = append(all, h.thirdParty(math.Max(thirdPartyDaily, j.jumps(Retry)))...)
 	all = append(all, h.load(), h.environment())
 	all = append(all, h.places(CauseEarlier, h.earlier))
-	all = append(all, h.places(CauseUnknown, func(f func(Indicator) float64) float64 {
-		return h.anytime(f, math.Log(jumps), h.since(), h.s.now.UnixNano())
+	all = append(all, h.places(CauseUnknown, func(f func(Indicator) float64) []way {
+		return h.anytime(f, jumps, h.since(), h.s.now.UnixNano())
 	}))
-	for i := range all {
-		h.join(&all[i], established[all[i].kind+"/"+all[i].name])
-	}
+	weights := weigh(all)
 	total := math.Inf(-1)
-	for _, c := range all {
-		total = logAdd(total, c.log)
+	for i := range weights {
+		weights[i] *= belief
+		total = logAdd(total, weights[i])
 	}
 	out := make([]Cause, 0, len(all))
-	for _, c := range all {
-		out = append(out, Cause{Kind: c.kind, Name: c.name, Probability: math.Exp(c.log - total), Why: c.why})
+	for i, c := range all {
+		out = append(out, Cause{Kind: c.kind, Name: c.name, Probability: math.Exp(weights[i] - total), Why: c.why})
 	}
 	return ranked(fold(out)), h.onset()
+}
+
+// belief is how much of the evidence's weight is believed: what the indicators say
+// isn't independent, and the noise is not quite what it is taken for.
+const belief = 1.0
+
+// withhold puts more than half of what the binaries have to the unknown cause: they
+// are suspects, none of which is named.
+func withhold(list []Cause) []Cause {
+	const kept = 0.45
+	if list[0].Kind != CauseBinary {
+		return list
+	}
+	moved, at := 0.0, -1
+	out := slices.Clone(list)
+	for i := range out {
+		switch c := &out[i]; c.Kind {
+		case CauseBinary:
+			moved += (1 - kept) * c.Probability
+			c.Probability *= kept
+		case CauseUnknown:
+			at = i
+		}
+	}
+	if at < 0 {
+		at = len(out)
+		out = append(out, Cause{Kind: CauseUnknown})
+	}
+	out[at].Probability += moved
+	out[at].Why = append(slices.Clip(out[at].Why), fmt.Sprintf("%s is suspected; it is named when it has been at least %.0f%% sure for %d steps",
+		list[0].Name, 100*nameSure, nameSteps))
+	return ranked(out)
 }
 
 func ranked(list []Cause) []Cause {
@@ -140,54 +194,6 @@ func fold(list []Cause) []Cause {
 		}
 	}
 	return append(out, unknown)
-}
-
-// establishedShare is the chance that a cause which is established by another
-// shift moves this indicator as well.
-const establishedShare = 0.4
-
-// event is a cause that another shift is put down to: how surely, and when that
-// began.
-type event struct {
-	sure     float64
-	from, to int64
-}
-
-// established are the causes of the upgrade's other shifts in the direction of m,
-// by kind and name, the surest of each.
-func (s *scene) established(m moved) map[string]event {
-	out := map[string]event{}
-	for _, o := range s.all {
-		v := &o.trial.Verdict
-		shifted := v.State == Regressed || v.State == Improved
-		if o.trial == m.trial || !shifted || v.Direction != m.trial.Verdict.Direction || len(v.Causes) == 0 || v.Onset == nil {
-			continue
-		}
-		c := v.Causes[0]
-		key := c.Kind + "/" + c.Name
-		if c.Kind != CauseUnknown && c.Kind != CauseEarlier && c.Probability > out[key].sure {
-			out[key] = event{c.Probability, v.Onset.Earliest.UnixNano(), v.Onset.Latest.UnixNano()}
-		}
-	}
-	return out
-}
-
-// join adds the way in which an established cause may have brought this shift,
-// too.
-func (h *hearing) join(c *hypothesis, e event) {
-	if e.sure < 0.8 || c.moves == nil || !h.onRoute(c.moves) {
-		return
-	}
-	way := c.at
-	if c.kind != CauseBinary {
-		slack := int64(5 * h.s.cfg.Step)
-		from, to := e.from-slack, e.to+slack
-		way = h.anytime(c.moves, -math.Log(float64(to-from)/h.day), from, to)
-		if c.kind == CauseLoad {
-			way = logAdd(way, c.at) - math.Ln2
-		}
-	}
-	c.log = logAdd(c.log, way+math.Log(establishedShare*e.sure))
 }
 
 // hear gathers the witnesses.
@@ -241,23 +247,23 @@ func (h *hearing) since() int64 {
 	return h.s.upgrade.StartedAt.Add(-h.s.cfg.Step).UnixNano()
 }
 
-// along is how the other indicators bear out that a cause moved them: says gives
-// an indicator's log Bayes factor for that. Indicators of one route see the same
-// requests, so that together they are one witness.
-func (h *hearing) along(moves func(Indicator) float64, says func(o *sight) float64) float64 {
+// along is how the other indicators bear out that a cause moved them, and how they
+// gainsay it: says gives an indicator's log Bayes factor. Indicators of one route
+// see the same requests, so that together they are one witness.
+func (h *hearing) along(moves func(Indicator) float64, says func(o *sight) float64) (plus, minus float64) {
 	sums := map[string]float64{}
 	for _, o := range h.others {
 		sums[o.group] += attest(moves(o.track.Indicator), says(o), o.any)
 	}
-	sum := 0.0
 	for _, x := range sums {
-		sum += math.Max(-witness, math.Min(witness, x))
+		plus += math.Max(0, math.Min(witness, x))
+		minus += math.Min(0, math.Max(-witness, x))
 	}
-	return sum
+	return plus, minus
 }
 
 // at is along of what began with an instant.
-func (h *hearing) at(moves func(Indicator) float64, t int64) float64 {
+func (h *hearing) at(moves func(Indicator) float64, t int64) (plus, minus float64) {
 	return h.along(moves, func(o *sight) float64 { return o.step[o.at(t)] })
 }
 
@@ -270,31 +276,41 @@ func attest(q, log, any float64) float64 {
 	return logAdd(math.Log(math.Max(1e-9, 1-q-elsewise)), logAdd(math.Log(q)+log, other)) - logAdd(math.Log(1-elsewise), other)
 }
 
-// anytime sums over the onsets in [from, to] at a rate a day.
-func (h *hearing) anytime(moves func(Indicator) float64, daily float64, from, to int64) float64 {
-	sum := math.Inf(-1)
+// anytime are the onsets in [from, to], at a rate a day.
+func (h *hearing) anytime(moves func(Indicator) float64, daily float64, from, to int64) []way {
+	var out []way
 	for _, i := range h.list {
 		b, e := max(h.m.begin[i], from), min(h.m.end[i], to)
-		if e <= b {
-			continue
+		if e > b {
+			plus, minus := h.at(moves, h.m.begin[i])
+			out = append(out, way{math.Log(daily * float64(e-b) / h.day), h.m.step[i], plus, minus})
 		}
-		sum = logAdd(sum, h.m.step[i]+h.at(moves, h.m.begin[i])+math.Log(float64(e-b)/h.day))
 	}
-	return sum + daily
+	return out
 }
 
-// earlier sums over steps and slopes that began before the upgrade.
-func (h *hearing) earlier(moves func(Indicator) float64) float64 {
-	end := h.s.upgrade.StartedAt.Add(-2 * h.s.cfg.Step).UnixNano()
-	ramp := math.Inf(-1)
+// somewhen is the mean Bayes factor of an onset in [from, to].
+func (h *hearing) somewhen(from, to int64) float64 {
+	sum := math.Inf(-1)
 	for _, i := range h.list {
-		if h.m.begin[i] < end {
-			t := h.m.begin[i]
-			others := h.along(moves, func(o *sight) float64 { return math.Max(o.step[o.at(t)], o.ramp[o.at(t)]) })
-			ramp = logAdd(ramp, h.m.ramp[i]+others+math.Log(float64(h.m.end[i]-h.m.begin[i])/h.day))
+		if b, e := max(h.m.begin[i], from), min(h.m.end[i], to); e > b {
+			sum = logAdd(sum, h.m.step[i]+math.Log(float64(e-b)))
 		}
 	}
-	return logAdd(ramp+math.Log(driftPrior), h.anytime(moves, math.Log(earlierDaily), 0, end))
+	return sum - math.Log(math.Max(1, float64(to-from)))
+}
+
+// earlier are the steps and slopes that began before the upgrade.
+func (h *hearing) earlier(moves func(Indicator) float64) []way {
+	end := h.s.upgrade.StartedAt.Add(-2 * h.s.cfg.Step).UnixNano()
+	out := h.anytime(moves, earlierDaily, 0, end)
+	for _, i := range h.list {
+		if t := h.m.begin[i]; t < end {
+			plus, minus := h.along(moves, func(o *sight) float64 { return math.Max(o.step[o.at(t)], o.ramp[o.at(t)]) })
+			out = append(out, way{math.Log(driftPrior * float64(h.m.end[i]-t) / h.day), h.m.ramp[i], plus, minus})
+		}
+	}
+	return out
 }
 
 // from is the chance to move of an indicator by something in a set of services.
@@ -315,53 +331,48 @@ func (h *hearing) from(services map[string]bool) func(Indicator) float64 {
 
 // places is a hypothesis about something in one of the services that requests of
 // the indicator come by.
-func (h *hearing) places(kind string, weigh func(moves func(Indicator) float64) float64) hypothesis {
-	at := map[string]bool{h.m.track.Indicator.Service(): true}
+func (h *hearing) places(kind string, ways func(moves func(Indicator) float64) []way) hypothesis {
+	at := []string{h.m.track.Indicator.Service()}
 	for _, o := range h.others {
-		if s := o.track.Indicator.Service(); len(at) < 8 && h.s.passes(h.m.track.Indicator, s) {
-			at[s] = true
+		if s := o.track.Indicator.Service(); len(at) < 8 && !slices.Contains(at, s) && h.s.passes(h.m.track.Indicator, s) {
+			at = append(at, s)
 		}
 	}
-	sum := math.Inf(-1)
-	for service := range at {
-		sum = logAdd(sum, weigh(h.from(map[string]bool{service: true})))
+	c := hypothesis{kind: kind}
+	for _, service := range at {
+		for _, w := range ways(h.from(map[string]bool{service: true})) {
+			w.p -= math.Log(float64(len(at)))
+			c.ways = append(c.ways, w)
+		}
 	}
-	return hypothesis{kind: kind, log: sum - math.Log(float64(len(at)))}
+	return c
 }
 
 // binary weighs binary k of the upgrade, one of n suspects.
 func (h *hearing) binary(k, n int) hypothesis {
 	b := h.s.upgrade.Binaries[k]
 	moves := h.from(h.s.servicesOf(b))
-	at := h.m.along[k]
-	if !h.m.trial.Treated.IsZero() {
-		// A flip takes effect at once, and is where the shift began.
-		t := h.m.trial.Treated.UnixNano()
-		at = h.m.step[h.m.at(t)] + h.at(moves, t)
-	} else {
-		at += h.along(moves, func(o *sight) float64 { return o.along[k] })
-	}
 	first, to := h.s.deployed(b)
-	from, now := h.s.upgrade.Time(b).UnixNano(), h.s.now.UnixNano()
-	weight := math.Log(binaryPrior / float64(n))
-	if !h.onRoute(moves) {
-		weight += math.Log(offRoute)
-	}
-	if h.m.trial.Treated.IsZero() {
+	w := way{p: math.Log(binaryPrior / float64(n))}
+	if t := h.m.trial.Treated.UnixNano(); !h.m.trial.Treated.IsZero() {
+		// A flip takes effect at once, and is where the shift began.
+		w.bf = h.m.step[h.m.at(t)]
+		w.plus, w.minus = h.at(moves, t)
+	} else {
 		slack := 2 * h.s.cfg.Step
 		if h.s.owns(b, h.m.track.Indicator) {
 			slack += h.s.cfg.Warmup
 		}
-		begin, end := first.Add(-h.s.cfg.Step), to.Add(slack)
-		rough := h.anytime(moves, -math.Log(float64(end.Sub(begin))/h.day), begin.UnixNano(), end.UnixNano())
-		at = logAdd(at+math.Log(1-roughShare), rough+math.Log(roughShare))
+		rough := h.somewhen(first.Add(-h.s.cfg.Step).UnixNano(), to.Add(slack).UnixNano())
+		w.bf = logAdd(h.m.along[k]+math.Log(1-roughShare), rough+math.Log(roughShare))
+		w.plus, w.minus = h.along(moves, func(o *sight) float64 { return o.along[k] })
 	}
-	spread := math.Max(1, float64(now-from)/h.day)
-	late := h.anytime(moves, -math.Log(spread), from, now)
-	out := hypothesis{kind: CauseBinary, name: b.Name, moves: moves, at: at}
-	out.log = weight + logAdd(at+math.Log(1-lateShare), late+math.Log(lateShare))
-	out.why = h.whyBinary(k, to)
-	return out
+	if !h.onRoute(moves) {
+		w.p += math.Log(offRoute)
+	}
+	late := h.somewhen(h.s.upgrade.Time(b).UnixNano(), h.s.now.UnixNano())
+	w.bf = logAdd(w.bf+math.Log(1-lateShare), late+math.Log(lateShare))
+	return hypothesis{kind: CauseBinary, name: b.Name, ways: []way{w}, why: h.whyBinary(k, to)}
 }
 
 // onRoute says whether the indicator is one that a cause moves.

@@ -30,7 +30,7 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 		if tr.proven(&j.cfg) {
 			v.State = Clear
 		}
-		tr.Lead = ""
+		tr.Lead, tr.Named, tr.Suspect = "", "", ""
 		events = append(events, v.event(j.last, EventRecovered))
 	case worse && before != Regressed && tr.beyond(0, &j.cfg) && j.lasts(tr, 0, temper):
 		events = append(events, j.shift(s, m, Regressed, Worse))
@@ -94,7 +94,7 @@ func (j *Judge) shift(s *scene, m moved, state State, direction string) Event {
 	v.State, v.Direction, v.Recovered = state, direction, time.Time{}
 	tr.Peak, tr.Faded = tr.side().log, time.Time{}
 	tr.note(&j.cfg)
-	tr.Lead = ""
+	tr.Lead, tr.Named, tr.Suspect = "", "", ""
 	tr.Lead = j.explain(s, m)
 	return v.event(j.last, EventShift)
 }
@@ -110,13 +110,54 @@ func (tr *Trial) note(cfg *Config) {
 func (j *Judge) explain(s *scene, m moved) string {
 	tr, v := m.trial, &m.trial.Verdict
 	causes, onset := j.causes(s, m)
-	if tr.Lead == "" || v.Onset.near(onset, 10*j.cfg.Step) {
-		// What began at another time is another shift, which doesn't explain this
-		// one.
-		v.Causes, v.Onset = causes, onset
-	}
 	v.Quantiles = quantiles(tr.Before, tr.After)
+	named := j.name(tr, causes[0])
+	switch {
+	case tr.Lead == "":
+		v.Onset = onset
+	case !v.Onset.near(onset, 10*j.cfg.Step) || named && causes[0].Name != tr.Named:
+		// What began at another time is another shift, which doesn't explain this
+		// one; and what has a name keeps it.
+		return tr.Lead
+	}
+	if !named {
+		causes = withhold(causes)
+		if tr.Lead != "" && causes[0].Kind != v.Causes[0].Kind && causes[0].Probability < changeSure {
+			return tr.Lead
+		}
+	}
+	v.Causes, v.Onset = causes, onset
 	return v.Causes[0].Kind + "/" + v.Causes[0].Name
+}
+
+const (
+	// nameSure is how sure it must be that a binary did it before it is named, and
+	// nameSteps for how many steps: who is named to people at night had better be
+	// guilty.
+	nameSure  = 0.9
+	nameSteps = 5
+	// changeSure is how sure another cause must be to take over from the one that
+	// was told.
+	changeSure = 0.6
+)
+
+// name says whether a binary has been named as the cause of the trial's shift, by
+// now or before.
+func (j *Judge) name(tr *Trial, lead Cause) bool {
+	switch {
+	case tr.Named != "":
+		return true
+	case lead.Kind != CauseBinary || lead.Probability < nameSure:
+		tr.Suspect = ""
+		return false
+	case tr.Suspect != lead.Name:
+		tr.Suspect, tr.Suspected = lead.Name, j.last
+	}
+	if j.last.Sub(tr.Suspected) < nameSteps*j.cfg.Step {
+		return false
+	}
+	tr.Named = lead.Name
+	return true
 }
 
 // near says whether two onsets may be one, with some slack.

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// thirdParty weighs each third party that requests of the indicator may call.
-func (h *hearing) thirdParty() []hypothesis {
+// thirdParty weighs each third party that requests of the indicator may call, in
+// trouble so often a day.
+func (h *hearing) thirdParty(daily float64) []hypothesis {
 	callers := map[string]map[string]bool{}
 	own := h.m.track.Indicator
 	for _, o := range append([]*sight{h.m}, h.others...) {
@@ -40,10 +41,12 @@ func (h *hearing) thirdParty() []hypothesis {
 			}
 			return from(i)
 		}
-		c := hypothesis{kind: CauseThirdParty, name: peer, moves: moves}
-		c.log = h.anytime(moves, math.Log(thirdPartyDaily), h.since(), h.s.now.UnixNano())
+		c := hypothesis{kind: CauseThirdParty, name: peer}
+		c.ways = h.anytime(moves, daily, h.since(), h.s.now.UnixNano())
 		w, why := h.attempts(peer)
-		c.log += w
+		for i := range c.ways {
+			c.ways[i].bf += w
+		}
 		c.why = append(why, h.whyMoved(moves, 0.3)...)
 		out = append(out, c)
 	}
@@ -59,8 +62,8 @@ func (h *hearing) environment() hypothesis {
 		}
 		return movesAll
 	}
-	c := hypothesis{kind: CauseEnvironment, moves: moves}
-	c.log = h.anytime(moves, math.Log(environDaily), h.since(), h.s.now.UnixNano())
+	c := hypothesis{kind: CauseEnvironment}
+	c.ways = h.anytime(moves, environDaily, h.since(), h.s.now.UnixNano())
 	c.why = h.whyElse()
 	return c
 }
@@ -68,21 +71,15 @@ func (h *hearing) environment() hypothesis {
 // load weighs the jumps of load, and load beyond what the baseline has seen.
 func (h *hearing) load() hypothesis {
 	moves := func(i Indicator) float64 { return movesByLoad }
-	c := hypothesis{kind: CauseLoad, moves: moves, log: math.Inf(-1)}
-	at, size := h.jump()
-	if at > 0 {
-		slack := int64(8 * h.s.cfg.Step)
-		window := math.Log(loadPrior) - math.Log(float64(2*slack)/h.day)
-		c.log = h.anytime(moves, window, at-slack, at+slack)
+	c := hypothesis{kind: CauseLoad}
+	if at, size := h.jump(); at > 0 {
 		c.why = append(c.why, whyJump(at, size))
 	}
-	unusual := h.m.unusual + h.along(moves, func(o *sight) float64 { return o.unusual })
-	c.at = unusual
-	c.log = logAdd(c.log, unusual+math.Log(loadPrior))
+	plus, minus := h.along(moves, func(o *sight) float64 { return o.unusual })
+	c.ways = []way{{math.Log(loadPrior), h.m.unusual, plus, minus}}
 	if h.m.trial.Outside > 0 {
 		c.why = append(c.why, fmt.Sprintf("in %d steps traffic was outside the range that the baseline has seen", h.m.trial.Outside))
 	}
-	c.log = logAdd(c.log, h.anytime(moves, math.Log(0.05), h.since(), h.s.now.UnixNano()))
 	return c
 }
 

@@ -102,18 +102,22 @@ func (s starts) weights(c *course, out []float64) []float64 {
 	}
 	left, all, inside := 0.0, 0.0, 0.0
 	for i := range c.readings {
-		left += c.readings[i].Steps
+		if !c.twin[i] {
+			left += c.readings[i].Steps
+		}
 	}
 	for i := range c.readings {
 		w := 0.0
-		if steps := c.readings[i].Steps; c.end[i] > first && left >= fewSteps {
+		if steps := c.readings[i].Steps; c.end[i] > first && left >= fewSteps && !c.twin[i] {
 			w = steps
 			all += steps
 			if s.within(c.begin[i], c.end[i]) {
 				inside += steps
 			}
 		}
-		left -= c.readings[i].Steps
+		if !c.twin[i] {
+			left -= c.readings[i].Steps
+		}
 		out = append(out, w)
 	}
 	if all == 0 {
@@ -190,7 +194,7 @@ func (j *Judge) expose(s *scene, m moved, c *course, at starts, temper float64, 
 	for _, k := range at.binaries {
 		b := s.upgrade.Binaries[k]
 		x, _ := j.exposure(s, m, c, b)
-		z := sizeOf(c.filter.Along(c.readings, x), temper)
+		z := sizeOf(c.filter.Along(x), temper)
 		for n, e := range [2]float64{z.exceeds(d), z.below(-d)} {
 			log[n] = logAdd(log[n], e-w)
 			if e > top[n] {

@@ -163,6 +163,7 @@ func (j *Judge) Observe(f Frame) {
 	j.meet(f, firstFrame)
 	touched := j.gather(f)
 	stress(touched)
+	burden(touched)
 	alarm := math.Log(float64(max(1, len(j.order)))) - math.Log(j.cfg.alpha())
 	for _, t := range touched {
 		j.stepTrials(t, f.Time)
@@ -260,6 +261,24 @@ func stress(touched []*Track) {
 	}
 }
 
+// burden gives the indicators of a service that count its requests the load of the
+// whole service: what slows one route down is what all of them ask for. Retries go
+// by their own calls.
+func burden(touched []*Track) {
+	type counter struct{ metric, service string }
+	sums := map[counter]float64{}
+	for _, t := range touched {
+		if t.Indicator.Kind != Retry {
+			sums[counter{t.Indicator.Metric, t.Indicator.Service()}] += t.scratch.load
+		}
+	}
+	for _, t := range touched {
+		if t.Indicator.Kind != Retry {
+			t.scratch.load = sums[counter{t.Indicator.Metric, t.Indicator.Service()}]
+		}
+	}
+}
+
 func (j *Judge) track(i *Indicator) *Track {
 	if t, ok := j.byRef[i]; ok {
 		return t
@@ -293,7 +312,7 @@ func (j *Judge) add(key string, t *Track) {
 // that placebos learn from quiet times alone.
 func (j *Judge) disturbed(t *Track) bool {
 	for _, w := range j.watches {
-		if tr := w.Trials[t.key]; tr != nil && tr.Verdict.State != Clear && tr.ev[0].log > 0 {
+		if tr := w.Trials[t.key]; tr != nil && (tr.Verdict.State == Regressed || tr.Verdict.State == Improved) {
 			return true
 		}
 	}
@@ -335,9 +354,15 @@ func (j *Judge) starts(s *scene, tr *Trial) starts {
 	var out starts
 	slack := j.cfg.Warmup + 2*j.cfg.Step
 	tr.cuts = append(tr.cuts[:0], s.upgrade.StartedAt.UnixNano())
-	tr.warm = warmth{at: tr.warm.at[:0], share: tr.warm.share[:0], memories: [stat.Nuisances]float64{
-		float64(j.cfg.Warmup) / 3, float64(j.cfg.Warmup),
-	}}
+	tr.warm = warmth{restarts: tr.warm.restarts[:0]}
+	for m, x := range warmMemories {
+		switch kind := tr.Verdict.Indicator.Kind; {
+		case kind == Retry: // they follow from what the third party answers, not from caches
+		case kind == Error && x > warmMemories[ownWarmUps]: // what fails in a restart fails at once
+		default:
+			tr.warm.memories[m] = x * float64(j.cfg.Warmup)
+		}
+	}
 	tr.To = tr.To[:0]
 	for k, b := range s.upgrade.Binaries {
 		if !s.reaches(b, tr.Verdict.Indicator) {
@@ -358,11 +383,12 @@ func (j *Judge) starts(s *scene, tr *Trial) starts {
 		if len(at) == 0 {
 			at = []Deployment{{At: from}}
 		}
-		for _, d := range at {
-			// Retries follow from what the third party answers, not from caches.
-			if len(tr.warm.at) < mostWarm && tr.Verdict.Indicator.Kind != Retry {
-				tr.warm.at = append(tr.warm.at, d.At.Add(-j.cfg.Step).UnixNano())
-				tr.warm.share = append(tr.warm.share, 1/float64(len(at)))
+		for i, d := range at {
+			if len(tr.warm.restarts) < mostWarm {
+				tr.warm.restarts = append(tr.warm.restarts, restart{
+					at: d.At.Add(-j.cfg.Step).UnixNano(), share: 1 / float64(len(at)),
+					own: s.owns(b, tr.Verdict.Indicator), first: i == 0,
+				})
 			}
 		}
 	}
@@ -417,9 +443,12 @@ func (j *Judge) look(w *Watch) []Event {
 // their placebos ask for, or, while there are few, those of all kinds.
 func (j *Judge) temper(k Kind) float64 { return tempers[j.calm(k).keeps(0)] }
 
-// doubt is temper for the causes: it is taken from a level at which true jumps,
-// too, weigh in, since they make any coincidence less telling.
-func (j *Judge) doubt(k Kind) float64 { return tempers[j.calm(k).keeps(1)] }
+// jumps is how often a day an indicator of a kind jumps by itself, as its placebos
+// tell: each jump is seen by several of them.
+func (j *Judge) jumps(k Kind) float64 {
+	p := j.calm(k)
+	return 6 * (float64(p.Alarm[p.temper()]) + 1) / float64(p.Count+fewPlacebos)
+}
 
 func (j *Judge) calm(k Kind) *Placebos {
 	p := j.placebos[k]
@@ -431,3 +460,7 @@ func (j *Judge) calm(k Kind) *Placebos {
 	}
 	return p
 }
+
+// doubt is temper for the causes: it is taken from a level at which true jumps,
+// too, weigh in, since they make any coincidence less telling.
+func (j *Judge) doubt(k Kind) float64 { return tempers[j.calm(k).keeps(1)] }

@@ -67,6 +67,11 @@ func (j *Judge) view(s *scene, m moved, c *course, d int) *sight {
 		v.load[i] = l - c.usual[i]
 	}
 	for i := range c.shocks {
+		if c.twin[i] {
+			// It says the same as the reading before.
+			v.step, v.ramp = append(v.step, math.Inf(-1)), append(v.ramp, math.Inf(-1))
+			continue
+		}
 		v.step = append(v.step, bayes(c.shocks[i].Step, sign, temper))
 		r := c.shocks[i].Ramp
 		x := 0.0
@@ -75,17 +80,11 @@ func (j *Judge) view(s *scene, m moved, c *course, d int) *sight {
 		}
 		v.ramp = append(v.ramp, x)
 	}
-	x := make([]float64, len(c.readings))
 	start := s.upgrade.StartedAt.Add(-s.cfg.Step).UnixNano()
-	for i := range x {
-		if c.begin[i] >= start {
-			x[i] = v.load[i]
-		}
-	}
-	v.unusual = bayes(c.filter.Along(c.readings, x), sign, temper)
+	v.unusual = v.loaded(c, start, m.trial.LoadHigh, sign, temper)
 	sum, all := math.Inf(-1), 0.0
 	for i, x := range v.step {
-		if v.end[i] > start {
+		if v.end[i] > start && !c.twin[i] {
 			w := float64(v.end[i] - v.begin[i])
 			sum, all = logAdd(sum, x+math.Log(w)), all+w
 		}
@@ -104,6 +103,31 @@ func (j *Judge) view(s *scene, m moved, c *course, d int) *sight {
 	return v
 }
 
+// How much a share may follow load by a power law beside what the baseline knows of
+// it: little as far as it has seen such load, more beyond.
+const (
+	elastic = 0.25
+	beyond  = 1.5
+)
+
+// loaded is the log Bayes factor of a shift since an instant that goes with load
+// beside what is usual at the time of day, or with load over the highest seen.
+func (v *sight) loaded(c *course, start int64, highest, sign, temper float64) float64 {
+	x, y := make([]float64, len(c.readings)), make([]float64, len(c.readings))
+	for i := range x {
+		if c.begin[i] >= start {
+			x[i], y[i] = v.load[i], math.Max(0, c.load[i]-highest)
+		}
+	}
+	factor := func(e stat.Estimate, scale float64) float64 {
+		if !(e.Info > 0) {
+			return 0
+		}
+		return stat.LogEValue(sign*e.Score/math.Sqrt(e.Info*temper), temper/e.Info, scale)
+	}
+	return logAdd(factor(c.filter.Along(x), elastic), factor(c.filter.Along(y), beyond)) - math.Ln2
+}
+
 // rampScale is the log ratio in 1000 steps at which a slope is looked for.
 const rampScale = 0.5
 
@@ -115,11 +139,11 @@ func (j *Judge) along(s *scene, m moved, c *course, b Binary, sign, temper float
 		return math.Inf(-1)
 	}
 	x, y := j.exposure(s, m, c, b)
-	plain := bayes(c.filter.Along(c.readings, x), sign, temper)
+	plain := bayes(c.filter.Along(x), sign, temper)
 	if y == nil {
 		return plain
 	}
-	return logAdd(plain+math.Log(1-queueShare), bayes(c.filter.Along(c.readings, y), sign, temper)+math.Log(queueShare))
+	return logAdd(plain+math.Log(1-queueShare), bayes(c.filter.Along(y), sign, temper)+math.Log(queueShare))
 }
 
 // exposure is the share of the indicator's traffic that the binary's new build

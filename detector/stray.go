@@ -34,9 +34,10 @@ func (b *Bin) y() float64 { return logRatio(b.Obs, b.Exp) }
 
 // logRatio is the log of a count over its expectation. The half that is added
 // keeps the bias under 0.05 for expectations from 1 on; below 2 the expectation
-// is raised as well, so that a count of nothing in particular says nothing.
+// is raised as well, for a count of nothing in particular, so that the bias stays
+// as small.
 func logRatio(obs, exp float64) float64 {
-	return math.Log((obs + 0.5) / (exp + math.Max(0, 2-exp)/4))
+	return math.Log((obs + 0.5) / (exp + math.Max(0, 2-exp)/(4*(1+obs))))
 }
 
 // Stray measures how far one bound's log ratio strays from what the model

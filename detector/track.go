@@ -2,6 +2,7 @@ package detector
 
 import (
 	"math"
+	"slices"
 	"sort"
 	"time"
 
@@ -80,20 +81,36 @@ type scratch struct {
 	versions      []served
 }
 
-// served is how many requests instances of one version took.
+// served is what instances of one version counted, those that are warming up
+// apart.
 type served struct {
-	version string
-	total   float64
+	version    string
+	warm       bool
+	total, bad float64
+	hist       hist.Histogram
 }
 
-func (s *scratch) serve(version string, total float64) {
-	for i := range s.versions {
-		if s.versions[i].version == version {
-			s.versions[i].total += total
-			return
-		}
+func (s *scratch) serve(p *Point, warm bool) {
+	i := slices.IndexFunc(s.versions, func(v served) bool { return v.version == p.Version && v.warm == warm })
+	if i < 0 {
+		i = len(s.versions)
+		s.versions = append(s.versions, served{version: p.Version, warm: warm})
 	}
-	s.versions = append(s.versions, served{version, total})
+	v := &s.versions[i]
+	v.total += p.Total
+	v.bad += p.Bad
+	v.hist = join(v.hist, p.Hist)
+}
+
+// join adds up two histograms, either of which may be empty.
+func join(a, b hist.Histogram) hist.Histogram {
+	switch {
+	case len(a.Bounds) == 0:
+		return b
+	case len(b.Bounds) == 0:
+		return a
+	}
+	return hist.Merge(a, b)
 }
 
 func newTrack(i Indicator) *Track {
@@ -116,24 +133,21 @@ func (t *Track) take(at time.Time, p *Point, warm bool) {
 		*s = scratch{at: at, versions: s.versions[:0]}
 	}
 	s.load += p.Total
-	if warm {
-		return
-	}
-	s.total += p.Total
-	s.serve(p.Version, p.Total)
-	s.bad += p.Bad
-	if p.FirstFailures >= 0 {
+	s.serve(p, warm)
+	if p.FirstFailures >= 0 && !warm {
 		s.firsts += p.FirstFailures
 		s.calls += p.Total
 	}
-	if len(p.Hist.Bounds) == 0 {
-		return
-	}
-	switch {
-	case len(s.hist.Bounds) == 0:
-		s.hist = p.Hist
-	default:
-		s.hist = hist.Merge(s.hist, p.Hist)
+}
+
+// settle adds up what the instances that aren't warming up counted.
+func (s *scratch) settle() {
+	for i := range s.versions {
+		if v := &s.versions[i]; !v.warm {
+			s.total += v.total
+			s.bad += v.bad
+			s.hist = join(s.hist, v.hist)
+		}
 	}
 }
 
@@ -161,6 +175,7 @@ func (t *Track) counts(h hist.Histogram, other float64) (bad [bounds]float64) {
 // to expect anything from.
 func (t *Track) step(at time.Time, cfg *Config, pool *Pool) bool {
 	s := &t.scratch
+	s.settle()
 	if !s.at.Equal(at) || !(s.total > 0) {
 		return false
 	}

@@ -42,6 +42,10 @@ type Trial struct {
 	Gated []string
 	// Lead is the leading cause that was last announced.
 	Lead string
+	// Named is the binary that was named as the cause; Suspect the one that may be
+	// before long, and Suspected since when.
+	Named, Suspect string
+	Suspected      time.Time
 	// Peak is the strongest evidence for the shift so far, as a log e-value:
 	// size and causes are told as of then, not as of its fading.
 	Peak float64
@@ -84,34 +88,60 @@ func newTrial(t *Track, u *Upgrade, pool *Pool) *Trial {
 // step takes in one step as the track counted it.
 func (tr *Trial) step(t *Track, cfg *Config) {
 	s := &t.scratch
-	b := Block{End: s.at.UnixNano(), Steps: 1, Total: float32(s.total), Load: float32(s.load), Usual: float32(tr.Season.usual(s.at, cfg.Day))}
-	for _, v := range s.versions {
-		if v.version != "" && slices.Contains(tr.To, v.version) {
-			b.Fresh += float32(v.total)
-		}
+	stale, fresh := tr.arms(s)
+	if !(stale.total+fresh.total > 0) {
+		return
 	}
-	bad := t.counts(s.hist, s.bad)
+	b := Block{
+		End: s.at.UnixNano(), Steps: 1, Total: float32(stale.total + fresh.total), Load: float32(s.load),
+		Usual: float32(tr.Season.usual(s.at, cfg.Day)),
+	}
+	old, bad := t.counts(stale.hist, stale.bad), t.counts(fresh.hist, fresh.bad)
 	for k := range tr.Lines {
 		m := &tr.Lines[k]
 		if m.Seen < burnIn {
 			continue
 		}
-		if math.IsNaN(bad[k]) {
-			tr.Gaps++
-			continue
-		}
 		x := m.at(s.at, cfg.Day, s.load, s.stress)
-		b.Obs[k], b.Exp[k] = float32(bad[k]), float32(m.expect(&x, s.total))
+		if math.IsNaN(old[k]) && stale.total > 0 || math.IsNaN(bad[k]) && fresh.total > 0 {
+			tr.Gaps++
+		}
+		if stale.total > 0 && !math.IsNaN(old[k]) {
+			b.Obs[k], b.Exp[k] = float32(old[k]), float32(m.expect(&x, stale.total))
+		}
+		if fresh.total > 0 && !math.IsNaN(bad[k]) {
+			b.FreshObs[k], b.FreshExp[k] = float32(bad[k]), float32(m.expect(&x, fresh.total))
+			b.Obs[k] += b.FreshObs[k]
+			b.Exp[k] += b.FreshExp[k]
+		}
 	}
 	if l := math.Log(s.load); l > tr.LoadHigh+0.2 || l < tr.LoadLow-0.2 {
 		tr.Outside++
 	}
 	tr.Firsts.Num += s.firsts
 	tr.Firsts.Den += s.calls
-	if len(s.hist.Bounds) > 0 {
-		tr.After = hist.Merge(tr.After, s.hist)
-	}
+	tr.After = join(tr.After, s.hist)
 	tr.Blocks.add(b)
+}
+
+// arms are what instances of the old builds counted in a step, without those that
+// are warming up, and what those of the new build did, warm or not: how warm they
+// are is told apart by its course.
+func (tr *Trial) arms(s *scratch) (stale, fresh served) {
+	for i := range s.versions {
+		v := &s.versions[i]
+		into := &stale
+		switch {
+		case v.version != "" && slices.Contains(tr.To, v.version):
+			into = &fresh
+		case v.warm:
+			continue
+		}
+		into.total += v.total
+		into.bad += v.bad
+		into.hist = join(into.hist, v.hist)
+	}
+	return stale, fresh
 }
 
 // fewSteps are too few to call anything: a hiccup isn't a shift.

@@ -1,10 +1,13 @@
 package stat
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Nuisances is the number of regressors of a Reading that are no shift: known
 // courses of unknown size.
-const Nuisances = 2
+const Nuisances = 6
 
 // Reading is the logarithm of a count over its expectation in one bin of time.
 type Reading struct {
@@ -13,8 +16,9 @@ type Reading struct {
 	Gap, Steps float64
 	// Y is the log ratio, Var the variance that counting alone gives it.
 	Y, Var float64
-	// Nuisance is the course of each nuisance in this bin.
-	Nuisance [Nuisances]float64
+	// Nuisance is the course of each nuisance in this bin, and Renewed the variance
+	// by which its size may have changed since the bin before.
+	Nuisance, Renewed [Nuisances]float64
 }
 
 // Estimate is a score and the information of what it estimates: the estimate is
@@ -47,7 +51,8 @@ const (
 //	y_i = sum_k a_ki + sum_m c_mi b_m + e_i,   e_i ~ N(0, Var_i)
 //
 // with a_k the components of the noise (stationary, first order), and b_m ~
-// N(0, Prior_m) the sizes of the nuisances.
+// N(0, Prior_m) the sizes of the nuisances, to which N(0, Renewed_mi) is added
+// before reading i.
 //
 // Shocks answers for every reading i what the course says of a step, and of a
 // ramp, that begins with it, under generalised least squares with that
@@ -62,6 +67,10 @@ type Filter struct {
 	mean  [own]float64
 	cov   [own][own]float64
 	steps []filtered
+	// used are the nuisances that have a course at all: states Components and on,
+	// as many as states says.
+	used   []int
+	states int
 }
 
 // filtered is what the backward pass needs of a reading.
@@ -70,7 +79,7 @@ type filtered struct {
 	gain  [own]float64
 	rho   [Components]float64 // transition to the next reading
 	gap   float64             // to the next reading, in units of a ramp
-	c     [Nuisances]float64
+	z     [own]float64        // what the reading sees of each state
 }
 
 // Shocks is described at Filter. Level is what the noise amounts to just before
@@ -80,6 +89,7 @@ func (f *Filter) Shocks(readings []Reading, shocks []Shock, levels []float64) ([
 	if len(readings) == 0 {
 		return shocks, levels
 	}
+	f.use(readings)
 	f.start(&readings[0])
 	f.steps = f.steps[:0]
 	for i := range readings {
@@ -94,10 +104,22 @@ func (f *Filter) Shocks(readings []Reading, shocks []Shock, levels []float64) ([
 	var r [wide]float64
 	var n [wide][wide]float64
 	for i := len(f.steps) - 1; i >= 0; i-- {
-		f.steps[i].back(&r, &n)
+		f.steps[i].back(&r, &n, f.states)
 		shocks[i] = Shock{Estimate{r[level], n[level][level]}, Estimate{r[slope], n[slope][slope]}}
 	}
 	return shocks, levels
+}
+
+// use finds the nuisances that have a course: most courses have few or none, and
+// the cost goes with the square of the states.
+func (f *Filter) use(readings []Reading) {
+	f.used = f.used[:0]
+	for m := range Nuisances {
+		if slices.ContainsFunc(readings, func(r Reading) bool { return r.Nuisance[m] != 0 }) {
+			f.used = append(f.used, m)
+		}
+	}
+	f.states = Components + len(f.used)
 }
 
 func (f *Filter) start(first *Reading) {
@@ -105,35 +127,39 @@ func (f *Filter) start(first *Reading) {
 	for k, v := range f.Noise {
 		f.cov[k][k] = v * shrink(first.Steps/memories[k])
 	}
-	for m, v := range f.Prior {
-		f.cov[Components+m][Components+m] = v
+	for i, m := range f.used {
+		f.cov[Components+i][Components+i] = f.Prior[m]
 	}
 }
 
 // take updates by a reading and predicts the next.
 func (f *Filter) take(y, next *Reading) filtered {
-	var z, pz [own]float64
+	out := filtered{nu: y.Y, f: y.Var}
+	z, n := &out.z, f.states
 	for k := range Components {
 		z[k] = 1
 	}
-	copy(z[Components:], y.Nuisance[:])
-	out := filtered{nu: y.Y, f: y.Var, c: y.Nuisance}
-	for k := range z {
-		if z[k] == 0 {
+	for i, m := range f.used {
+		z[Components+i] = y.Nuisance[m]
+	}
+	var pz [own]float64
+	for k, x := range z[:n] {
+		if x == 0 {
 			continue
 		}
-		out.nu -= z[k] * f.mean[k]
-		for l := range z {
-			pz[l] += f.cov[l][k] * z[k]
+		out.nu -= x * f.mean[k]
+		for l := range n {
+			pz[l] += f.cov[k][l] * x
 		}
 	}
-	for k := range z {
-		out.f += z[k] * pz[k]
+	for k, x := range z[:n] {
+		out.f += x * pz[k]
 	}
-	for k := range pz {
-		f.mean[k] += pz[k] / out.f * out.nu
-		for l := range pz {
-			f.cov[k][l] -= pz[k] * pz[l] / out.f
+	for k := range n {
+		g := pz[k] / out.f
+		f.mean[k] += g * out.nu
+		for l := range n {
+			f.cov[k][l] -= g * pz[l]
 		}
 	}
 	for k := range out.rho {
@@ -142,7 +168,7 @@ func (f *Filter) take(y, next *Reading) filtered {
 	if next != nil {
 		f.predict(y, next, &out)
 	}
-	for k := range pz {
+	for k := range n {
 		rho := 1.0
 		if k < Components {
 			rho = out.rho[k]
@@ -163,39 +189,37 @@ func (f *Filter) predict(y, next *Reading, out *filtered) {
 		if was != is {
 			out.rho[k] *= math.Sqrt(is / was)
 		}
-		for l := range own {
+		for l := range f.states {
 			f.cov[k][l] *= out.rho[k]
 			f.cov[l][k] *= out.rho[k]
 		}
 		f.mean[k] *= out.rho[k]
 		f.cov[k][k] += v * is * (1 - keep*keep)
 	}
+	for i, m := range f.used {
+		f.cov[Components+i][Components+i] += next.Renewed[m]
+	}
 }
 
 // back is one step of the smoother: r and N of the reading from those of the
-// next.
-func (s *filtered) back(r *[wide]float64, n *[wide][wide]float64) {
-	var z, t, u [wide]float64
-	for k := range Components {
-		z[k], t[k] = 1, s.rho[k]
-	}
-	for m, c := range s.c {
-		z[Components+m], t[Components+m] = c, 1
-	}
-	z[level], t[level], t[slope] = 1, 1, 1
-	// u = T'N K and kk = K'N K, with T the transition: diagonal but for the
-	// slope, which adds to the level.
+// next. The states are the filter's own, as many as are given, and the two that a
+// shock moves.
+func (s *filtered) back(r *[wide]float64, n *[wide][wide]float64, states int) {
+	var u, kn [wide]float64 // u = N K, with K the gain
 	kr, kk := 0.0, 0.0
 	for k := range wide {
-		for l, g := range s.gain {
-			u[k] += n[k][l] * g
+		sum := 0.0
+		for l, g := range s.gain[:states] {
+			sum += n[k][l] * g
 		}
+		u[k] = sum
 	}
-	for l, g := range s.gain {
+	for l, g := range s.gain[:states] {
 		kk += u[l] * g
 		kr += r[l] * g
 	}
-	// N := T'N T
+	// N := T'N T, u := T'u, r := T'r, with T the transition: diagonal but for the
+	// slope, which adds to the level.
 	for k := range wide {
 		n[slope][k] += s.gap * n[level][k]
 	}
@@ -204,22 +228,32 @@ func (s *filtered) back(r *[wide]float64, n *[wide][wide]float64) {
 	}
 	u[slope] += s.gap * u[level]
 	r[slope] += s.gap * r[level]
-	for k := range wide {
-		u[k] *= t[k]
-		r[k] *= t[k]
-	}
-	for k := range wide {
+	for k, rho := range s.rho {
+		u[k] *= rho
+		r[k] *= rho
 		for l := range wide {
-			n[k][l] = n[k][l]*t[k]*t[l] - z[k]*u[l] - u[k]*z[l] + z[k]*z[l]*(kk+1/s.f)
+			n[k][l] *= rho
+			n[l][k] *= rho
 		}
-		r[k] += z[k] * (s.nu/s.f - kr)
+	}
+	copy(kn[:], s.z[:states])
+	kn[level] = 1
+	a, b := s.nu/s.f-kr, kk+1/s.f
+	for k, zk := range kn {
+		r[k] += zk * a
+		if k >= states && k < level {
+			continue
+		}
+		for l, zl := range kn {
+			n[k][l] += zk*(zl*b-u[l]) - u[k]*zl
+		}
 	}
 }
 
 // Along answers what the readings last given to Shocks say of a change of a known
 // course: y_i = ... + d x_i, x being the course and d its size, for instance the
 // share of traffic that a new build serves.
-func (f *Filter) Along(readings []Reading, x []float64) Estimate {
+func (f *Filter) Along(x []float64) Estimate {
 	var mean [own]float64
 	var e Estimate
 	for i := range f.steps {
@@ -228,12 +262,12 @@ func (f *Filter) Along(readings []Reading, x []float64) Estimate {
 		for k := range Components {
 			nu -= mean[k]
 		}
-		for m, c := range readings[i].Nuisance {
-			nu -= c * mean[Components+m]
+		for k, c := range s.z[Components:f.states] {
+			nu -= c * mean[Components+k]
 		}
 		e.Score += nu * s.nu / s.f
 		e.Info += nu * nu / s.f
-		for k := range mean {
+		for k := range f.states {
 			if k < Components {
 				mean[k] *= s.rho[k]
 			}

@@ -24,6 +24,9 @@ func covariance(noise Noise, prior [Nuisances]float64, readings []Reading) *mat.
 					math.Sqrt(shrink(readings[i].Steps/memories[k])*shrink(readings[j].Steps/memories[k]))
 			}
 			for m, p := range prior {
+				for _, r := range readings[1 : i+1] {
+					p += r.Renewed[m]
+				}
 				x += p * readings[i].Nuisance[m] * readings[j].Nuisance[m]
 			}
 			if i == j {
@@ -46,6 +49,9 @@ func TestShocksAreGeneralisedLeastSquares(t *testing.T) {
 		if i > 20 {
 			r.Nuisance = [Nuisances]float64{math.Exp(-float64(i-20) / 3), math.Exp(-float64(i-20) / 9)}
 		}
+		if i == 30 {
+			r.Renewed = [Nuisances]float64{0.7, 0.3}
+		}
 		readings = append(readings, r)
 	}
 	f := Filter{Noise: Noise{0.3, 0.1, 0.2, 0.4}, Prior: [Nuisances]float64{1, 0.5}}
@@ -54,7 +60,7 @@ func TestShocksAreGeneralisedLeastSquares(t *testing.T) {
 	for i := range course {
 		course[i] = rng.Float64()
 	}
-	along := f.Along(readings, course)
+	along := f.Along(course)
 	var chol mat.Cholesky
 	if !chol.Factorize(covariance(f.Noise, f.Prior, readings)) {
 		t.Fatal("the covariance isn't positive definite")

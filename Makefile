@@ -74,6 +74,13 @@ WORLDS ?= 300
 bench-judge: ## Measure the judge on simulated upgrades (WORLDS=300)
 	go run ./bench/judge --worlds $(WORLDS) --format md
 
+# In how many worlds of each rise the delay is measured.
+RISES ?= 20
+
+.PHONY: bench-delay
+bench-delay: ## Measure the delay of the first alert (RISES=20)
+	go run ./bench/judge --delays $(RISES) --format md
+
 .PHONY: interop
 interop: ## Hold flag evaluation against the official npm clients
 	cd flags/interop && npm ci --no-audit --no-fund && go test -count=1 -tags interop .

@@ -3,7 +3,7 @@ package fleet
 import "math"
 
 const (
-	maxBuckets   = 24
+	maxBuckets   = 25 // of the union of all layouts, with the one above their bounds
 	maxInstances = 4
 	maxPath      = 4
 )

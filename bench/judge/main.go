@@ -24,6 +24,7 @@ func main() {
 	kinds := flag.String("kinds", "", "only these kinds, with commas between; default: all, half of the worlds guilty")
 	workers := flag.Int("workers", 2, "worlds at a time")
 	show := flag.Bool("show", false, "also list each wrong blame, miss, and wrong attribution")
+	rises := flag.Int("delays", 0, "measure delays alone: how many worlds of each rise of a p99")
 	flag.Parse()
 	plan := schedule()
 	if *kinds != "" {
@@ -34,19 +35,30 @@ func main() {
 			usage("there is no kind %q; there are %s", k, strings.Join(fleet.Kinds(), ", "))
 		}
 	}
-	if flag.NArg() > 0 || *worlds < 1 || *workers < 1 || *format != "text" && *format != "md" {
-		usage("judge [--worlds 60] [--seed 1] [--format text|md] [--kinds KIND,...] [--workers 2] [--show]")
-	}
-	results, err := playAll(plan, *worlds, *seed, *workers)
-	if err != nil {
-		usage("%v", err)
+	if flag.NArg() > 0 || *worlds < 1 || *workers < 1 || *rises < 0 || *format != "text" && *format != "md" {
+		usage("judge [--worlds 60 | --delays 20] [--seed 1] [--format text|md] [--kinds KIND,...] [--workers 2] [--show]")
 	}
 	out := bufio.NewWriter(os.Stdout)
-	report(out, results, *format == "md")
-	if *show {
-		details(out, results)
+	md := *format == "md"
+	var err error
+	if *rises > 0 {
+		err = measure(out, *rises, *seed, *workers, md, *show)
+	} else {
+		var results []result
+		results, err = playAll(*worlds, *workers, func(i int) (result, error) {
+			return play(plan[i%len(plan)], *seed+uint64(i/len(plan))*100+uint64(i%len(plan)))
+		})
+		if err == nil {
+			report(out, results, md)
+			if *show {
+				details(out, results)
+			}
+		}
 	}
-	if err := out.Flush(); err != nil {
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
 		usage("%v", err)
 	}
 }
@@ -65,9 +77,9 @@ func schedule() []string {
 	return out
 }
 
-// playAll plays the worlds, several at a time. The results are in the order of
-// the worlds, whoever was first.
-func playAll(plan []string, worlds int, seed uint64, workers int) ([]result, error) {
+// playAll plays so many worlds, several at a time. The results are in the order
+// of the worlds, whoever was first.
+func playAll(worlds, workers int, play func(i int) (result, error)) ([]result, error) {
 	results := make([]result, worlds)
 	errs := make([]error, worlds)
 	next := make(chan int)
@@ -75,7 +87,7 @@ func playAll(plan []string, worlds int, seed uint64, workers int) ([]result, err
 	for range workers {
 		wait.Go(func() {
 			for i := range next {
-				results[i], errs[i] = play(plan[i%len(plan)], seed+uint64(i/len(plan))*100+uint64(i%len(plan)))
+				results[i], errs[i] = play(i)
 			}
 		})
 	}

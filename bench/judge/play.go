@@ -12,7 +12,7 @@ import (
 	"aftershock/upgrades"
 )
 
-// every is how long lies between two looks.
+// every is how long lies between two looks at the worlds of a kind.
 const every = 5 * time.Minute
 
 // said is a shift that a contestant announced.
@@ -48,15 +48,21 @@ type result struct {
 
 var names = [3]string{"aftershock", "p99 rule", "Mann-Whitney"}
 
-// play lives through one world and lets all contestants watch it.
+// play lives through one world of a kind.
 func play(kind string, seed uint64) (result, error) {
-	begun := time.Now()
 	w, err := fleet.New(kind, seed)
 	if err != nil {
 		return result{}, err
 	}
+	return live(w, every)
+}
+
+// live lives through a world and lets all contestants watch it, the judge with
+// so much time between two looks.
+func live(w *fleet.World, every time.Duration) (result, error) {
+	begun := time.Now()
 	u := w.UpgradeRecord()
-	r := result{kind: kind, seed: seed, record: u}
+	r := result{kind: w.Kind, seed: w.Seed, record: u}
 	var cfg detector.Config
 	cfg.SetDefaults()
 	// What the record leaves out, as when each instance switched, is found in
@@ -69,7 +75,7 @@ func play(kind string, seed uint64) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	j := &judge{judge: detector.NewJudge(cfg), ledger: ledger, id: u.ID}
+	j := &judge{judge: detector.NewJudge(cfg), ledger: ledger, id: u.ID, every: every}
 	j.judge.Watch(ledger.Record(u))
 	series := newSeries(u)
 	rules := []contestant{&threshold{series: series}, &rank{series: series}}
@@ -103,6 +109,7 @@ type judge struct {
 	judge  *detector.Judge
 	ledger *upgrades.Ledger
 	id     string
+	every  time.Duration
 	next   time.Time
 }
 
@@ -116,7 +123,7 @@ func (j *judge) observe(f detector.Frame) []said {
 	if f.Time.Before(j.next) {
 		return nil
 	}
-	j.next = f.Time.Truncate(every).Add(every)
+	j.next = f.Time.Truncate(j.every).Add(j.every)
 	return shifts(j.judge.Look())
 }
 

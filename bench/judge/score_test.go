@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,40 @@ func TestScore(t *testing.T) {
 					s.spoiled.of, s.found.of, s.stands.of, s.culprit.of, tt.spoiled, tt.found, tt.soon, tt.rights)
 			}
 		})
+	}
+}
+
+// Delays count from the onset to the first true shift; what is late, early, or of
+// another indicator counts as never found, and never found as longer than all.
+func TestDelays(t *testing.T) {
+	onset := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
+	culprit := "a"
+	after := func(minutes int, key, binary string) said {
+		return said{at: onset.Add(time.Duration(minutes) * time.Minute), key: key, worse: true, binary: binary}
+	}
+	var d delays
+	for _, says := range [][]said{
+		{after(9, "moved", "a"), after(4, "upstream", "b")},
+		{after(12, "moved", "a")},
+		{after(400, "moved", "a")},
+		{after(-3, "moved", "a"), after(3, "still", "")},
+		{},
+	} {
+		r := result{kind: "rise", answer: fleet.Answer{
+			Culprit: &culprit, Onset: &onset, Shifted: []fleet.Shifted{{Key: "moved", Worse: true}, {Key: "upstream", Worse: true}},
+		}}
+		r.says[0] = says
+		d.add(&r, 0)
+	}
+	inf := math.Inf(1)
+	if want := []float64{4, 12, inf, inf, inf}; !slices.Equal(d.minutes, want) {
+		t.Errorf("delays %v, want %v", d.minutes, want)
+	}
+	if d.found != (part{2, 5}) || d.culprit != (part{1, 2}) || d.spoiled != (part{1, 5}) {
+		t.Errorf("found %v, culprit %v, spoiled %v; want 2 of 5, 1 of 2, 1 of 5", d.found, d.culprit, d.spoiled)
+	}
+	if got := d.row("x", scenarios[0]); got[4] != "12" || got[5] != "over 360" {
+		t.Errorf("quartiles %v, want 12 and over 360", got)
 	}
 }
 

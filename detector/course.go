@@ -238,7 +238,7 @@ func countVar(log float64) float64 {
 	if math.Abs(log) < 1e-6 {
 		return 1
 	}
-	log = math.Max(-4, math.Min(4, log))
+	log = math.Max(-4, math.Min(14, log))
 	z := stat.SignedRoot(math.Exp(log), 1, 0, 0)
 	return log * log / (z * z)
 }
@@ -304,14 +304,17 @@ func (c *course) solve(noise stat.Noise) {
 	c.shocks, c.levels = c.filter.Shocks(c.readings, c.shocks, c.levels)
 }
 
-// mean is the mean of the readings that ended after an instant, weighted by what
-// was expected, and the variance that counting gives it.
+// mean is the mean of the readings that ended after an instant, weighted by how sure
+// they are, and the variance that counting gives it.
 func (c *course) mean(after int64) (y, variance, steps float64) {
 	sum, weight := 0.0, 0.0
 	for i := len(c.end) - 1; i >= 0 && c.end[i] > after; i-- {
-		sum += c.readings[i].Y * c.exp[i]
-		weight += c.exp[i]
-		steps += c.readings[i].Steps
+		w := 1 / c.readings[i].Var
+		sum += c.readings[i].Y * w
+		weight += w
+		if !c.twin[i] {
+			steps += c.readings[i].Steps
+		}
 	}
 	if weight == 0 {
 		return 0, math.Inf(1), 0

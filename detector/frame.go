@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"slices"
 	"time"
 
 	"aftershock/detector/hist"
@@ -51,6 +52,27 @@ type Point struct {
 	// Retried the number of calls with at least one retry. They are negative
 	// where the telemetry doesn't have them.
 	FirstFailures, Retried float64
+}
+
+// mostCounted is more than any process counts in a step, leastCounted less than the
+// least rate that is no rounding error.
+const (
+	mostCounted  = 1e12
+	leastCounted = 1e-3
+)
+
+// sound says whether a process can have counted the point.
+func (p *Point) sound() bool {
+	count := func(x float64) bool { return x >= 0 && x <= mostCounted } // false for NaN
+	if p.Indicator == nil || !count(p.Total) || !count(p.Bad) || p.Total > 0 && p.Total < leastCounted {
+		return false
+	}
+	switch p.Indicator.Kind {
+	case Latency, Retry, Error:
+	default:
+		return false
+	}
+	return p.FirstFailures <= mostCounted && !slices.ContainsFunc(p.Hist.Counts, func(x float64) bool { return !count(x) })
 }
 
 // Quantile is one value of a summary or of a gauge that reports a quantile.

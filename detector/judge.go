@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"hash/crc32"
 	"math"
 	"slices"
 	"sort"
@@ -145,10 +146,14 @@ func (f Flip) answers(u Upgrade) bool {
 	return f.Upgrade == u.ID
 }
 
-// Observe takes in one frame. Frames that are not later than the last are
-// dropped.
+// longestGap is how far the next frame may lie ahead: a clock gone wild must not
+// end the judgement for good.
+const longestGap = 366 * 24 * time.Hour
+
+// Observe takes in one frame. Frames that are not later than the last, or a year
+// later, are dropped, and so are points that no process can have counted.
 func (j *Judge) Observe(f Frame) {
-	if !f.Time.After(j.last) {
+	if !f.Time.After(j.last) || j.frames > 0 && f.Time.Sub(j.last) > longestGap {
 		return
 	}
 	firstFrame := j.frames == 0
@@ -231,6 +236,9 @@ func (j *Judge) gather(f Frame) []*Track {
 	var touched []*Track
 	for i := range f.Points {
 		p := &f.Points[i]
+		if !p.sound() {
+			continue
+		}
 		t := j.track(p.Indicator)
 		if t == nil {
 			continue
@@ -301,6 +309,7 @@ func (j *Judge) track(i *Indicator) *Track {
 
 func (j *Judge) add(key string, t *Track) {
 	t.key = key
+	t.turn = int(crc32.ChecksumIEEE([]byte(key)) % (1 << 16))
 	j.tracks[key] = t
 	at := sort.Search(len(j.order), func(n int) bool { return j.order[n].key >= key })
 	j.order = append(j.order, nil)

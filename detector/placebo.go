@@ -57,7 +57,7 @@ var placeboAges = [...]int{10, 30, 60, 240}
 // placebo tries placebo upgrades on what the track remembers, once in a while.
 func (j *Judge) placebo(t *Track, alarm float64) {
 	every := max(10, j.cfg.steps(j.cfg.Day)/24)
-	if t.Steps%every != 0 {
+	if (t.Steps+t.turn)%every != 0 {
 		return
 	}
 	into := j.placebos[t.Indicator.Kind]

@@ -46,6 +46,7 @@ type Track struct {
 	Season Season
 
 	key     string
+	turn    int // tells when it is this indicator's turn of what is done once in a while
 	scratch scratch
 }
 

@@ -217,6 +217,9 @@ const (
 	// fewInstances is how many instances a service is taken to have where they are
 	// compared with each other.
 	fewInstances = 3
+	// steep is how far a reading of a warm-up may be from its course, as a variance
+	// over the square of its height.
+	steep = 0.07
 	// unlike is how unlike its course a warm-up may be, as a variance at its height
 	// over that of the height.
 	unlike = 0.005
@@ -283,8 +286,9 @@ func (c *course) clean(noise stat.Noise) {
 	for i := range c.readings {
 		r := &c.readings[i]
 		if cold(r) {
-			// It falls from bin to bin: there is nothing to hold it against.
-			r.Var += (countVar(r.Y) - 1) / c.exp[i]
+			// It falls from bin to bin: there is nothing to hold it against, and the higher
+			// it is, the farther from any course that it might follow.
+			r.Var += (countVar(r.Y)-1)/c.exp[i] + steep*r.Y*r.Y
 			continue
 		}
 		w := c.beside(i, raw, near[:0])

@@ -16,7 +16,7 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 	tr, v := m.trial, &m.trial.Verdict
 	before := v.State
 	temper := j.temper(v.Indicator.Kind)
-	v.Control = fmt.Sprintf("the same indicator before the upgrade, adjusted for load and time of day (%d steps of history)", m.track.Steps)
+	v.Control = j.control(w, m)
 	v.Warnings = j.warnings(w, m)
 	p := j.placebos[v.Indicator.Kind]
 	v.FalseAlarms = &FalseAlarms{Fired: p.Alarm[p.temper()], Placebos: p.Count}
@@ -111,7 +111,7 @@ func (j *Judge) explain(s *scene, m moved) string {
 	tr, v := m.trial, &m.trial.Verdict
 	causes, onset := j.causes(s, m)
 	v.Quantiles = quantiles(tr.Before, tr.After)
-	named := j.name(tr, causes[0])
+	named := j.name(s, tr, causes[0])
 	switch {
 	case tr.Lead == "":
 		v.Onset = onset
@@ -133,8 +133,10 @@ func (j *Judge) explain(s *scene, m moved) string {
 const (
 	// nameSure is how sure it must be that a binary did it before it is named, and
 	// nameSteps for how many steps: who is named to people at night had better be
-	// guilty.
+	// guilty. One that is named for another shift already needs alsoSure: it is one
+	// story.
 	nameSure  = 0.95
+	alsoSure  = 0.8
 	nameSteps = 5
 	// changeSure is how sure another cause must be to take over from the one that
 	// was told.
@@ -143,11 +145,17 @@ const (
 
 // name says whether a binary has been named as the cause of the trial's shift, by
 // now or before.
-func (j *Judge) name(tr *Trial, lead Cause) bool {
+func (j *Judge) name(s *scene, tr *Trial, lead Cause) bool {
+	sure := nameSure
+	for _, o := range s.all {
+		if v := &o.trial.Verdict; o.trial.Named == lead.Name && lead.Name != "" && v.State == tr.Verdict.State {
+			sure = alsoSure
+		}
+	}
 	switch {
 	case tr.Named != "":
 		return true
-	case lead.Kind != CauseBinary || lead.Probability < nameSure:
+	case lead.Kind != CauseBinary || lead.Probability < sure:
 		tr.Suspect = ""
 		return false
 	case tr.Suspect != lead.Name:
@@ -184,8 +192,7 @@ func (j *Judge) settle(w *Watch, tr *Trial) {
 	case tr.Lines[0].Seen < burnIn:
 		v.Missing = "there is no baseline: the indicator was hardly seen before the upgrade"
 	case !tr.known() && w.Steps < int(j.cfg.Warmup/j.cfg.Step)+fewSteps:
-		v.Missing = fmt.Sprintf("restarted instances are warming up: the first %s of each are left out, and %d steps are needed after that",
-			j.cfg.Warmup, fewSteps)
+		v.Missing = fmt.Sprintf("restarted instances are warming up, which takes some %s, and %d steps are needed", j.cfg.Warmup, fewSteps)
 	case !tr.known():
 		v.Missing = "no comparable data since the upgrade"
 	case tr.proven(&j.cfg):

@@ -111,7 +111,7 @@ func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
 	for _, k := range suspects {
 		all = append(all, h.binary(k, len(suspects)))
 	}
-	jumps := math.Max(unknownDaily, j.jumps(m.track.Indicator.Kind))
+	jumps := math.Max(unknownDaily, j.jumps(m.track.noiseKind()))
 	all = append(all, h.thirdParty(math.Max(thirdPartyDaily, j.jumps(Retry)))...)
 	all = append(all, h.load(), h.environment())
 	all = append(all, h.places(CauseEarlier, h.earlier))

@@ -60,7 +60,7 @@ func (j *Judge) placebo(t *Track, alarm float64) {
 	if (t.Steps+t.turn)%every != 0 {
 		return
 	}
-	into := j.placebos[t.Indicator.Kind]
+	into := j.placebos[t.noiseKind()]
 	var worst [len(tempers)]float64
 	tried := false
 	for _, age := range placeboAges {

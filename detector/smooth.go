@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"aftershock/detector/stat"
 )
 
 // Smooth says which quantiles of a latency indicator without buckets are followed:
@@ -20,9 +22,8 @@ import (
 // counts readings for its total, and readings * value / Ref for what is bad, so that
 // the log ratio of counts is that of values. What follows from it is the same model
 // of load and time of day, and the same measure of correlated noise; the variance
-// that counting gives a reading, about 1/readings, is but a floor under what is
-// measured: the measure takes off what counting brings, and the filter adds it
-// again, so nothing counts twice. countVar lowers the floor where the value has
+// that counting gives a reading, about 1/readings, is a floor, and the whole of the
+// noise that is measured comes on top of it (see counted). countVar lowers the floor where the value has
 // risen (to three quarters at 1.5 times, a fifth at ten times) and raises it where
 // it fell, as counts ask for; the measured noise doesn't follow, and so holds. That
 // a sliding window of ten minutes makes neighbouring values alike is noise with a
@@ -42,9 +43,13 @@ type Smooth struct {
 type seen struct{ Q, Values, Log float64 }
 
 const (
-	// readings is what a step's value counts as: a standard deviation of a tenth at
-	// the least, which is what a p99 of some 1500 requests has by chance.
-	readings = 100
+	// readings is what a step's value counts as: a standard deviation of a
+	// twentieth at the least, which is what a p99 of some 6000 requests has by chance.
+	readings = 400
+	// certain times as many counts are as good as sure.
+	certain = 1e9
+	// seenWell is how many steps it takes to know the noise to half.
+	seenWell = 720
 	// mostQuantiles bounds how many quantiles of an indicator are looked at.
 	mostQuantiles = 16
 	// shortest and longest are the durations in seconds that are believed.
@@ -220,6 +225,32 @@ func (m *Smooth) count(s *scratch) {
 	if !m.Counted {
 		s.load = 1
 	}
+}
+
+// counted is what was expected in a bin as far as its noise goes. Where counts are
+// made up, what they bring by chance must not be taken off what is measured: it would
+// leave less than nothing of a steady p99, and nothing of how that wanders.
+func (t *Track) counted(exp float64) float64 {
+	if t.Smooth != nil {
+		return exp * certain
+	}
+	return exp
+}
+
+// doubtful raises the noise of a quantile by how little was seen of it: a wave of hours
+// is known as far as some went by, and there are no counts to say the rest.
+func (t *Track) doubtful(noise stat.Noise) stat.Noise {
+	if t.Smooth == nil {
+		return noise
+	}
+	few := seenWell / float64(max(1, t.Steps))
+	for k := range noise {
+		noise[k] *= 1 + few
+		if k > 0 {
+			noise[k] += few * floor
+		}
+	}
+	return noise
 }
 
 // combine is the log value of a quantile over instances, and their weight. list is

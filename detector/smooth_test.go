@@ -15,10 +15,12 @@ import (
 
 // page is a service with a summary: each instance shows the p50, p90 and p99 of the
 // last ten minutes, and so does client_golang. What a p99 would be if it knew all
-// requests drifts as the shares of a town do.
+// requests drifts as an AR(1) process that forgets within half an hour, besides as the
+// shares of a town do.
 type page struct {
 	*town
 	summary *detector.Indicator
+	level   float64
 	recent  [][]float64 // log values of the last minutes, by instance
 	// window is the minutes of the summary.
 	window int
@@ -39,7 +41,8 @@ func (p *page) frame() detector.Frame {
 	p.now = p.now.Add(time.Minute)
 	phase := 2 * math.Pi * float64(p.now.Unix()%86400) / 86400
 	load := p.rate * (1 + 0.3*math.Sin(phase))
-	level := math.Log(0.3*p.share(0)) + 0.1*math.Sin(phase)
+	p.level = 0.97*p.level + 0.08*math.Sqrt(1-0.97*0.97)*p.rng.NormFloat64()
+	level := math.Log(0.3*p.share(0)) + 0.1*math.Sin(phase) + p.level
 	f := detector.Frame{Time: p.now, Step: time.Minute, Up: 1, Targets: 1}
 	for n := range p.instances {
 		r := append(p.recent[n], level+0.12*p.rng.NormFloat64())
@@ -93,21 +96,26 @@ func (p *page) shift(j *detector.Judge, before, after time.Duration) *detector.E
 	return nil
 }
 
-// Quiet summaries give hardly any alarm: of thirty upgrades that change nothing, at
-// most three at a level of 5% each (the chance of more is 6% where the level is just
-// kept, and the judge is more cautious than that).
+// Quiet summaries give hardly any alarm, be their history two days or six hours: of
+// forty upgrades that change nothing, at most four at a level of 5% each (the chance of
+// more is 5% where the level is just kept). With the made-up counts' variance taken off
+// the noise, as that of true counts is, a quarter of them did.
 func TestQuietSummariesGiveHardlyAnyAlarm(t *testing.T) {
 	alarms := 0
-	for seed := range uint64(36) {
+	for seed := range uint64(40) {
 		p := newPage(100 + seed)
 		p.counts, p.instances = seed%3 > 0, 1+int(seed%2)*2
-		if e := p.shift(detector.NewJudge(detector.Config{}), 2*24*time.Hour, 8*time.Hour); e != nil {
+		before := 6 * time.Hour
+		if seed%4 > 0 {
+			before = 2 * 24 * time.Hour
+		}
+		if e := p.shift(detector.NewJudge(detector.Config{}), before, 8*time.Hour); e != nil {
 			t.Logf("seed %d: %s %+v after %s", seed, e.Direction, *e.Effect, p.now.Sub(p.upgrade))
 			alarms++
 		}
 	}
-	if t.Logf("%d alarms", alarms); alarms > 3 {
-		t.Errorf("%d of 36 quiet summaries gave an alarm, want at most 3", alarms)
+	if alarms > 4 {
+		t.Errorf("%d of 40 quiet summaries gave an alarm, want at most 4", alarms)
 	}
 }
 

@@ -296,7 +296,7 @@ func (t *Track) close(k int, cfg *Config, fade float64, pool *[scales]Spread) {
 	noise := stray.fitted(pool)
 	variance += stray.Short + noise.LongRun()/steps
 	if t.Steps > cfg.steps(cfg.Day)/4 && m.Seen > 2*burnIn {
-		stray.add(y, bin.Exp, bin.Steps, fade, pool)
+		stray.add(y, t.counted(bin.Exp), bin.Steps, fade, pool)
 	}
 	m.learn(&bin.X, y, variance, math.Pow(fade, steps))
 	*bin = Bin{}

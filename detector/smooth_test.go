@@ -99,7 +99,7 @@ func (p *page) shift(j *detector.Judge, before, after time.Duration) *detector.E
 // Quiet summaries give hardly any alarm, be their history two days or six hours: of
 // forty upgrades that change nothing, at most four at a level of 5% each (the chance of
 // more is 5% where the level is just kept). With the made-up counts' variance taken off
-// the noise, as that of true counts is, a quarter of them did.
+// the noise, as that of true counts is, more than half did.
 func TestQuietSummariesGiveHardlyAnyAlarm(t *testing.T) {
 	alarms := 0
 	for seed := range uint64(40) {

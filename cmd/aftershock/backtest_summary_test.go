@@ -17,10 +17,16 @@ import (
 // histogram, on two instances: p50, p90 and p99 of the last ten minutes, log-normal
 // around a level that drifts as AR(1). After the upgrade, whose restart empties the
 // windows, payments' p99 is multiplied by shift. An instance without observations in
-// its window says NaN.
-func summaries(seed uint64, shift float64) []byte {
+// its window says NaN. As gauges they have names of their own, say 0 for that, and
+// come without a count.
+func summaries(seed uint64, shift float64, gauges bool) []byte {
 	var b bytes.Buffer
-	b.WriteString("# TYPE rpc_server_duration_seconds summary\n")
+	nothing := math.NaN()
+	if gauges {
+		nothing = 0
+	} else {
+		b.WriteString("# TYPE rpc_server_duration_seconds summary\n")
+	}
 	for i, service := range []string{"catalog", "payments"} {
 		rng := rand.New(rand.NewPCG(seed, uint64(i)))
 		level, count := 0.0, [2]float64{}
@@ -46,9 +52,16 @@ func summaries(seed uint64, shift float64) []byte {
 				for _, q := range []struct{ q, value float64 }{{0.5, 0.02}, {0.9, 0.08}, {0.99, 0.3}} {
 					value := q.value * math.Exp(mean*q.q)
 					if rng.IntN(50) == 0 {
-						value = math.NaN()
+						value = nothing
+					}
+					if gauges {
+						fmt.Fprintf(&b, "rpc_server_duration_p%g_seconds{%s} %g %d\n", q.q*100, labels, value, at.Unix())
+						continue
 					}
 					fmt.Fprintf(&b, "rpc_server_duration_seconds{%s,quantile=%q} %g %d\n", labels, fmt.Sprint(q.q), value, at.Unix())
+				}
+				if gauges {
+					continue
 				}
 				fmt.Fprintf(&b, "rpc_server_duration_seconds_count{%s} %g %d\n", labels, count[n], at.Unix())
 				fmt.Fprintf(&b, "rpc_server_duration_seconds_sum{%s} %g %d\n", labels, count[n]*0.04, at.Unix())
@@ -59,12 +72,16 @@ func summaries(seed uint64, shift float64) []byte {
 	return b.Bytes()
 }
 
-// A clear shift of a summary's p99 is found in a recording, and told as what it is.
+// A clear shift of a p99 is found in a recording, and told as what it is.
 func TestBacktestFindsASlowerSummary(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	for seed := range uint64(3) {
-		stdout, stderr, status := b.run("backtest", b.file(fmt.Sprintf("slower%d.om", seed), summaries(seed, 1.5)))
+		what := " (summary)"
+		if seed == 2 {
+			what = " (gauge)"
+		}
+		stdout, stderr, status := b.run("backtest", b.file(fmt.Sprintf("slower%d.om", seed), summaries(seed, 1.5, seed == 2)))
 		quietly(t, stderr)
 		if status != exitRegression {
 			t.Errorf("seed %d: status %d, want %d: %s", seed, status, exitRegression, stdout)
@@ -79,7 +96,7 @@ func TestBacktestFindsASlowerSummary(t *testing.T) {
 			case e.Indicator.Service() != "payments" || e.Direction != detector.Worse:
 				t.Errorf("seed %d: a shift of %s to the %s that isn't there", seed, e.Indicator.Name(), e.Direction)
 				continue
-			case !strings.HasSuffix(x.What, " (summary)") || x.Low > 1.5 || x.High < 1.35 || x.After > 0.6 || x.After < 0.08:
+			case !strings.HasSuffix(x.What, what) || x.Low > 1.5 || x.High < 1.35 || x.After > 0.6 || x.After < 0.08:
 				t.Errorf("seed %d: %+v", seed, *x)
 			case !slices.ContainsFunc(e.Warnings, func(w string) bool { return strings.Contains(w, "weaker claim") }):
 				t.Errorf("seed %d: warnings %q", seed, e.Warnings)
@@ -100,7 +117,7 @@ func TestBacktestOfQuietSummariesSaysNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	for seed := range uint64(4) {
-		stdout, stderr, status := b.run("backtest", b.file(fmt.Sprintf("quiet%d.om", seed), summaries(100+seed, 1)))
+		stdout, stderr, status := b.run("backtest", b.file(fmt.Sprintf("quiet%d.om", seed), summaries(100+seed, 1, seed%2 == 1)))
 		quietly(t, stderr)
 		all := events(t, stdout)
 		if status == exitRegression || len(all[len(all)-1].Verdicts) != 2 {

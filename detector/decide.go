@@ -23,6 +23,8 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 	v.Missing, v.DecidedIn = "", 0
 	var events []Event
 	shifted := before == Regressed || before == Improved
+	// What goes back after a treatment, be it slowly, is a cure and no shift the other way.
+	cure := shifted && tr.treated()
 	switch {
 	case shifted && (tr.recovered(j.last, temper, &j.cfg) || j.faded(tr, temper)):
 		v.Recovered = j.last
@@ -32,9 +34,9 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 		}
 		tr.Lead, tr.Named, tr.Suspect = "", "", ""
 		events = append(events, v.event(j.last, EventRecovered))
-	case worse && before != Regressed && tr.beyond(0, &j.cfg) && j.lasts(tr, 0, temper):
+	case worse && before != Regressed && !cure && tr.beyond(0, &j.cfg) && j.lasts(tr, 0, temper):
 		events = append(events, j.shift(s, m, Regressed, Worse))
-	case better && before != Improved && tr.beyond(1, &j.cfg) && j.lasts(tr, 1, temper):
+	case better && before != Improved && !cure && tr.beyond(1, &j.cfg) && j.lasts(tr, 1, temper):
 		events = append(events, j.shift(s, m, Improved, Better))
 	case shifted:
 		if tr.treated() || !tr.Faded.IsZero() || tr.side().log < tr.Peak/2 {

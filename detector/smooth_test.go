@@ -268,3 +268,40 @@ func TestOneWildInstanceOfGaugesIsNoShift(t *testing.T) {
 		}
 	}
 }
+
+// A shift that a flag cures is seen to be over, though the summary's window takes ten
+// minutes to forget it.
+func TestCuredSummaryRecovers(t *testing.T) {
+	cured := 0
+	const runs = 5
+	for seed := range uint64(runs) {
+		p, j := newPage(600+seed), detector.NewJudge(detector.Config{})
+		p.factor, p.instances = 2, 2
+		if p.shift(j, 2*24*time.Hour, 6*time.Hour) == nil {
+			t.Errorf("seed %d: nothing was found that could be cured", seed)
+			continue
+		}
+		for range 60 {
+			j.Observe(p.frame())
+			j.Look()
+		}
+		j.Flip(detector.Flip{Flag: "f", At: p.now, Ours: true, Upgrade: "u", Binaries: []string{"back-bin"}})
+		flip := p.now
+		p.factor = 1
+		for m := 0; m < 4*60 && j.Verdicts("u")[0].Recovered.IsZero(); m++ {
+			j.Observe(p.frame())
+			for _, e := range j.Look() {
+				if e.Event == detector.EventShift {
+					t.Errorf("seed %d: the cure is told as a shift to the %s: %+v", seed, e.Direction, *e.Effect)
+				}
+			}
+		}
+		v := j.Verdicts("u")[0]
+		if t.Logf("seed %d: %s after %s", seed, v.State, p.now.Sub(flip)); !v.Recovered.IsZero() {
+			cured++
+		}
+	}
+	if cured < runs-1 {
+		t.Errorf("%d of %d were seen to recover within four hours", cured, runs)
+	}
+}

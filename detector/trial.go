@@ -263,6 +263,9 @@ func (tr *Trial) recovered(now time.Time, temper float64, cfg *Config) bool {
 		sign = -1
 	}
 	during, after := tr.Blocks.between(tr.From, tr.Treated), tr.Blocks.since(tr.Treated)
+	if tr.Smooth != nil && after.Steps < fewSteps {
+		return false // a window may have dropped one slow request
+	}
 	var gone, weight []float64
 	left, excess := 0.0, 0.0
 	for k := range tr.Bounds {

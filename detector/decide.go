@@ -320,7 +320,8 @@ func (tr *Trial) course() []CoursePoint {
 		exp := float64(b.Exp[k]) / total * tr.Bias[k]
 		if m := tr.Smooth; m != nil {
 			// Steps for the total, and the sum of their values in seconds.
-			total, bad, exp = total/readings, m.value(k, bad)/readings, m.value(k, exp)
+			exp = m.value(k, exp)
+			bad, total = m.value(k, bad/total)*total/(rare*readings), total/(rare*readings)
 		}
 		sd := math.Sqrt(1/float64(b.Exp[k]) + tr.Noise[k].Over(float64(b.Steps)))
 		out = append(out, CoursePoint{

@@ -18,15 +18,15 @@ import (
 // no more: the instances' values are combined by the mean of their logarithms,
 // weighted by requests where those are counted, else by their median.
 //
-// The rest of the judgement knows counts alone, and is told of made-up ones: a step
-// counts readings for its total, and readings * value / Ref for what is bad, so that
-// the log ratio of counts is that of values. What follows from it is the same model
-// of load and time of day, and the same measure of correlated noise; the variance
-// that counting gives a reading, about 1/readings, is a floor, and the whole of the
-// noise that is measured comes on top of it (see counted). countVar lowers the floor where the value has
-// risen (to three quarters at 1.5 times, a fifth at ten times) and raises it where
-// it fell, as counts ask for; the measured noise doesn't follow, and so holds. That
-// a sliding window of ten minutes makes neighbouring values alike is noise with a
+// The rest of the judgement knows counts alone, and is told of made-up ones: of a
+// step's total, readings * value / Ref are bad and rare times readings are all, so that
+// the log ratio of counts is that of values. What follows from it is the same model of
+// load and time of day, and the same measure of correlated noise; the variance that
+// counting gives a reading, about 1/readings, is a floor, and the whole of the noise
+// that is measured comes on top of it (see counted). countVar lowers the floor where
+// the value has risen (to three quarters at 1.5 times, a fifth at ten times) and raises
+// it where it fell, as counts ask for; the measured noise doesn't follow, and so holds.
+// That a sliding window of ten minutes makes neighbouring values alike is noise with a
 // memory, which is measured as any other.
 type Smooth struct {
 	// Q is the quantile followed in place of each bucket bound, NaN where there is
@@ -46,6 +46,9 @@ const (
 	// readings is what a step's value counts as: a standard deviation of a
 	// twentieth at the least, which is what a p99 of some 6000 requests has by chance.
 	readings = 400
+	// rare is how many of the made-up requests there are to one that is bad: what is
+	// known of warm-ups is told for one in a hundred, and a tail may grow as far.
+	rare = 100
 	// certain times as many counts are as good as sure.
 	certain = 1e9
 	// seenWell is how many steps it takes to know the noise to half.
@@ -194,8 +197,8 @@ func apartBy(q, share float64) float64 {
 	return math.Abs(math.Log(math.Max(1-q, topTail) / share))
 }
 
-// count turns what each version's instances told into counts: readings for all of
-// them, shared out by requests, or by instances where those aren't counted. A version
+// count turns what each version's instances told into counts: readings to all of them,
+// shared out by requests, or by instances where those aren't counted. A version
 // that told nothing adds nothing.
 func (m *Smooth) count(s *scratch) {
 	all := 0.0
@@ -217,9 +220,9 @@ func (m *Smooth) count(s *scratch) {
 			v.over = [bounds]float64{}
 			continue
 		}
-		v.total *= readings / all
+		v.total *= rare * readings / all
 		for k := range v.over {
-			v.over[k] *= v.total
+			v.over[k] *= v.total / rare
 		}
 	}
 	if !m.Counted {
@@ -274,7 +277,7 @@ func (m *Smooth) combine(list []told, q float64) (log, weight float64, ok bool) 
 }
 
 // value is a share of made-up counts at bound k in seconds.
-func (m *Smooth) value(k int, share float64) float64 { return share * m.Ref[k] }
+func (m *Smooth) value(k int, share float64) float64 { return share * rare * m.Ref[k] }
 
 // what names the quantity at bound k.
 func (m *Smooth) what(k int) string {

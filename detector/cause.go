@@ -35,7 +35,6 @@ const (
 	lateShare       = 0.01 // of those, that it shows only later, at any time
 	queueShare      = 0.1  // of those, that it shows with load
 	roughShare      = 0.15 // of those, that it begins at some time in the roll-out
-	offRoute        = 0.05 // that it moves a route that it isn't known to serve
 	unknownDaily    = 0.03 // at least; more where placebos say so
 	thirdPartyDaily = 0.2
 	environDaily    = 0.15
@@ -44,14 +43,16 @@ const (
 	earlierDaily    = 0.05
 )
 
-// Chances that an indicator moves along.
+// Chances that a cause moves an indicator.
 const (
-	movesOwn      = 0.6 // of the service where the cause sits
-	movesUpstream = 0.45
+	movesOwn      = 0.6  // of the service where the cause sits
+	movesUpstream = 0.45 // of those that call it
+	movesSame     = 0.95 // of them, on the route and of the kind of the shift
 	movesElse     = 0.01
 	movesPeer     = 0.8 // retries of the third party
-	movesAll      = 0.5 // by the environment
+	movesAll      = 0.5 // latency, by the environment
 	movesByLoad   = 0.35
+	movesBeside   = 0.1 // what isn't latency, by the environment or load
 )
 
 // witness is the most that one route's other indicators may say, as a log Bayes
@@ -271,9 +272,8 @@ func (h *hearing) at(moves func(Indicator) float64, t int64) (plus, minus float6
 // where log says so, over none: whatever the cause, something else may have moved
 // it as well, with any saying so.
 func attest(q, log, any float64) float64 {
-	q = math.Min(q, 1-elsewise)
-	other := math.Log(elsewise) + any
-	return logAdd(math.Log(math.Max(1e-9, 1-q-elsewise)), logAdd(math.Log(q)+log, other)) - logAdd(math.Log(1-elsewise), other)
+	other := logAdd(math.Log(1-elsewise), math.Log(elsewise)+any)
+	return logAdd(math.Log(1-q), math.Log(q)+log-other)
 }
 
 // anytime are the onsets in [from, to], at a rate a day.
@@ -313,17 +313,22 @@ func (h *hearing) earlier(moves func(Indicator) float64) []way {
 	return out
 }
 
-// from is the chance to move of an indicator by something in a set of services.
+// from is the chance to move of an indicator by something in a set of services. What
+// brought the shift of one route is met all along the route, from where it sits up.
 func (h *hearing) from(services map[string]bool) func(Indicator) float64 {
+	own := h.m.track.Indicator
 	return func(i Indicator) float64 {
 		q := movesElse
 		for service := range services {
-			if i.Service() == service {
-				return movesOwn
-			}
-			if h.s.passes(i, service) {
+			switch {
+			case i.Service() == service:
+				q = movesOwn
+			case q < movesOwn && h.s.passes(i, service):
 				q = movesUpstream
 			}
+		}
+		if q > movesElse && own.Route() != "" && i.Route() == own.Route() && i.Kind == own.Kind && i.Key() != own.Key() && h.s.passes(own, i.Service()) {
+			q = movesSame
 		}
 		return q
 	}
@@ -340,8 +345,9 @@ func (h *hearing) places(kind string, ways func(moves func(Indicator) float64) [
 	}
 	c := hypothesis{kind: kind}
 	for _, service := range at {
-		for _, w := range ways(h.from(map[string]bool{service: true})) {
-			w.p -= math.Log(float64(len(at)))
+		moves := h.from(map[string]bool{service: true})
+		for _, w := range ways(moves) {
+			w.p += math.Log(moves(h.m.track.Indicator) / float64(len(at)))
 			c.ways = append(c.ways, w)
 		}
 	}
@@ -353,7 +359,7 @@ func (h *hearing) binary(k, n int) hypothesis {
 	b := h.s.upgrade.Binaries[k]
 	moves := h.from(h.s.servicesOf(b))
 	first, to := h.s.deployed(b)
-	w := way{p: math.Log(binaryPrior / float64(n))}
+	w := way{p: math.Log(binaryPrior / float64(n) * moves(h.m.track.Indicator))}
 	if t := h.m.trial.Treated.UnixNano(); !h.m.trial.Treated.IsZero() {
 		// A flip takes effect at once, and is where the shift began.
 		w.bf = h.m.step[h.m.at(t)]
@@ -367,17 +373,9 @@ func (h *hearing) binary(k, n int) hypothesis {
 		w.bf = logAdd(h.m.along[k]+math.Log(1-roughShare), rough+math.Log(roughShare))
 		w.plus, w.minus = h.along(moves, func(o *sight) float64 { return o.along[k] })
 	}
-	if !h.onRoute(moves) {
-		w.p += math.Log(offRoute)
-	}
 	late := h.somewhen(h.s.upgrade.Time(b).UnixNano(), h.s.now.UnixNano())
 	w.bf = logAdd(w.bf+math.Log(1-lateShare), late+math.Log(lateShare))
 	return hypothesis{kind: CauseBinary, name: b.Name, ways: []way{w}, why: h.whyBinary(k, to)}
-}
-
-// onRoute says whether the indicator is one that a cause moves.
-func (h *hearing) onRoute(moves func(Indicator) float64) bool {
-	return moves(h.m.track.Indicator) > movesElse
 }
 
 // servicesOf are the services that a binary serves.

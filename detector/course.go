@@ -19,6 +19,7 @@ type course struct {
 	readings   []stat.Reading
 	shocks     []stat.Shock
 	levels     []float64 // what the noise amounts to before each reading
+	prior      [stat.Nuisances]float64
 	filter     stat.Filter
 }
 
@@ -32,8 +33,29 @@ const (
 
 // warmPrior are the variances of the log ratio that the courses of a warm-up, from
 // quick to slow, may add at their height, and of how much instances differ by
-// themselves.
+// themselves, where one request in a hundred is bad.
 var warmPrior = [stat.Nuisances]float64{4, 4, 2, 2, 2, 0.02}
+
+// priors are warmPrior for another share of bad requests. Of latencies with an
+// exponential tail, those of an instance that is slower by a factor f exceed a bound
+// with the share to the power of 1/f: the log ratio goes with the share's logarithm.
+func priors(list []Block, k int) (out [stat.Nuisances]float64) {
+	bad, total := 0.0, 0.0
+	for i := range list {
+		if list[i].Exp[k] > 0 {
+			bad += float64(list[i].Exp[k])
+			total += float64(list[i].Total)
+		}
+	}
+	x := 1.0
+	if bad > 0 && total > 0 {
+		x = math.Max(0.1, math.Min(7, -math.Log(bad/total))) / -math.Log(0.01)
+	}
+	for m, v := range warmPrior {
+		out[m] = v * x * x
+	}
+	return out
+}
 
 // warmMemories are the times over which the courses fall, over what an instance is
 // given to warm up. Few warm-ups are exponential: far in a tail the logarithm falls
@@ -77,13 +99,13 @@ func (w *warmth) in(begin, end int64) (c [stat.Nuisances]float64) {
 
 // renewed is by how much the sizes of warm-ups may differ in a bin from those
 // before: each service that is called warms up by itself.
-func (w *warmth) renewed(begin, end int64) (v [stat.Nuisances]float64) {
+func (w *warmth) renewed(begin, end int64, prior *[stat.Nuisances]float64) (v [stat.Nuisances]float64) {
 	if w == nil {
 		return v
 	}
 	for _, r := range w.restarts {
 		if r.first && !r.own && r.at >= begin && r.at < end {
-			copy(v[ownWarmUps:warmUps], warmPrior[ownWarmUps:warmUps])
+			copy(v[ownWarmUps:warmUps], prior[ownWarmUps:warmUps])
 		}
 	}
 	return v
@@ -112,6 +134,7 @@ func (c *course) read(list []Block, k int, step int64, cuts []int64, noise stat.
 	var bin, fresh Bin
 	var begin, last int64
 	var load, usual float64
+	c.prior = priors(list, k)
 	now := int64(0)
 	if len(list) > 0 {
 		now = list[len(list)-1].End
@@ -125,7 +148,7 @@ func (c *course) read(list []Block, k int, step int64, cuts []int64, noise stat.
 		slow := cold[ownWarmUps-1] + cold[warmUps-1]
 		var renewed [stat.Nuisances]float64
 		if !twin {
-			renewed = warm.renewed(begin, last)
+			renewed = warm.renewed(begin, last, &c.prior)
 		}
 		y := b.y()
 		if b.Exp < fullBin && b.Obs >= fullBin {
@@ -135,7 +158,7 @@ func (c *course) read(list []Block, k int, step int64, cuts []int64, noise stat.
 		c.readings = append(c.readings, stat.Reading{
 			Gap: gap, Steps: float64(bin.Steps), Y: y, Nuisance: cold, Renewed: renewed,
 			// No warm-up follows its course to the letter.
-			Var: 1/b.Exp + slow*slow*unlike,
+			Var: 1/b.Exp + slow*slow*unlike*c.prior[0],
 		})
 		c.load, c.usual = append(c.load, math.Log(load/float64(bin.Steps))), append(c.usual, usual/float64(bin.Steps))
 		c.fresh, c.twin = append(c.fresh, share), append(c.twin, twin)
@@ -194,8 +217,12 @@ const (
 	// fewInstances is how many instances a service is taken to have where they are
 	// compared with each other.
 	fewInstances = 3
-	// unlike is how unlike its course a warm-up may be, as a variance at its height.
-	unlike = 0.1
+	// steep is how far a reading of a warm-up may be from its course, as a variance
+	// over the square of its height.
+	steep = 0.07
+	// unlike is how unlike its course a warm-up may be, as a variance at its height
+	// over that of the height.
+	unlike = 0.005
 )
 
 // enough says whether a bin holds enough for a logarithm. Much more than expected is
@@ -259,8 +286,9 @@ func (c *course) clean(noise stat.Noise) {
 	for i := range c.readings {
 		r := &c.readings[i]
 		if cold(r) {
-			// It falls from bin to bin: there is nothing to hold it against.
-			r.Var += (countVar(r.Y) - 1) / c.exp[i]
+			// It falls from bin to bin: there is nothing to hold it against, and the higher
+			// it is, the farther from any course that it might follow.
+			r.Var += (countVar(r.Y)-1)/c.exp[i] + steep*r.Y*r.Y
 			continue
 		}
 		w := c.beside(i, raw, near[:0])
@@ -300,7 +328,7 @@ func cold(r *stat.Reading) bool {
 
 // solve finds what the readings say of shifts.
 func (c *course) solve(noise stat.Noise) {
-	c.filter.Noise, c.filter.Prior = noise, warmPrior
+	c.filter.Noise, c.filter.Prior = noise, c.prior
 	c.shocks, c.levels = c.filter.Shocks(c.readings, c.shocks, c.levels)
 }
 

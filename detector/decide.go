@@ -136,7 +136,7 @@ const (
 	// nameSure is how sure it must be that a binary did it before it is named, and
 	// nameSteps for how many steps: who is named to people at night had better be
 	// guilty.
-	nameSure  = 0.9
+	nameSure  = 0.95
 	nameSteps = 5
 	// changeSure is how sure another cause must be to take over from the one that
 	// was told.

@@ -45,7 +45,7 @@ func (h *hearing) thirdParty(daily float64) []hypothesis {
 		c.ways = h.anytime(moves, daily, h.since(), h.s.now.UnixNano())
 		w, why := h.attempts(peer)
 		for i := range c.ways {
-			c.ways[i].bf += w
+			c.ways[i].bf += w + math.Log(moves(own))
 		}
 		c.why = append(why, h.whyMoved(moves, 0.3)...)
 		out = append(out, c)
@@ -57,26 +57,31 @@ func (h *hearing) thirdParty(daily float64) []hypothesis {
 // environment weighs that everything got worse at once.
 func (h *hearing) environment() hypothesis {
 	moves := func(i Indicator) float64 {
-		if i.Kind == Retry {
-			return 0.2
+		if i.Kind != Latency {
+			return movesBeside
 		}
 		return movesAll
 	}
 	c := hypothesis{kind: CauseEnvironment}
-	c.ways = h.anytime(moves, environDaily, h.since(), h.s.now.UnixNano())
+	c.ways = h.anytime(moves, environDaily*moves(h.m.track.Indicator), h.since(), h.s.now.UnixNano())
 	c.why = h.whyElse()
 	return c
 }
 
 // load weighs the jumps of load, and load beyond what the baseline has seen.
 func (h *hearing) load() hypothesis {
-	moves := func(i Indicator) float64 { return movesByLoad }
+	moves := func(i Indicator) float64 {
+		if i.Kind != Latency {
+			return movesBeside
+		}
+		return movesByLoad
+	}
 	c := hypothesis{kind: CauseLoad}
 	if at, size := h.jump(); at > 0 {
 		c.why = append(c.why, whyJump(at, size))
 	}
 	plus, minus := h.along(moves, func(o *sight) float64 { return o.unusual })
-	c.ways = []way{{math.Log(loadPrior), h.m.unusual, plus, minus}}
+	c.ways = []way{{math.Log(loadPrior * moves(h.m.track.Indicator)), h.m.unusual, plus, minus}}
 	if h.m.trial.Outside > 0 {
 		c.why = append(c.why, fmt.Sprintf("in %d steps traffic was outside the range that the baseline has seen", h.m.trial.Outside))
 	}

@@ -235,6 +235,11 @@ func TestSummariesAreRestored(t *testing.T) {
 	if len(events) == 0 || len(verdicts) == 0 || len(verdicts[0].Course) == 0 {
 		t.Fatalf("nothing to compare: %d events, verdicts %+v", len(events), verdicts)
 	}
+	for _, c := range verdicts[0].Course {
+		if x := c.Bad / c.Total; x < 0.05 || x > 1.5 || c.Total < 0.3 || c.Expected < 0.05 || c.Expected > 0.6 {
+			t.Errorf("%+v isn't in seconds over steps", c)
+		}
+	}
 	again, verdictsAgain := hear(true)
 	if d := cmp.Diff(lines(t, events, verdicts), lines(t, again, verdictsAgain)); d != "" {
 		t.Errorf("restarts change what is said (-without +with):\n%s", d)

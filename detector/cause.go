@@ -47,6 +47,7 @@ const (
 const (
 	movesOwn      = 0.6  // of the service where the cause sits
 	movesUpstream = 0.45 // of those that call it
+	movesPerhaps  = 0.05 // of those that may call it, where nobody knows who calls whom
 	movesSame     = 0.95 // of them, on the route and of the kind of the shift
 	movesElse     = 0.01
 	movesPeer     = 0.8 // retries of the third party
@@ -112,7 +113,7 @@ func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
 	for _, k := range suspects {
 		all = append(all, h.binary(k, len(suspects)))
 	}
-	jumps := math.Max(unknownDaily, j.jumps(m.track.Indicator.Kind))
+	jumps := math.Max(unknownDaily, j.jumps(m.track.noiseKind()))
 	all = append(all, h.thirdParty(math.Max(thirdPartyDaily, j.jumps(Retry)))...)
 	all = append(all, h.load(), h.environment())
 	all = append(all, h.places(CauseEarlier, h.earlier))
@@ -316,7 +317,10 @@ func (h *hearing) earlier(moves func(Indicator) float64) []way {
 // from is the chance to move of an indicator by something in a set of services. What
 // brought the shift of one route is met all along the route, from where it sits up.
 func (h *hearing) from(services map[string]bool) func(Indicator) float64 {
-	own := h.m.track.Indicator
+	own, upstream := h.m.track.Indicator, movesUpstream
+	if !h.s.graph.Known() {
+		upstream = movesPerhaps
+	}
 	return func(i Indicator) float64 {
 		q := movesElse
 		for service := range services {
@@ -324,7 +328,7 @@ func (h *hearing) from(services map[string]bool) func(Indicator) float64 {
 			case i.Service() == service:
 				q = movesOwn
 			case q < movesOwn && h.s.passes(i, service):
-				q = movesUpstream
+				q = upstream
 			}
 		}
 		if q > movesElse && own.Route() != "" && i.Route() == own.Route() && i.Kind == own.Kind && i.Key() != own.Key() && h.s.passes(own, i.Service()) {

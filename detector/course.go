@@ -219,7 +219,7 @@ const (
 	fewInstances = 3
 	// steep is how far a reading of a warm-up may be from its course, as a variance
 	// over the square of its height.
-	steep = 0.07
+	steep = 0.04
 	// unlike is how unlike its course a warm-up may be, as a variance at its height
 	// over that of the height.
 	unlike = 0.005
@@ -303,18 +303,22 @@ func (c *course) clean(noise stat.Noise) {
 	}
 }
 
-// beside appends a reading and those around it that are of the same build and not
-// of a warm-up.
+// beside appends a reading and those around it that are of the same build, with no
+// warm-up between.
 func (c *course) beside(i int, raw, near []float64) []float64 {
 	near = append(near, raw[i])
 	fresh := c.fresh[i] >= 0.5
 	for _, way := range [2]int{-1, 1} {
 		n := 0
 		for k := i + way; k >= 0 && k < len(raw) && n < aside; k += way {
-			if c.fresh[k] >= 0.5 == fresh && !cold(&c.readings[k]) {
-				near = append(near, raw[k])
-				n++
+			if c.fresh[k] >= 0.5 != fresh {
+				continue
 			}
+			if cold(&c.readings[k]) {
+				break
+			}
+			near = append(near, raw[k])
+			n++
 		}
 	}
 	return near

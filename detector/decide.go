@@ -15,14 +15,16 @@ import (
 func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event {
 	tr, v := m.trial, &m.trial.Verdict
 	before := v.State
-	temper := j.temper(v.Indicator.Kind)
+	temper := j.temper(m.track.noiseKind())
 	v.Control = j.control(w, m)
 	v.Warnings = j.warnings(w, m)
-	p := j.placebos[v.Indicator.Kind]
+	p := j.placebos[m.track.noiseKind()]
 	v.FalseAlarms = &FalseAlarms{Fired: p.Alarm[p.temper()], Placebos: p.Count}
 	v.Missing, v.DecidedIn = "", 0
 	var events []Event
 	shifted := before == Regressed || before == Improved
+	// What goes back after a treatment, be it slowly, is a cure and no shift the other way.
+	cure := shifted && tr.treated()
 	switch {
 	case shifted && (tr.recovered(j.last, temper, &j.cfg) || j.faded(tr, temper)):
 		v.Recovered = j.last
@@ -32,9 +34,9 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 		}
 		tr.Lead, tr.Named, tr.Suspect = "", "", ""
 		events = append(events, v.event(j.last, EventRecovered))
-	case worse && before != Regressed && tr.beyond(0, &j.cfg) && j.lasts(tr, 0, temper):
+	case worse && before != Regressed && !cure && tr.beyond(0, &j.cfg) && j.lasts(tr, 0, temper):
 		events = append(events, j.shift(s, m, Regressed, Worse))
-	case better && before != Improved && tr.beyond(1, &j.cfg) && j.lasts(tr, 1, temper):
+	case better && before != Improved && !cure && tr.beyond(1, &j.cfg) && j.lasts(tr, 1, temper):
 		events = append(events, j.shift(s, m, Improved, Better))
 	case shifted:
 		if tr.treated() || !tr.Faded.IsZero() || tr.side().log < tr.Peak/2 {
@@ -197,7 +199,7 @@ func (j *Judge) settle(w *Watch, tr *Trial) {
 		v.Missing = "no comparable data since the upgrade"
 	case tr.proven(&j.cfg):
 		v.State = Clear
-	case v.Effect == nil && v.Recovered.IsZero():
+	case v.Effect == nil && v.Recovered.IsZero() && tr.Smooth == nil:
 		w := tr.Blocks.since(ev.start())
 		v.Missing = fmt.Sprintf("too few of them: %.0f of %.0f requests, where %.1f were expected", w.Obs[k], w.Total, w.Exp[k])
 		v.DecidedIn = tr.decidedIn(&j.cfg)
@@ -238,7 +240,10 @@ func (tr *Trial) decidedIn(cfg *Config) float64 {
 
 func (j *Judge) warnings(w *Watch, m moved) []string {
 	var out []string
-	if m.trial.Gaps > 0 {
+	switch smooth := m.trial.Smooth != nil; {
+	case smooth:
+		out = append(out, weaker)
+	case m.trial.Gaps > 0:
 		out = append(out, "the bucket layout changed at the upgrade: only bounds that both layouts have are compared")
 	}
 	if m.track.First.Add(j.cfg.Day).After(w.Upgrade.StartedAt) {
@@ -318,10 +323,16 @@ func (tr *Trial) course() []CoursePoint {
 		if !(b.Exp[k] > 0) {
 			continue
 		}
-		exp := float64(b.Exp[k]/b.Total) * tr.Bias[k]
+		total, bad := float64(b.Total), float64(b.Obs[k])
+		exp := float64(b.Exp[k]) / total * tr.Bias[k]
+		if m := tr.Smooth; m != nil {
+			// Steps for the total, and the sum of their values in seconds.
+			exp = m.value(k, exp)
+			bad, total = m.value(k, bad/total)*total/(rare*readings), total/(rare*readings)
+		}
 		sd := math.Sqrt(1/float64(b.Exp[k]) + tr.Noise[k].Over(float64(b.Steps)))
 		out = append(out, CoursePoint{
-			Time: b.end(), Bad: float64(b.Obs[k]), Total: float64(b.Total),
+			Time: b.end(), Bad: bad, Total: total,
 			Expected: exp, Low: exp * math.Exp(-2*sd), High: exp * math.Exp(2*sd),
 		})
 	}

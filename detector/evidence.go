@@ -77,6 +77,9 @@ type evidence struct {
 	from [bounds]int64
 	have [bounds]bool
 	lead int
+	// since is the size of a change since the first instant that a shift may have
+	// begun, at each bound.
+	since [bounds]size
 }
 
 // size is the size at the leading bound.
@@ -145,28 +148,64 @@ func (s starts) within(begin, end int64) bool {
 	return false
 }
 
-// weigh averages the e-values of a course over the onsets that it may have, in
-// both directions, and answers the size at the onset that says most.
-func (c *course) weigh(weights []float64, temper, margin float64) (log [2]float64, best [2]size, from [2]int64, ok bool) {
+// weighed is what a course says of a shift in each direction: the mean of the
+// e-values over the onsets that it may have, the size, averaged over the onsets by
+// what they say, so that what isn't known of the onset is in the size's variance,
+// and the onset that says most.
+type weighed struct {
+	log  [2]float64
+	size [2]size
+	from [2]int64
+	// since is the size of a change since the first onset that there may be.
+	since size
+
+	top    [2]float64
+	weight [2]float64 // log of the sum of what the sizes weigh
+	mean   [2]float64 // their mean, and the mean of squares about 0
+	square [2]float64
+}
+
+func newWeighed() weighed {
+	none := [2]float64{math.Inf(-1), math.Inf(-1)}
+	return weighed{log: none, top: none, weight: none}
+}
+
+// add takes in a size with log weight lw in the mean of e-values.
+func (w *weighed) add(s size, lw, margin float64, from int64) {
+	for n, e := range [2]float64{s.exceeds(margin), s.below(-margin)} {
+		w.log[n] = logAdd(w.log[n], e+lw)
+		// Without evidence, what is known best is told.
+		told := math.Max(e, -1-s.variance) + lw/2
+		if told > w.top[n] {
+			w.top[n], w.from[n] = told, from
+		}
+		total := logAdd(w.weight[n], told)
+		if math.IsInf(total, -1) || math.IsInf(s.variance, 1) {
+			continue
+		}
+		old, share := math.Exp(w.weight[n]-total), math.Exp(told-total)
+		w.weight[n] = total
+		w.mean[n] = old*w.mean[n] + share*s.log
+		w.square[n] = old*w.square[n] + share*(s.log*s.log+s.variance)
+		w.size[n] = size{w.mean[n], w.square[n] - w.mean[n]*w.mean[n]}
+	}
+}
+
+// weigh weighs the onsets of a course; it answers false where there are none.
+func (c *course) weigh(weights []float64, temper, margin float64) (out weighed, ok bool) {
+	out = newWeighed()
 	d := math.Log1p(margin)
-	top := [2]float64{math.Inf(-1), math.Inf(-1)}
-	log = top
 	for i, w := range weights {
 		if !(w > 0) {
 			continue
 		}
-		ok = true
 		s := sizeOf(c.shocks[i].Step, temper)
-		lw := math.Log(w)
-		for n, e := range [2]float64{s.exceeds(d), s.below(-d)} {
-			log[n] = logAdd(log[n], e+lw)
-			// Without evidence, what is known best is told.
-			if e = math.Max(e, -1-s.variance) + lw/2; e > top[n] {
-				top[n], best[n], from[n] = e, s, c.begin[i]
-			}
+		if !ok {
+			out.since, ok = s, true
 		}
+		out.add(s, math.Log(w), d, c.begin[i])
 	}
-	return log, best, from, ok
+	return out, ok
 }
 
 func logAdd(a, b float64) float64 {
@@ -181,26 +220,18 @@ func logAdd(a, b float64) float64 {
 
 // expose weighs shifts along the exposure to each of the binaries as well, at half
 // the weight.
-func (j *Judge) expose(s *scene, m moved, c *course, at starts, temper float64, log *[2]float64, best *[2]size, from *[2]int64) {
+func (j *Judge) expose(s *scene, m moved, c *course, at starts, temper float64, w *weighed) {
 	if len(at.binaries) == 0 {
 		return
 	}
-	d := math.Log1p(j.cfg.Margin)
-	top := *log
-	for n := range log {
-		log[n] -= math.Ln2
+	for n := range w.log {
+		w.log[n] -= math.Ln2
 	}
-	w := math.Log(2 * float64(len(at.binaries)))
+	lw := -math.Log(2 * float64(len(at.binaries)))
 	for _, k := range at.binaries {
 		b := s.upgrade.Binaries[k]
 		x, _ := j.exposure(s, m, c, b)
-		z := sizeOf(c.filter.Along(x), temper)
-		for n, e := range [2]float64{z.exceeds(d), z.below(-d)} {
-			log[n] = logAdd(log[n], e-w)
-			if e > top[n] {
-				top[n], best[n], from[n] = e, z, s.upgrade.Time(b).UnixNano()
-			}
-		}
+		w.add(sizeOf(c.filter.Along(x), temper), lw, math.Log1p(j.cfg.Margin), s.upgrade.Time(b).UnixNano())
 	}
 }
 
@@ -217,16 +248,16 @@ func (j *Judge) weigh(s *scene, m moved, at starts, temper float64) {
 			continue
 		}
 		j.onsets = at.weights(c, j.onsets)
-		e, best, from, ok := c.weigh(j.onsets, temper, j.cfg.Margin)
+		e, ok := c.weigh(j.onsets, temper, j.cfg.Margin)
 		if !ok {
 			continue
 		}
-		j.expose(s, m, c, at, temper, &e, &best, &from)
+		j.expose(s, m, c, at, temper, &e)
 		for d := range tr.ev {
 			ev := &tr.ev[d]
-			ev.at[k], ev.from[k], ev.have[k] = best[d], from[d], true
-			log[d][n] = e[d]
-			if m := math.Max(e[d], -5-best[d].variance); m > top[d] {
+			ev.at[k], ev.from[k], ev.since[k], ev.have[k] = e.size[d], e.from[d], e.since, true
+			log[d][n] = e.log[d]
+			if m := math.Max(e.log[d], -5-e.size[d].variance); m > top[d] {
 				top[d], ev.lead = m, k
 			}
 		}

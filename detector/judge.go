@@ -54,8 +54,8 @@ func NewJudge(cfg Config) *Judge {
 	cfg.SetDefaults()
 	return &Judge{
 		cfg: cfg, tracks: map[string]*Track{}, byRef: map[*Indicator]*Track{},
-		placebos:  map[Kind]*Placebos{Latency: {}, Retry: {}, Error: {}},
-		pools:     map[Kind]*Pool{Latency: {}, Retry: {}, Error: {}},
+		placebos:  map[Kind]*Placebos{Latency: {}, quantile: {}, Retry: {}, Error: {}},
+		pools:     map[Kind]*Pool{Latency: {}, quantile: {}, Retry: {}, Error: {}},
 		instances: map[string]instance{}, services: map[string]map[string]bool{},
 	}
 }
@@ -169,10 +169,11 @@ func (j *Judge) Observe(f Frame) {
 	touched := j.gather(f)
 	stress(touched)
 	burden(touched)
+	smooth(touched)
 	alarm := math.Log(float64(max(1, len(j.order)))) - math.Log(j.cfg.alpha())
 	for _, t := range touched {
 		j.stepTrials(t, f.Time)
-		if t.step(f.Time, &j.cfg, j.pools[t.Indicator.Kind]) && !j.disturbed(t) {
+		if t.step(f.Time, &j.cfg, j.pools[t.noiseKind()]) && !j.disturbed(t) {
 			j.placebo(t, alarm)
 		}
 	}
@@ -336,7 +337,7 @@ func (j *Judge) stepTrials(t *Track, at time.Time) {
 		}
 		tr := w.Trials[t.key]
 		if tr == nil {
-			tr = newTrial(t, u, j.pools[t.Indicator.Kind])
+			tr = newTrial(t, u, j.pools[t.noiseKind()])
 			w.Trials[t.key] = tr
 			j.starts(j.scene(w), tr)
 		}
@@ -434,7 +435,7 @@ func (j *Judge) look(w *Watch) []Event {
 			continue
 		}
 		m := moved{track: t, trial: tr}
-		j.weigh(s, m, j.starts(s, tr), j.temper(t.Indicator.Kind))
+		j.weigh(s, m, j.starts(s, tr), j.temper(t.noiseKind()))
 		s.all = append(s.all, m)
 		logWorse = append(logWorse, tr.ev[0].log)
 		logBetter = append(logBetter, tr.ev[1].log)

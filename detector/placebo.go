@@ -60,7 +60,7 @@ func (j *Judge) placebo(t *Track, alarm float64) {
 	if (t.Steps+t.turn)%every != 0 {
 		return
 	}
-	into := j.placebos[t.Indicator.Kind]
+	into := j.placebos[t.noiseKind()]
 	var worst [len(tempers)]float64
 	tried := false
 	for _, age := range placeboAges {
@@ -113,9 +113,9 @@ func (j *Judge) placeboEvidence(t *Track, at starts, cut int64) (out [len(temper
 		j.onsets = at.weights(cc, j.onsets)
 		total += weights[k]
 		for c, temper := range tempers {
-			log, _, _, _ := cc.weigh(j.onsets, temper, j.cfg.Margin)
-			worse[c] = logAdd(worse[c], log[0]+math.Log(weights[k]))
-			better[c] = logAdd(better[c], log[1]+math.Log(weights[k]))
+			e, _ := cc.weigh(j.onsets, temper, j.cfg.Margin)
+			worse[c] = logAdd(worse[c], e.log[0]+math.Log(weights[k]))
+			better[c] = logAdd(better[c], e.log[1]+math.Log(weights[k]))
 		}
 	}
 	for c := range tempers {

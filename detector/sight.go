@@ -61,7 +61,7 @@ func (j *Judge) sight(s *scene, i, d int) *sight {
 
 func (j *Judge) view(s *scene, m moved, c *course, d int) *sight {
 	sign := float64(1 - 2*d)
-	temper := j.doubt(m.track.Indicator.Kind)
+	temper := j.doubt(m.track.noiseKind())
 	v := &sight{moved: m, begin: slices.Clone(c.begin), end: slices.Clone(c.end), load: make([]float64, len(c.load))}
 	for i, l := range c.load {
 		v.load[i] = l - c.usual[i]

@@ -44,6 +44,8 @@ type Track struct {
 	LoadLow, LoadHigh float64
 	// Season is the usual load of the time of day.
 	Season Season
+	// Smooth is set where quantiles are followed in place of bounds.
+	Smooth *Smooth
 
 	key     string
 	turn    int // tells when it is this indicator's turn of what is done once in a while
@@ -77,6 +79,7 @@ type scratch struct {
 	load          float64
 	total, bad    float64
 	hist          hist.Histogram
+	over          [bounds]float64 // made up for quantiles
 	firsts, calls float64
 	stress        float64
 	versions      []served
@@ -89,15 +92,31 @@ type served struct {
 	warm       bool
 	total, bad float64
 	hist       hist.Histogram
+	told       []told
+	over       [bounds]float64 // made up for quantiles
 }
 
-func (s *scratch) serve(p *Point, warm bool) {
+// add takes in what others counted.
+func (v *served) add(o *served) {
+	v.total += o.total
+	v.bad += o.bad
+	v.hist = join(v.hist, o.hist)
+	for k, x := range o.over {
+		v.over[k] += x
+	}
+}
+
+func (s *scratch) serve(p *Point, warm, smooth bool) {
 	i := slices.IndexFunc(s.versions, func(v served) bool { return v.version == p.Version && v.warm == warm })
 	if i < 0 {
 		i = len(s.versions)
 		s.versions = append(s.versions, served{version: p.Version, warm: warm})
 	}
 	v := &s.versions[i]
+	if smooth {
+		v.told = p.told(v.told)
+		return
+	}
 	v.total += p.Total
 	v.bad += p.Bad
 	v.hist = join(v.hist, p.Hist)
@@ -134,7 +153,7 @@ func (t *Track) take(at time.Time, p *Point, warm bool) {
 		*s = scratch{at: at, versions: s.versions[:0]}
 	}
 	s.load += p.Total
-	s.serve(p, warm)
+	s.serve(p, warm, t.Indicator.Kind == Latency && p.smooth())
 	if p.FirstFailures >= 0 && !warm {
 		s.firsts += p.FirstFailures
 		s.calls += p.Total
@@ -143,26 +162,28 @@ func (t *Track) take(at time.Time, p *Point, warm bool) {
 
 // settle adds up what the instances that aren't warming up counted.
 func (s *scratch) settle() {
+	var sum served
 	for i := range s.versions {
 		if v := &s.versions[i]; !v.warm {
-			s.total += v.total
-			s.bad += v.bad
-			s.hist = join(s.hist, v.hist)
+			sum.add(v)
 		}
 	}
+	s.total, s.bad, s.hist, s.over = sum.total, sum.bad, sum.hist, sum.over
 }
 
 // counts are the bad requests at each bound; NaN where the step's buckets don't
 // support the bound.
-func (t *Track) counts(h hist.Histogram, other float64) (bad [bounds]float64) {
+func (t *Track) counts(v *served) (bad [bounds]float64) {
 	for k, x := range t.Bounds {
 		switch {
 		case math.IsNaN(x):
 			bad[k] = math.NaN()
 		case t.Indicator.Kind != Latency:
-			bad[k] = other
+			bad[k] = v.bad
+		case t.Smooth != nil:
+			bad[k] = v.over[k]
 		default:
-			count, ok := h.AboveBound(x)
+			count, ok := v.hist.AboveBound(x)
 			if bad[k] = count; !ok {
 				bad[k] = math.NaN()
 			}
@@ -188,7 +209,8 @@ func (t *Track) step(at time.Time, cfg *Config, pool *Pool) bool {
 	fade := math.Exp2(-float64(cfg.Step) / float64(cfg.Baseline))
 	t.Firsts.Num = t.Firsts.Num*fade + s.firsts
 	t.Firsts.Den = t.Firsts.Den*fade + s.calls
-	if t.Indicator.Kind == Latency {
+	if t.Indicator.Kind == Latency && !(t.Chosen && t.Smooth != nil) {
+		t.Smooth = nil // where there are buckets, they are better
 		t.remember(s.hist, fade)
 		if !t.Chosen && !t.choose() {
 			// Where no bound ever fits, as when every request is faster than the
@@ -202,7 +224,7 @@ func (t *Track) step(at time.Time, cfg *Config, pool *Pool) bool {
 		t.catchUp(cfg, fade, pool)
 	}
 	b := Block{End: at.UnixNano(), Steps: 1, Total: float32(s.total), Load: float32(s.load), Usual: float32(t.Season.usual(at, cfg.Day))}
-	ok := t.learn(&b, t.counts(s.hist, s.bad), s, cfg, fade, pool)
+	ok := t.learn(&b, t.counts(&served{bad: s.bad, hist: s.hist, over: s.over}), s, cfg, fade, pool)
 	l := math.Log(s.load)
 	t.LoadLow, t.LoadHigh = math.Min(t.LoadLow, l), math.Max(t.LoadHigh, l)
 	t.Season.learn(at, cfg.Day, l, fade)
@@ -216,7 +238,7 @@ func (t *Track) step(at time.Time, cfg *Config, pool *Pool) bool {
 func (t *Track) catchUp(cfg *Config, fade float64, pool *Pool) {
 	for _, e := range t.Early {
 		b := Block{End: e.At.UnixNano(), Steps: 1, Total: float32(e.Total)}
-		t.learn(&b, t.counts(e.Hist, 0), &scratch{at: e.At, total: e.Total, load: e.Load, stress: e.Stress}, cfg, fade, pool)
+		t.learn(&b, t.counts(&served{hist: e.Hist}), &scratch{at: e.At, total: e.Total, load: e.Load, stress: e.Stress}, cfg, fade, pool)
 	}
 	t.Early = nil
 }
@@ -274,7 +296,7 @@ func (t *Track) close(k int, cfg *Config, fade float64, pool *[scales]Spread) {
 	noise := stray.fitted(pool)
 	variance += stray.Short + noise.LongRun()/steps
 	if t.Steps > cfg.steps(cfg.Day)/4 && m.Seen > 2*burnIn {
-		stray.add(y, bin.Exp, bin.Steps, fade, pool)
+		stray.add(y, t.counted(bin.Exp), bin.Steps, fade, pool)
 	}
 	m.learn(&bin.X, y, variance, math.Pow(fade, steps))
 	*bin = Bin{}

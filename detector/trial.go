@@ -56,6 +56,8 @@ type Trial struct {
 	Season Season
 	// To are the new versions of the binaries that serve the indicator.
 	To []string
+	// Smooth is that of the track.
+	Smooth *Smooth
 
 	ev   [2]evidence // of a shift to the worse, and to the better
 	cuts []int64
@@ -65,13 +67,13 @@ type Trial struct {
 func newTrial(t *Track, u *Upgrade, pool *Pool) *Trial {
 	tr := &Trial{
 		Bounds:    t.Bounds,
-		FirstsWas: t.Firsts.share(), LoadLow: t.LoadLow, LoadHigh: t.LoadHigh, Season: t.Season,
+		FirstsWas: t.Firsts.share(), LoadLow: t.LoadLow, LoadHigh: t.LoadHigh, Season: t.Season, Smooth: t.Smooth,
 		Before:  hist.Histogram{Bounds: t.Base.Bounds, Counts: slices.Clone(t.Base.Counts)},
 		Verdict: Verdict{Upgrade: u.ID, Indicator: t.Indicator, State: Undecided, Since: u.StartedAt},
 	}
 	for k := range t.Models {
 		tr.Lines[k] = t.Models[k].Line
-		tr.Noise[k] = t.Strays[k].noise(&pool[k])
+		tr.Noise[k] = t.doubtful(t.Strays[k].noise(&pool[k]))
 		tr.Bias[k] = 1
 		if m := t.Strays[k].Mean; m.Den > 0 && m.Num > 0 {
 			tr.Bias[k] = m.Num / m.Den
@@ -96,7 +98,7 @@ func (tr *Trial) step(t *Track, cfg *Config) {
 		End: s.at.UnixNano(), Steps: 1, Total: float32(stale.total + fresh.total), Load: float32(s.load),
 		Usual: float32(tr.Season.usual(s.at, cfg.Day)),
 	}
-	old, bad := t.counts(stale.hist, stale.bad), t.counts(fresh.hist, fresh.bad)
+	old, bad := t.counts(&stale), t.counts(&fresh)
 	for k := range tr.Lines {
 		m := &tr.Lines[k]
 		if m.Seen < burnIn {
@@ -137,9 +139,7 @@ func (tr *Trial) arms(s *scratch) (stale, fresh served) {
 		case v.warm:
 			continue
 		}
-		into.total += v.total
-		into.bad += v.bad
-		into.hist = join(into.hist, v.hist)
+		into.add(v)
 	}
 	return stale, fresh
 }
@@ -212,15 +212,20 @@ func (tr *Trial) effect(ev *evidence, cfg *Config) *Effect {
 	s := ev.at[k]
 	low, high := s.interval(cfg.alpha())
 	after := float64(w.Obs[k] / w.Total)
+	what := share(tr.Verdict.Indicator, tr.Bounds[k])
+	if tr.Smooth != nil {
+		what, after = tr.Smooth.what(k), tr.Smooth.value(k, after)
+	}
 	return &Effect{
-		What:   share(tr.Verdict.Indicator, tr.Bounds[k]),
+		What:   what,
 		Before: after / math.Exp(s.log), After: after,
 		Ratio: math.Exp(s.log), Low: math.Exp(low), High: math.Exp(high),
 	}
 }
 
-// proven says whether the interval at every bound that counts lies within the
-// margin.
+// proven says whether the interval of the change since the upgrade lies within the
+// margin at every bound that counts, and what says most at any onset does not speak
+// for more.
 func (tr *Trial) proven(cfg *Config) bool {
 	d := math.Log1p(cfg.Margin)
 	some := false
@@ -228,8 +233,11 @@ func (tr *Trial) proven(cfg *Config) bool {
 		if !have || k == bounds-1 && some {
 			continue
 		}
+		if low, high := tr.ev[0].since[k].interval(cfg.alpha()); high > d || low < -d {
+			return false
+		}
 		for _, ev := range tr.ev {
-			if low, high := ev.at[k].interval(cfg.alpha()); high > d || low < -d {
+			if math.Abs(ev.at[k].log) > d || ev.log > 0 {
 				return false
 			}
 		}
@@ -259,6 +267,9 @@ func (tr *Trial) recovered(now time.Time, temper float64, cfg *Config) bool {
 		sign = -1
 	}
 	during, after := tr.Blocks.between(tr.From, tr.Treated), tr.Blocks.since(tr.Treated)
+	if tr.Smooth != nil && after.Steps < fewSteps {
+		return false // a window may have dropped one slow request
+	}
 	var gone, weight []float64
 	left, excess := 0.0, 0.0
 	for k := range tr.Bounds {

@@ -36,7 +36,8 @@ const (
 
 // Effect is the size of a shift as a ratio of shares with its interval.
 type Effect struct {
-	// What says which share: "share of requests over 0.5 s", "retries per call".
+	// What says which share: "share of requests over 0.5 s", "retries per call"; or
+	// which quantile, whose values are in seconds: "p99 (summary)", "p99 (gauge)".
 	What string `json:"what"`
 	// Before and After are shares (or retries per call), Ratio is after/before
 	// and Low..High its interval at the configured confidence.
@@ -81,7 +82,8 @@ type FalseAlarms struct {
 type CoursePoint struct {
 	Time time.Time `json:"time"` // end of the block
 	Bad  float64   `json:"bad"`
-	// Total is the number of requests or calls in the block.
+	// Total is the number of requests or calls in the block; where a quantile is
+	// followed, of steps, and Bad the sum of their values in seconds.
 	Total float64 `json:"total"`
 	// Expected is the share that the baseline expects, with its band.
 	Expected float64 `json:"expected"`

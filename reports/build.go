@@ -337,9 +337,10 @@ func rests(m material) ([]Placebo, Data) {
 	for _, v := range m.verdicts {
 		for _, p := range v.Course {
 			see(p.Time)
-			if v.Indicator.Kind == detector.Retry {
+			switch {
+			case v.Indicator.Kind == detector.Retry:
 				d.Calls += p.Total
-			} else {
+			case v.Effect == nil || !words.IsQuantile(v.Effect.What): // whose points count steps
 				d.Requests += p.Total
 			}
 		}

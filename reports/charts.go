@@ -84,7 +84,10 @@ func (r Review) course(s Shift) template.HTML {
 	if len(points) <= 150 {
 		for _, c := range points {
 			if v := share(c); !math.IsNaN(v) {
-				title := fmt.Sprintf("%s: %s of %s", words.Time(c.Time), words.Value(what, v), words.Count(c.Total))
+				title := fmt.Sprintf("%s: %s", words.Time(c.Time), words.Value(what, v))
+				if !words.IsQuantile(what) {
+					title += " of " + words.Count(c.Total)
+				}
 				p.circle("dot", over.at(c.Time), y.at(v), 2.5, title)
 			}
 		}

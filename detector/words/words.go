@@ -152,16 +152,25 @@ func Count(x float64) string {
 }
 
 // Value writes a value of the effect's quantity: a percentage for a share, a
-// plain figure for a rate such as retries per call.
+// duration for a quantile, a plain figure for a rate such as retries per call.
 func Value(what string, x float64) string {
-	if IsShare(what) {
+	switch {
+	case IsShare(what):
 		return Share(x)
+	case IsQuantile(what):
+		return Seconds(x)
 	}
 	return Number(x)
 }
 
 // IsShare says whether the quantity is a share in 0..1.
 func IsShare(what string) bool { return strings.HasPrefix(what, "share") }
+
+// IsQuantile says whether the quantity is a quantile that was told as such, in
+// seconds.
+func IsQuantile(what string) bool {
+	return strings.HasSuffix(what, " (summary)") || strings.HasSuffix(what, " (gauge)")
+}
 
 // Factor writes a ratio with two decimals, fewer where it is large: ×2.26.
 func Factor(x float64) string { return "×" + factor(x) }

@@ -76,6 +76,8 @@ func TestFigures(t *testing.T) {
 		{words.Ratio(detector.Effect{Ratio: 23.44, Low: 9, High: inf}), "×23.4 (9.00–∞)"},
 		{words.Change(detector.Effect{What: "retries per call", Before: 0.02, After: 0.0912, Ratio: 4.56, Low: 4, High: 5}), "retries per call: 0.02 → 0.0912, ×4.56 (4.00–5.00)"},
 		{words.BeforeAfter(detector.Effect{What: "share of requests over 0.5 s", Before: 0.0102, After: 0.0231}), "1.02% → 2.31%"},
+		{words.BeforeAfter(detector.Effect{What: "p99 (summary)", Before: 0.00412, After: 0.31}), "4.12 ms → 0.31 s"},
+		{words.Value("p95 (gauge)", 0.5), "0.5 s"},
 		{words.Seconds(0.5), "0.5 s"},
 		{words.Seconds(0.0005), "0.5 ms"},
 		{words.Bucket(detector.Interval{Lower: 0.25, Upper: 0.5}), "0.25–0.5 s"},

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"sort"
 	"time"
-
-	"aftershock/detector/stat"
 )
 
 // Judge is the judgement over a whole fleet: it takes in frames in order of
@@ -29,6 +27,11 @@ type Judge struct {
 	last      time.Time
 	frames    int
 
+	// known grows with everything that says where shifts may begin.
+	known int
+	// turns is how many trials are weighed at a look at least because it is their turn.
+	turns int
+
 	scratch course
 	onsets  []float64
 }
@@ -41,6 +44,10 @@ type Watch struct {
 	Trials  map[string]*Trial
 	// Down counts the steps since the start in which most targets were silent.
 	Down, Steps int
+	// Changed is when the upgrade's record last changed, Turn the key of the trial
+	// that was last weighed because it was its turn.
+	Changed time.Time
+	Turn    string
 }
 
 // maxTracks and maxWatches bound what hostile label values can cost.
@@ -54,8 +61,9 @@ func NewJudge(cfg Config) *Judge {
 	cfg.SetDefaults()
 	return &Judge{
 		cfg: cfg, tracks: map[string]*Track{}, byRef: map[*Indicator]*Track{},
-		placebos:  map[Kind]*Placebos{Latency: {}, Retry: {}, Error: {}},
-		pools:     map[Kind]*Pool{Latency: {}, Retry: {}, Error: {}},
+		placebos: map[Kind]*Placebos{Latency: {}, Retry: {}, Error: {}},
+		pools:    map[Kind]*Pool{Latency: {}, Retry: {}, Error: {}},
+		known:    1, turns: fewTurns,
 		instances: map[string]instance{}, services: map[string]map[string]bool{},
 	}
 }
@@ -88,7 +96,11 @@ func (j *Judge) Watch(u Upgrade) bool {
 	}
 	for _, w := range j.watches {
 		if w.Upgrade.ID == u.ID {
+			if !w.Upgrade.same(&u) {
+				w.Changed = j.last
+			}
 			w.Upgrade = u
+			j.known++
 			return true
 		}
 	}
@@ -126,6 +138,7 @@ func (j *Judge) Flip(f Flip) {
 	if !f.Ours {
 		return
 	}
+	j.known++
 	at := f.At.Add(2 * j.cfg.Step)
 	for _, w := range j.watches {
 		if f.At.Before(w.Upgrade.StartedAt) || !f.answers(w.Upgrade) {
@@ -159,7 +172,9 @@ func (j *Judge) Observe(f Frame) {
 	firstFrame := j.frames == 0
 	j.last = f.Time
 	j.frames++
-	j.graph.add(f.Calls)
+	if j.graph.add(f.Calls) {
+		j.known++
+	}
 	for _, b := range f.Builds {
 		if s := first(b.Labels, "service", "service_name", "job", "app"); s != "" {
 			j.serve(b.Binary, s)
@@ -195,8 +210,9 @@ func (j *Judge) serve(binary, service string) {
 		set = map[string]bool{}
 		j.services[binary] = set
 	}
-	if len(set) < 100 {
+	if len(set) < 100 && !set[service] {
 		set[service] = true
+		j.known++
 	}
 }
 
@@ -347,129 +363,3 @@ func (j *Judge) stepTrials(t *Track, at time.Time) {
 func (j *Judge) scene(w *Watch) *scene {
 	return &scene{upgrade: &w.Upgrade, graph: &j.graph, services: j.services, now: j.last, cfg: &j.cfg}
 }
-
-// mostWindows bounds how many deployments are looked at as windows of an onset,
-// and mostWarm how many restarts as warm-ups.
-const (
-	mostWindows = 8
-	mostWarm    = 64
-)
-
-// starts are the windows in which the upgrade may have shifted the indicator: the
-// deployment of each binary on its path, or, after a flip, the flip. It sets the
-// cuts and warm-ups of the trial on the way. An instance is seen to have switched at
-// the end of the step in which it did, so its warm-up begins a step before.
-func (j *Judge) starts(s *scene, tr *Trial) starts {
-	var out starts
-	slack := j.cfg.Warmup + 2*j.cfg.Step
-	tr.cuts = append(tr.cuts[:0], s.upgrade.StartedAt.UnixNano())
-	tr.warm = warmth{restarts: tr.warm.restarts[:0]}
-	for m, x := range warmMemories {
-		switch kind := tr.Verdict.Indicator.Kind; {
-		case kind == Retry: // they follow from what the third party answers, not from caches
-		case kind == Error && x > warmMemories[ownWarmUps]: // what fails in a restart fails at once
-		default:
-			tr.warm.memories[m] = x * float64(j.cfg.Warmup)
-		}
-	}
-	tr.To = tr.To[:0]
-	for k, b := range s.upgrade.Binaries {
-		if !s.reaches(b, tr.Verdict.Indicator) {
-			continue
-		}
-		if s.owns(b, tr.Verdict.Indicator) && b.To != b.From {
-			tr.To = append(tr.To, b.To)
-		}
-		from, to := s.deployed(b)
-		if len(out.windows) < mostWindows {
-			out.windows = append(out.windows, span{from.UnixNano(), to.Add(slack).UnixNano()})
-			if j.last.Sub(from) > fewSteps*j.cfg.Step {
-				out.binaries = append(out.binaries, k)
-			}
-			tr.cuts = append(tr.cuts, from.UnixNano())
-		}
-		at := b.Instances
-		if len(at) == 0 {
-			at = []Deployment{{At: from}}
-		}
-		for i, d := range at {
-			if len(tr.warm.restarts) < mostWarm {
-				tr.warm.restarts = append(tr.warm.restarts, restart{
-					at: d.At.Add(-j.cfg.Step).UnixNano(), share: 1 / float64(len(at)),
-					own: s.owns(b, tr.Verdict.Indicator), first: i == 0,
-				})
-			}
-		}
-	}
-	if !tr.Treated.IsZero() {
-		at := tr.Treated.UnixNano()
-		out.windows, out.binaries = []span{{at, at + int64(2*j.cfg.Step)}}, nil
-		tr.cuts = append(tr.cuts, at)
-	}
-	if len(out.windows) == 0 {
-		at := s.upgrade.StartedAt
-		out.windows = []span{{at.UnixNano(), at.Add(slack).UnixNano()}}
-	}
-	return out
-}
-
-// Look weighs everything seen so far and answers what is new: shifts,
-// recoveries and changed verdicts, in a reproducible order.
-func (j *Judge) Look() []Event {
-	var events []Event
-	for _, w := range j.watches {
-		if j.last.After(w.Upgrade.StartedAt) {
-			events = append(events, j.look(w)...)
-		}
-	}
-	return events
-}
-
-func (j *Judge) look(w *Watch) []Event {
-	s := j.scene(w)
-	var logWorse, logBetter []float64
-	for _, t := range j.order {
-		tr := w.Trials[t.key]
-		if tr == nil {
-			continue
-		}
-		m := moved{track: t, trial: tr}
-		j.weigh(s, m, j.starts(s, tr), j.temper(t.Indicator.Kind))
-		s.all = append(s.all, m)
-		logWorse = append(logWorse, tr.ev[0].log)
-		logBetter = append(logBetter, tr.ev[1].log)
-	}
-	worse := stat.EBH(logWorse, j.cfg.alpha())
-	better := stat.EBH(logBetter, j.cfg.alpha())
-	var events []Event
-	for i, m := range s.all {
-		events = append(events, j.decide(w, s, m, worse[i], better[i])...)
-	}
-	return events
-}
-
-// temper is how much the variance is inflated for indicators of a kind: what
-// their placebos ask for, or, while there are few, those of all kinds.
-func (j *Judge) temper(k Kind) float64 { return tempers[j.calm(k).keeps(0)] }
-
-// jumps is how often a day an indicator of a kind jumps by itself, as its placebos
-// tell: each jump is seen by several of them.
-func (j *Judge) jumps(k Kind) float64 {
-	p := j.calm(k)
-	return 6 * (float64(p.Alarm[p.temper()]) + 1) / float64(p.Count+fewPlacebos)
-}
-
-func (j *Judge) calm(k Kind) *Placebos {
-	p := j.placebos[k]
-	if p.Count < fewPlacebos {
-		p = &Placebos{}
-		for _, o := range j.placebos {
-			p.add(o)
-		}
-	}
-	return p
-}
-
-// doubt is temper for the causes: it is taken from a level at which true jumps,
-// too, weigh in, since they make any coincidence less telling.
-func (j *Judge) doubt(k Kind) float64 { return tempers[j.calm(k).keeps(1)] }

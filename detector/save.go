@@ -21,11 +21,18 @@ type saved struct {
 	Services  map[string]map[string]bool
 }
 
-const savedFormat = 2
+const savedFormat = 3
 
 // Save writes the whole state, from which Restore goes on with the same
 // verdicts as if nothing had happened between.
 func (j *Judge) Save() ([]byte, error) {
+	for _, w := range j.watches {
+		for _, tr := range w.Trials {
+			var p packer
+			tr.say(&p)
+			tr.Said = p.buf
+		}
+	}
 	var b bytes.Buffer
 	err := gob.NewEncoder(&b).Encode(saved{
 		savedFormat, j.last, j.frames, j.graph, j.order, j.watches, j.placebos, j.pools, j.instances, j.services,
@@ -64,6 +71,13 @@ func Restore(cfg Config, state []byte) (*Judge, error) {
 		if w.Trials == nil {
 			w.Trials = map[string]*Trial{}
 		}
+		for _, tr := range w.Trials {
+			p := packer{buf: tr.Said, read: true}
+			if tr.say(&p); p.err != nil {
+				return nil, fmt.Errorf("restore the judge's state: %w", p.err)
+			}
+			tr.Said = nil
+		}
 	}
 	if s.Instances != nil {
 		j.instances = s.Instances
@@ -72,4 +86,11 @@ func Restore(cfg Config, state []byte) (*Judge, error) {
 		j.services = s.Services
 	}
 	return j, nil
+}
+
+// say packs what was last said of the trial.
+func (tr *Trial) say(p *packer) {
+	for d := range tr.ev {
+		tr.ev[d].pack(p)
+	}
 }

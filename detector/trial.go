@@ -57,9 +57,19 @@ type Trial struct {
 	// To are the new versions of the binaries that serve the indicator.
 	To []string
 
+	// Weighed is when the trial was last weighed, zero before, and Screen what its
+	// screen showed then; Level is what the screen takes for no shift.
+	Weighed time.Time
+	Screen  screen
+	Level   [bounds]float32
+	// Said is ev in its saved form, while it is being saved.
+	Said []byte
+
 	ev   [2]evidence // of a shift to the worse, and to the better
 	cuts []int64
 	warm warmth
+	// knew is what the judge knew when the cuts and warm-ups were found.
+	knew int
 }
 
 func newTrial(t *Track, u *Upgrade, pool *Pool) *Trial {
@@ -81,6 +91,10 @@ func newTrial(t *Track, u *Upgrade, pool *Pool) *Trial {
 		if b.End <= u.StartedAt.UnixNano() {
 			tr.Blocks.List = append(tr.Blocks.List, b)
 		}
+	}
+	tr.level()
+	for d := range tr.ev {
+		tr.ev[d].log = math.Inf(-1)
 	}
 	return tr
 }

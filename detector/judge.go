@@ -185,11 +185,20 @@ func (j *Judge) Observe(f Frame) {
 	stress(touched)
 	burden(touched)
 	alarm := math.Log(float64(max(1, len(j.order)))) - math.Log(j.cfg.alpha())
-	for _, t := range touched {
-		j.stepTrials(t, f.Time)
+	j.enrol(touched)
+	tries := make([]try, len(touched))
+	j.share(len(touched), func(hand *Judge, i int) {
+		t := touched[i]
+		hand.stepTrials(t)
 		if t.step(f.Time, &j.cfg, j.pools[t.Indicator.Kind]) && !j.disturbed(t) {
-			j.placebo(t, alarm)
+			tries[i] = hand.placebo(t)
 		}
+	})
+	// What indicators of a kind learn together is added up once all have stepped, so
+	// that what each of them learns doesn't depend on the others of the same step.
+	for i, t := range touched {
+		j.pools[t.Indicator.Kind].take(t.scratch.spreads)
+		j.placebos[t.Indicator.Kind].count(&tries[i], alarm)
 	}
 	for _, w := range j.watches {
 		if f.Time.After(w.Upgrade.StartedAt) {
@@ -344,19 +353,33 @@ func (j *Judge) disturbed(t *Track) bool {
 	return false
 }
 
-func (j *Judge) stepTrials(t *Track, at time.Time) {
+// enrol begins the trials of the indicators that the upgrades being watched find.
+func (j *Judge) enrol(touched []*Track) {
 	for _, w := range j.watches {
-		u := &w.Upgrade
-		if !at.After(u.StartedAt) || !t.Chosen || at.Sub(u.StartedAt) > j.cfg.Duration {
+		if !j.watching(w) {
 			continue
 		}
-		tr := w.Trials[t.key]
-		if tr == nil {
-			tr = newTrial(t, u, j.pools[t.Indicator.Kind])
+		for _, t := range touched {
+			if !t.Chosen || w.Trials[t.key] != nil {
+				continue
+			}
+			tr := newTrial(t, &w.Upgrade, j.pools[t.Indicator.Kind])
 			w.Trials[t.key] = tr
 			j.starts(j.scene(w), tr)
 		}
-		tr.step(t, &j.cfg)
+	}
+}
+
+// watching says whether the step under way is part of a watch.
+func (j *Judge) watching(w *Watch) bool {
+	return j.last.After(w.Upgrade.StartedAt) && j.last.Sub(w.Upgrade.StartedAt) <= j.cfg.Duration
+}
+
+func (j *Judge) stepTrials(t *Track) {
+	for _, w := range j.watches {
+		if tr := w.Trials[t.key]; tr != nil && t.Chosen && j.watching(w) {
+			tr.step(t, &j.cfg)
+		}
 	}
 }
 

@@ -68,6 +68,18 @@ type Window struct {
 // Pool is what all indicators of a kind say together of the spread at each bound.
 type Pool [bounds][scales]Spread
 
+// pooling is a window that became whole, for the pool of the kind.
+type pooling struct {
+	bound, scale        int
+	excess, total, fade float64
+}
+
+func (p *Pool) take(told []pooling) {
+	for _, s := range told {
+		p[s.bound][s.scale].add(s.excess, s.total, s.fade)
+	}
+}
+
 // Spread sums over whole windows: the squares of their means, those less what
 // counting brings, and their number.
 type Spread struct{ Excess, Total, Count float64 }
@@ -89,8 +101,8 @@ func (s *Stray) clean(y, variance float64) float64 {
 
 // add takes in a cleaned log ratio of a bin of so many steps in which exp was
 // expected. fade is what a step leaves of what is known. Windows that became
-// whole are added to the pool of the indicators of the kind as well.
-func (s *Stray) add(y, exp float64, steps int, fade float64, pool *[scales]Spread) {
+// whole are appended to what the indicators of the kind are to be told of the bound.
+func (s *Stray) add(y, exp float64, steps int, fade float64, bound int, tell []pooling) []pooling {
 	for k := range s.Windows {
 		w := &s.Windows[k]
 		if steps > length(k) {
@@ -110,9 +122,10 @@ func (s *Stray) add(y, exp float64, steps int, fade float64, pool *[scales]Sprea
 		}
 		f := math.Pow(fade, float64(w.Steps))
 		w.add(total-p, total, f)
-		pool[k].add(total-p, total, f)
+		tell = append(tell, pooling{bound, k, total - p, total, f})
 		w.Sum, w.Weight, w.Steps = 0, 0, 0
 	}
+	return tell
 }
 
 const (

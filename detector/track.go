@@ -80,6 +80,8 @@ type scratch struct {
 	firsts, calls float64
 	stress        float64
 	versions      []served
+	// spreads are what the step adds to what indicators of the kind say together.
+	spreads []pooling
 }
 
 // served is what instances of one version counted, those that are warming up
@@ -131,7 +133,7 @@ func newTrack(i Indicator) *Track {
 func (t *Track) take(at time.Time, p *Point, warm bool) {
 	s := &t.scratch
 	if !s.at.Equal(at) {
-		*s = scratch{at: at, versions: s.versions[:0]}
+		*s = scratch{at: at, versions: s.versions[:0], spreads: s.spreads[:0]}
 	}
 	s.load += p.Total
 	s.serve(p, warm)
@@ -274,7 +276,7 @@ func (t *Track) close(k int, cfg *Config, fade float64, pool *[scales]Spread) {
 	noise := stray.fitted(pool)
 	variance += stray.Short + noise.LongRun()/steps
 	if t.Steps > cfg.steps(cfg.Day)/4 && m.Seen > 2*burnIn {
-		stray.add(y, bin.Exp, bin.Steps, fade, pool)
+		t.scratch.spreads = stray.add(y, bin.Exp, bin.Steps, fade, k, t.scratch.spreads)
 	}
 	m.learn(&bin.X, y, variance, math.Pow(fade, steps))
 	*bin = Bin{}

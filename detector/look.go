@@ -20,7 +20,7 @@ const (
 	// fewTurns is how many trials are weighed at every look because it is their
 	// turn, beside one in turnEach of them all: few are always all weighed.
 	fewTurns = 256
-	turnEach = 64
+	turnEach = 100
 	// promising is the log e-value from which on a trial is weighed at every look.
 	promising = 1
 )

@@ -34,6 +34,7 @@ type Judge struct {
 
 	scratch course
 	onsets  []float64
+	past    []Block
 }
 
 type instance struct{ First, Last time.Time }
@@ -363,7 +364,7 @@ func (j *Judge) enrol(touched []*Track) {
 			if !t.Chosen || w.Trials[t.key] != nil {
 				continue
 			}
-			tr := newTrial(t, &w.Upgrade, j.pools[t.Indicator.Kind])
+			tr := newTrial(t, &w.Upgrade, j.pools[t.Indicator.Kind], &j.cfg)
 			w.Trials[t.key] = tr
 			j.starts(j.scene(w), tr)
 		}

@@ -138,7 +138,7 @@ func (j *Judge) share(n int, do func(hand *Judge, i int)) {
 	var wait sync.WaitGroup
 	for range hands {
 		hand := *j
-		hand.scratch, hand.onsets = course{}, nil
+		hand.scratch, hand.onsets, hand.past = course{}, nil, nil
 		wait.Go(func() {
 			for {
 				to := int(next.Add(handful))

@@ -66,6 +66,7 @@ func (j *Judge) placebo(t *Track) (out try) {
 	if (t.Steps+t.turn)%every != 0 {
 		return out
 	}
+	j.past = t.Recent.blocks(math.MaxInt64, j.past[:0])
 	for _, age := range placeboAges {
 		from := j.last.UnixNano() - int64(age)*int64(j.cfg.Step)
 		if len(t.Recent.List) == 0 || t.Recent.List[0].End > from-int64(20*j.cfg.Step) {
@@ -113,7 +114,7 @@ func (j *Judge) placeboEvidence(t *Track, at starts, cut int64) (out [len(temper
 			continue
 		}
 		cc := &j.scratch
-		cc.read(t.Recent.List, k, int64(j.cfg.Step), []int64{cut}, t.Strays[k].Noise, nil)
+		cc.read(j.past, k, int64(j.cfg.Step), []int64{cut}, t.Strays[k].Noise, nil)
 		if len(cc.readings) < 3 {
 			continue
 		}

@@ -60,9 +60,22 @@ type Stray struct {
 
 // Window gathers the log ratios of windows of one length.
 type Window struct {
-	Sum, Weight float64 // of the window under way: log ratio by expectation
-	Steps       int
-	Spread
+	Sum, Weight float32 // of the window under way: log ratio by expectation
+	Steps       int32
+	// Excess, Total and Count are the Spread of the windows before.
+	Excess, Total, Count float32
+}
+
+// spread is the spread of the windows before.
+func (w *Window) spread() Spread {
+	return Spread{float64(w.Excess), float64(w.Total), float64(w.Count)}
+}
+
+// end begins a new window, the last of which adds to the spread.
+func (w *Window) end(excess, total, fade float64) {
+	s := w.spread()
+	s.add(excess, total, fade)
+	*w = Window{Excess: float32(s.Excess), Total: float32(s.Total), Count: float32(s.Count)}
 }
 
 // Pool is what all indicators of a kind say together of the spread at each bound.
@@ -108,22 +121,21 @@ func (s *Stray) add(y, exp float64, steps int, fade float64, bound int, tell []p
 		if steps > length(k) {
 			continue
 		}
-		w.Sum += y * exp
-		w.Weight += exp
-		w.Steps += steps
-		if w.Steps < length(k) {
+		w.Sum += float32(y * exp)
+		w.Weight += float32(exp)
+		w.Steps += int32(steps)
+		if int(w.Steps) < length(k) {
 			continue
 		}
-		m, p := w.Sum/w.Weight, 1/w.Weight
+		m, p := float64(w.Sum)/float64(w.Weight), 1/float64(w.Weight)
 		total := m * m
-		if w.Count >= 8 {
+		if seen := w.spread(); seen.Count >= 8 {
 			// One outage counts, but doesn't drown what the rest say.
-			total = math.Min(total, 9*w.Total/w.Count)
+			total = math.Min(total, 9*seen.Total/seen.Count)
 		}
 		f := math.Pow(fade, float64(w.Steps))
-		w.add(total-p, total, f)
+		w.end(total-p, total, f)
 		tell = append(tell, pooling{bound, k, total - p, total, f})
-		w.Sum, w.Weight, w.Steps = 0, 0, 0
 	}
 	return tell
 }
@@ -154,8 +166,8 @@ func (s *Stray) fitted(pool *[scales]Spread) stat.Noise {
 // noise is the noise that comes nearest to what was seen.
 func (s *Stray) noise(pool *[scales]Spread) stat.Noise {
 	var seen []stat.Spread
-	for k, w := range s.Windows {
-		p := pool[k]
+	for k := range s.Windows {
+		w, p := s.Windows[k].spread(), pool[k]
 		n := p.Count + guessed
 		excess, total := (p.Excess+guessed*guess)/n, (p.Total+guessed*guess)/n
 		n = w.Count + pooled

@@ -72,7 +72,7 @@ type Trial struct {
 	knew int
 }
 
-func newTrial(t *Track, u *Upgrade, pool *Pool) *Trial {
+func newTrial(t *Track, u *Upgrade, pool *Pool, cfg *Config) *Trial {
 	tr := &Trial{
 		Bounds:    t.Bounds,
 		FirstsWas: t.Firsts.share(), LoadLow: t.LoadLow, LoadHigh: t.LoadHigh, Season: t.Season,
@@ -87,10 +87,12 @@ func newTrial(t *Track, u *Upgrade, pool *Pool) *Trial {
 			tr.Bias[k] = m.Num / m.Den
 		}
 	}
-	for _, b := range t.Recent.List {
-		if b.End <= u.StartedAt.UnixNano() {
-			tr.Blocks.List = append(tr.Blocks.List, b)
-		}
+	tr.Season.Cov = [waves][waves]float32{} // it doesn't learn any more
+	tr.Blocks.List = t.Recent.blocks(u.StartedAt.UnixNano(), nil)
+	for i := range tr.Blocks.List {
+		b := &tr.Blocks.List[i]
+		middle := b.end().Add(-time.Duration(b.Steps) * cfg.Step / 2)
+		b.Usual = float32(float64(b.Steps) * tr.Season.usual(middle, cfg.Day))
 	}
 	tr.level()
 	for d := range tr.ev {

@@ -5,6 +5,9 @@ import (
 	"encoding/gob"
 	"fmt"
 	"time"
+
+	"aftershock/detector/hist"
+	"aftershock/detector/stat"
 )
 
 // saved is what Save writes; numbered so that a later program can tell.
@@ -13,12 +16,38 @@ type saved struct {
 	Last      time.Time
 	Frames    int
 	Graph     Graph
-	Tracks    []*Track
-	Watches   []*Watch
+	Tracks    []savedTrack
+	Watches   []savedWatch
 	Placebos  map[Kind]*Placebos
 	Pools     map[Kind]*Pool
 	Instances map[string]instance
 	Services  map[string]map[string]bool
+	// Layouts are the bucket bounds that the packed parts speak of by number.
+	Layouts [][]float64
+}
+
+// savedTrack is a track, most of it packed.
+type savedTrack struct {
+	Indicator   Indicator
+	First, Last time.Time
+	Early       []early
+	Layout      *hist.Layout
+	Packed      []byte
+}
+
+// savedWatch is a watch with its trials in the order of the tracks.
+type savedWatch struct {
+	Watch  Watch
+	Trials []savedTrial
+}
+
+// savedTrial is the trial of the track with that number: the small part of it, and
+// the large part packed.
+type savedTrial struct {
+	Track         int
+	Before, After *hist.Layout
+	Small         Trial
+	Packed        []byte
 }
 
 const savedFormat = 3
@@ -26,21 +55,44 @@ const savedFormat = 3
 // Save writes the whole state, from which Restore goes on with the same
 // verdicts as if nothing had happened between.
 func (j *Judge) Save() ([]byte, error) {
-	for _, w := range j.watches {
-		for _, tr := range w.Trials {
-			var p packer
-			tr.say(&p)
-			tr.Said = p.buf
-		}
+	known := &layouts{at: map[string]int{}, by: map[*float64]int{}}
+	s := saved{
+		Format: savedFormat, Last: j.last, Frames: j.frames, Graph: j.graph, Placebos: j.placebos,
+		Pools: j.pools, Instances: j.instances, Services: j.services,
 	}
+	for _, t := range j.order {
+		p := packer{layouts: known}
+		t.pack(&p)
+		s.Tracks = append(s.Tracks, savedTrack{t.Indicator, t.First, t.Last, t.Early, t.Base.Layout, p.buf})
+	}
+	for _, w := range j.watches {
+		out := savedWatch{Watch: *w}
+		out.Watch.Trials = nil
+		for i, t := range j.order {
+			if tr := w.Trials[t.key]; tr != nil {
+				p := packer{layouts: known}
+				tr.pack(&p)
+				out.Trials = append(out.Trials, savedTrial{i, tr.Before.Layout, tr.After.Layout, tr.small(), p.buf})
+			}
+		}
+		s.Watches = append(s.Watches, out)
+	}
+	s.Layouts = known.list
 	var b bytes.Buffer
-	err := gob.NewEncoder(&b).Encode(saved{
-		savedFormat, j.last, j.frames, j.graph, j.order, j.watches, j.placebos, j.pools, j.instances, j.services,
-	})
-	if err != nil {
+	if err := gob.NewEncoder(&b).Encode(s); err != nil {
 		return nil, fmt.Errorf("save the judge's state: %w", err)
 	}
 	return b.Bytes(), nil
+}
+
+// small is the trial without what is packed, and without what its track says.
+func (tr *Trial) small() Trial {
+	t := *tr
+	t.Lines, t.Noise, t.Bounds, t.Bias = [bounds]Line{}, [bounds]stat.Noise{}, [bounds]float64{}, [bounds]float64{}
+	t.Screen, t.Level, t.Season = screen{}, [bounds]float32{}, Season{}
+	t.Blocks, t.Before, t.After = Blocks{}, hist.Histogram{}, hist.Histogram{}
+	t.Verdict.Indicator = Indicator{}
+	return t
 }
 
 // Restore reads what Save wrote into a new judge with the given settings.
@@ -53,9 +105,23 @@ func Restore(cfg Config, state []byte) (*Judge, error) {
 		return nil, fmt.Errorf("restore the judge's state: format %d is not %d", s.Format, savedFormat)
 	}
 	j := NewJudge(cfg)
-	j.last, j.frames, j.graph, j.watches = s.Last, s.Frames, s.Graph, s.Watches
-	for _, t := range s.Tracks {
+	j.last, j.frames, j.graph = s.Last, s.Frames, s.Graph
+	known := &layouts{list: s.Layouts}
+	tracks := make([]*Track, len(s.Tracks))
+	for i := range s.Tracks {
+		t, err := s.Tracks[i].track(known)
+		if err != nil {
+			return nil, fmt.Errorf("restore the judge's state: %w", err)
+		}
+		tracks[i] = t
 		j.add(t.Indicator.Key(), t)
+	}
+	for i := range s.Watches {
+		w, err := s.Watches[i].watch(known, tracks)
+		if err != nil {
+			return nil, fmt.Errorf("restore the judge's state: %w", err)
+		}
+		j.watches = append(j.watches, w)
 	}
 	for k, p := range s.Placebos {
 		if p != nil {
@@ -67,18 +133,6 @@ func Restore(cfg Config, state []byte) (*Judge, error) {
 			j.pools[k] = p
 		}
 	}
-	for _, w := range s.Watches {
-		if w.Trials == nil {
-			w.Trials = map[string]*Trial{}
-		}
-		for _, tr := range w.Trials {
-			p := packer{buf: tr.Said, read: true}
-			if tr.say(&p); p.err != nil {
-				return nil, fmt.Errorf("restore the judge's state: %w", p.err)
-			}
-			tr.Said = nil
-		}
-	}
 	if s.Instances != nil {
 		j.instances = s.Instances
 	}
@@ -88,9 +142,31 @@ func Restore(cfg Config, state []byte) (*Judge, error) {
 	return j, nil
 }
 
-// say packs what was last said of the trial.
-func (tr *Trial) say(p *packer) {
-	for d := range tr.ev {
-		tr.ev[d].pack(p)
+func (s *savedTrack) track(known *layouts) (*Track, error) {
+	t := newTrack(s.Indicator)
+	t.First, t.Last, t.Early = s.First, s.Last, s.Early
+	p := packer{buf: s.Packed, read: true, layouts: known}
+	t.pack(&p)
+	t.Base.Layout = s.Layout
+	return t, p.err
+}
+
+func (s *savedWatch) watch(known *layouts, tracks []*Track) (*Watch, error) {
+	w := &s.Watch
+	w.Trials = map[string]*Trial{}
+	for i := range s.Trials {
+		x := &s.Trials[i]
+		if x.Track < 0 || x.Track >= len(tracks) {
+			return nil, errShort
+		}
+		t, tr := tracks[x.Track], &x.Small
+		tr.Verdict.Indicator = t.Indicator
+		p := packer{buf: x.Packed, read: true, layouts: known}
+		if tr.pack(&p); p.err != nil {
+			return nil, p.err
+		}
+		tr.Before.Layout, tr.After.Layout = x.Before, x.After
+		w.Trials[t.key] = tr
 	}
+	return w, nil
 }

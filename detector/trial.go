@@ -62,8 +62,6 @@ type Trial struct {
 	Weighed time.Time
 	Screen  screen
 	Level   [bounds]float32
-	// Said is ev in its saved form, while it is being saved.
-	Said []byte
 
 	ev   [2]evidence // of a shift to the worse, and to the better
 	cuts []int64

@@ -259,7 +259,7 @@ func (j *Judge) meet(f Frame, firstFrame bool) {
 // gather adds the frame's points up by indicator, leaving out instances that
 // are warming up; it answers the indicators that have data, in order.
 func (j *Judge) gather(f Frame) []*Track {
-	var touched []*Track
+	n := 0
 	for i := range f.Points {
 		p := &f.Points[i]
 		if !p.sound() {
@@ -272,11 +272,16 @@ func (j *Judge) gather(f Frame) []*Track {
 		in := j.instances[p.Instance]
 		warm := p.Instance != "" && !in.First.IsZero() && f.Time.Sub(in.First) < j.cfg.Warmup
 		if !t.scratch.at.Equal(f.Time) {
-			touched = append(touched, t)
+			n++
 		}
 		t.take(f.Time, p, warm)
 	}
-	sort.Slice(touched, func(a, b int) bool { return touched[a].key < touched[b].key })
+	touched := make([]*Track, 0, n)
+	for _, t := range j.order {
+		if t.scratch.at.Equal(f.Time) {
+			touched = append(touched, t)
+		}
+	}
 	return touched
 }
 
@@ -360,13 +365,21 @@ func (j *Judge) enrol(touched []*Track) {
 		if !j.watching(w) {
 			continue
 		}
+		var met []*Track
 		for _, t := range touched {
-			if !t.Chosen || w.Trials[t.key] != nil {
-				continue
+			if t.Chosen && w.Trials[t.key] == nil {
+				met = append(met, t)
 			}
-			tr := newTrial(t, &w.Upgrade, j.pools[t.Indicator.Kind], &j.cfg)
-			w.Trials[t.key] = tr
-			j.starts(j.scene(w), tr)
+		}
+		begun := make([]*Trial, len(met))
+		j.share(len(met), func(_ *Judge, i int) {
+			begun[i] = newTrial(met[i], &w.Upgrade, j.pools[met[i].Indicator.Kind], &j.cfg)
+		})
+		s := j.scene(w)
+		for i, t := range met {
+			w.Trials[t.key] = begun[i]
+			j.starts(s, begun[i])
+			begun[i].knew = j.known
 		}
 	}
 }

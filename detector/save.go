@@ -10,20 +10,20 @@ import (
 	"aftershock/detector/stat"
 )
 
-// saved is what Save writes; numbered so that a later program can tell.
+// saved is what Save writes first; numbered so that a later program can tell. After
+// it come the tracks and the trials of each watch, one by one, and the bucket bounds
+// that their packed parts speak of by number.
 type saved struct {
 	Format    int
 	Last      time.Time
 	Frames    int
 	Graph     Graph
-	Tracks    []savedTrack
+	Tracks    int
 	Watches   []savedWatch
 	Placebos  map[Kind]*Placebos
 	Pools     map[Kind]*Pool
 	Instances map[string]instance
 	Services  map[string]map[string]bool
-	// Layouts are the bucket bounds that the packed parts speak of by number.
-	Layouts [][]float64
 }
 
 // savedTrack is a track, most of it packed.
@@ -35,10 +35,10 @@ type savedTrack struct {
 	Packed      []byte
 }
 
-// savedWatch is a watch with its trials in the order of the tracks.
+// savedWatch is a watch without its trials, and their number.
 type savedWatch struct {
 	Watch  Watch
-	Trials []savedTrial
+	Trials int
 }
 
 // savedTrial is the trial of the track with that number: the small part of it, and
@@ -55,34 +55,48 @@ const savedFormat = 3
 // Save writes the whole state, from which Restore goes on with the same
 // verdicts as if nothing had happened between.
 func (j *Judge) Save() ([]byte, error) {
-	known := &layouts{at: map[string]int{}, by: map[*float64]int{}}
 	s := saved{
-		Format: savedFormat, Last: j.last, Frames: j.frames, Graph: j.graph, Placebos: j.placebos,
-		Pools: j.pools, Instances: j.instances, Services: j.services,
-	}
-	for _, t := range j.order {
-		p := packer{layouts: known}
-		t.pack(&p)
-		s.Tracks = append(s.Tracks, savedTrack{t.Indicator, t.First, t.Last, t.Early, t.Base.Layout, p.buf})
+		Format: savedFormat, Last: j.last, Frames: j.frames, Graph: j.graph, Tracks: len(j.order),
+		Placebos: j.placebos, Pools: j.pools, Instances: j.instances, Services: j.services,
 	}
 	for _, w := range j.watches {
-		out := savedWatch{Watch: *w}
-		out.Watch.Trials = nil
-		for i, t := range j.order {
-			if tr := w.Trials[t.key]; tr != nil {
-				p := packer{layouts: known}
-				tr.pack(&p)
-				out.Trials = append(out.Trials, savedTrial{i, tr.Before.Layout, tr.After.Layout, tr.small(), p.buf})
-			}
-		}
-		s.Watches = append(s.Watches, out)
+		light := *w
+		light.Trials = nil
+		s.Watches = append(s.Watches, savedWatch{light, len(w.Trials)})
 	}
-	s.Layouts = known.list
 	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(s); err != nil {
+	if err := j.write(gob.NewEncoder(&b), &s); err != nil {
 		return nil, fmt.Errorf("save the judge's state: %w", err)
 	}
 	return b.Bytes(), nil
+}
+
+func (j *Judge) write(to *gob.Encoder, s *saved) error {
+	if err := to.Encode(s); err != nil {
+		return err
+	}
+	known := &layouts{at: map[string]int{}, by: map[*float64]int{}}
+	for _, t := range j.order {
+		p := packer{layouts: known}
+		t.pack(&p)
+		if err := to.Encode(savedTrack{t.Indicator, t.First, t.Last, t.Early, t.Base.Layout, p.buf}); err != nil {
+			return err
+		}
+	}
+	for _, w := range j.watches {
+		for i, t := range j.order {
+			tr := w.Trials[t.key]
+			if tr == nil {
+				continue
+			}
+			p := packer{layouts: known}
+			tr.pack(&p)
+			if err := to.Encode(savedTrial{i, tr.Before.Layout, tr.After.Layout, tr.small(), p.buf}); err != nil {
+				return err
+			}
+		}
+	}
+	return to.Encode(known.list)
 }
 
 // small is the trial without what is packed, and without what its track says.
@@ -97,32 +111,69 @@ func (tr *Trial) small() Trial {
 
 // Restore reads what Save wrote into a new judge with the given settings.
 func Restore(cfg Config, state []byte) (*Judge, error) {
-	var s saved
-	if err := gob.NewDecoder(bytes.NewReader(state)).Decode(&s); err != nil {
+	j := NewJudge(cfg)
+	if err := j.read(gob.NewDecoder(bytes.NewReader(state))); err != nil {
 		return nil, fmt.Errorf("restore the judge's state: %w", err)
 	}
-	if s.Format != savedFormat {
-		return nil, fmt.Errorf("restore the judge's state: format %d is not %d", s.Format, savedFormat)
+	return j, nil
+}
+
+func (j *Judge) read(from *gob.Decoder) error {
+	var s saved
+	if err := from.Decode(&s); err != nil {
+		return err
 	}
-	j := NewJudge(cfg)
+	if s.Format != savedFormat {
+		return fmt.Errorf("format %d is not %d", s.Format, savedFormat)
+	}
 	j.last, j.frames, j.graph = s.Last, s.Frames, s.Graph
-	known := &layouts{list: s.Layouts}
-	tracks := make([]*Track, len(s.Tracks))
-	for i := range s.Tracks {
-		t, err := s.Tracks[i].track(known)
-		if err != nil {
-			return nil, fmt.Errorf("restore the judge's state: %w", err)
+	tracks, err := several[savedTrack](from, s.Tracks)
+	if err != nil {
+		return err
+	}
+	trials := make([][]savedTrial, len(s.Watches))
+	for i, w := range s.Watches {
+		if trials[i], err = several[savedTrial](from, w.Trials); err != nil {
+			return err
 		}
-		tracks[i] = t
+	}
+	known := &layouts{}
+	if err := from.Decode(&known.list); err != nil {
+		return err
+	}
+	for i := range tracks {
+		t, err := tracks[i].track(known)
+		if err != nil {
+			return err
+		}
 		j.add(t.Indicator.Key(), t)
 	}
 	for i := range s.Watches {
-		w, err := s.Watches[i].watch(known, tracks)
-		if err != nil {
-			return nil, fmt.Errorf("restore the judge's state: %w", err)
+		w := &s.Watches[i].Watch
+		if err := j.resume(w, trials[i], known); err != nil {
+			return err
 		}
 		j.watches = append(j.watches, w)
 	}
+	j.recall(&s)
+	return nil
+}
+
+// several reads so many values.
+func several[T any](from *gob.Decoder, n int) ([]T, error) {
+	var out []T
+	for range n {
+		var x T
+		if err := from.Decode(&x); err != nil {
+			return nil, err
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+// recall takes over what all indicators have in common.
+func (j *Judge) recall(s *saved) {
 	for k, p := range s.Placebos {
 		if p != nil {
 			j.placebos[k] = p
@@ -139,7 +190,6 @@ func Restore(cfg Config, state []byte) (*Judge, error) {
 	if s.Services != nil {
 		j.services = s.Services
 	}
-	return j, nil
 }
 
 func (s *savedTrack) track(known *layouts) (*Track, error) {
@@ -151,22 +201,22 @@ func (s *savedTrack) track(known *layouts) (*Track, error) {
 	return t, p.err
 }
 
-func (s *savedWatch) watch(known *layouts, tracks []*Track) (*Watch, error) {
-	w := &s.Watch
+// resume gives a watch its trials, of the tracks in their order.
+func (j *Judge) resume(w *Watch, trials []savedTrial, known *layouts) error {
 	w.Trials = map[string]*Trial{}
-	for i := range s.Trials {
-		x := &s.Trials[i]
-		if x.Track < 0 || x.Track >= len(tracks) {
-			return nil, errShort
+	for i := range trials {
+		x := &trials[i]
+		if x.Track < 0 || x.Track >= len(j.order) {
+			return errShort
 		}
-		t, tr := tracks[x.Track], &x.Small
+		t, tr := j.order[x.Track], &x.Small
 		tr.Verdict.Indicator = t.Indicator
 		p := packer{buf: x.Packed, read: true, layouts: known}
 		if tr.pack(&p); p.err != nil {
-			return nil, p.err
+			return p.err
 		}
 		tr.Before.Layout, tr.After.Layout = x.Before, x.After
 		w.Trials[t.key] = tr
 	}
-	return w, nil
+	return nil
 }

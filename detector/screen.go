@@ -18,7 +18,7 @@ type screen [bounds][len(views)]float32
 const (
 	// odd is how far off the screen must be, and oddMore how much farther than when
 	// the trial was last weighed.
-	odd     = 2.25
+	odd     = 2.5
 	oddMore = 0.5
 	// levelSteps is the time before the upgrade that tells the level.
 	levelSteps = 240

@@ -101,7 +101,37 @@ func (b *Blocks) between(from, to time.Time) Block {
 // Recent is the memory of what came before now, the finer the nearer: single
 // steps, then blocks of 4, 16 and 64 steps, some twelve of each. It lets a watch
 // look back at the day before its upgrade, and placebo upgrades be tried.
-type Recent struct{ List []Block }
+type Recent struct{ List []Past }
+
+// Past is a Block of a time when nothing was watched, without what only a watch asks
+// for.
+type Past struct {
+	End         int64 // Unix nanoseconds
+	Steps       int32
+	Total, Load float32
+	Obs, Exp    [bounds]float32
+}
+
+func (p *Past) merge(o *Past) {
+	p.End = o.End
+	p.Steps += o.Steps
+	p.Total += o.Total
+	p.Load += o.Load
+	for k := range p.Obs {
+		p.Obs[k] += o.Obs[k]
+		p.Exp[k] += o.Exp[k]
+	}
+}
+
+// blocks appends the blocks that ended by an instant.
+func (r *Recent) blocks(by int64, out []Block) []Block {
+	for i := range r.List {
+		if p := &r.List[i]; p.End <= by {
+			out = append(out, Block{End: p.End, Steps: p.Steps, Total: p.Total, Load: p.Load, Obs: p.Obs, Exp: p.Exp})
+		}
+	}
+	return out
+}
 
 const (
 	// recentLevels is the number of block lengths, recentEach how many blocks of
@@ -111,7 +141,7 @@ const (
 )
 
 func (r *Recent) add(step Block) {
-	r.List = append(r.List, step)
+	r.List = append(r.List, Past{step.End, step.Steps, step.Total, step.Load, step.Obs, step.Exp})
 	at := len(r.List)
 	for size := int32(1); ; size *= 4 {
 		from := at

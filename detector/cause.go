@@ -254,10 +254,15 @@ func (h *hearing) since() int64 {
 // see the same requests, so that together they are one witness.
 func (h *hearing) along(moves func(Indicator) float64, says func(o *sight) float64) (plus, minus float64) {
 	sums := map[string]float64{}
+	var order []string // of the groups: sums depend on it in their last digits
 	for _, o := range h.others {
+		if _, ok := sums[o.group]; !ok {
+			order = append(order, o.group)
+		}
 		sums[o.group] += attest(moves(o.track.Indicator), says(o), o.any)
 	}
-	for _, x := range sums {
+	for _, group := range order {
+		x := sums[group]
 		plus += math.Max(0, math.Min(witness, x))
 		minus += math.Min(0, math.Max(-witness, x))
 	}

@@ -2,6 +2,7 @@ package detector
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -23,7 +24,8 @@ func (h *hearing) thirdParty(daily float64) []hypothesis {
 		callers[i.Peer()][i.Service()] = true
 	}
 	var out []hypothesis
-	for peer, services := range callers {
+	for _, peer := range slices.Sorted(maps.Keys(callers)) {
+		services := callers[peer]
 		near := own.Kind == Retry
 		for s := range services {
 			near = near || h.s.passes(own, s)

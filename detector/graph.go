@@ -17,7 +17,8 @@ type Graph struct {
 // broken exporter.
 const maxServices = 5000
 
-func (g *Graph) add(calls []Call) {
+// add takes in calls and says whether they tell anything new.
+func (g *Graph) add(calls []Call) (news bool) {
 	for _, c := range calls {
 		if !(c.Count > 0) || c.Client == "" || c.Server == "" || c.Client == c.Server {
 			continue
@@ -36,8 +37,10 @@ func (g *Graph) add(calls []Call) {
 		if !to[c.Server] && len(to) < maxServices {
 			to[c.Server] = true
 			g.number, g.below = nil, nil
+			news = true
 		}
 	}
+	return news
 }
 
 // Known says whether anything is known of who calls whom.

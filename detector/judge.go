@@ -6,8 +6,6 @@ import (
 	"slices"
 	"sort"
 	"time"
-
-	"aftershock/detector/stat"
 )
 
 // Judge is the judgement over a whole fleet: it takes in frames in order of
@@ -29,8 +27,14 @@ type Judge struct {
 	last      time.Time
 	frames    int
 
+	// known grows with everything that says where shifts may begin.
+	known int
+	// turns is how many trials are weighed at a look at least because it is their turn.
+	turns int
+
 	scratch course
 	onsets  []float64
+	past    []Block
 }
 
 type instance struct{ First, Last time.Time }
@@ -41,6 +45,10 @@ type Watch struct {
 	Trials  map[string]*Trial
 	// Down counts the steps since the start in which most targets were silent.
 	Down, Steps int
+	// Changed is when the upgrade's record last changed, Turn the key of the trial
+	// that was last weighed because it was its turn.
+	Changed time.Time
+	Turn    string
 }
 
 // maxTracks and maxWatches bound what hostile label values can cost.
@@ -54,8 +62,9 @@ func NewJudge(cfg Config) *Judge {
 	cfg.SetDefaults()
 	return &Judge{
 		cfg: cfg, tracks: map[string]*Track{}, byRef: map[*Indicator]*Track{},
-		placebos:  map[Kind]*Placebos{Latency: {}, quantile: {}, Retry: {}, Error: {}},
-		pools:     map[Kind]*Pool{Latency: {}, quantile: {}, Retry: {}, Error: {}},
+		placebos: map[Kind]*Placebos{Latency: {}, quantile: {}, Retry: {}, Error: {}},
+		pools:    map[Kind]*Pool{Latency: {}, quantile: {}, Retry: {}, Error: {}},
+		known:    1, turns: fewTurns,
 		instances: map[string]instance{}, services: map[string]map[string]bool{},
 	}
 }
@@ -88,7 +97,11 @@ func (j *Judge) Watch(u Upgrade) bool {
 	}
 	for _, w := range j.watches {
 		if w.Upgrade.ID == u.ID {
+			if !w.Upgrade.same(&u) {
+				w.Changed = j.last
+			}
 			w.Upgrade = u
+			j.known++
 			return true
 		}
 	}
@@ -126,6 +139,7 @@ func (j *Judge) Flip(f Flip) {
 	if !f.Ours {
 		return
 	}
+	j.known++
 	at := f.At.Add(2 * j.cfg.Step)
 	for _, w := range j.watches {
 		if f.At.Before(w.Upgrade.StartedAt) || !f.answers(w.Upgrade) {
@@ -159,7 +173,9 @@ func (j *Judge) Observe(f Frame) {
 	firstFrame := j.frames == 0
 	j.last = f.Time
 	j.frames++
-	j.graph.add(f.Calls)
+	if j.graph.add(f.Calls) {
+		j.known++
+	}
 	for _, b := range f.Builds {
 		if s := first(b.Labels, "service", "service_name", "job", "app"); s != "" {
 			j.serve(b.Binary, s)
@@ -171,11 +187,20 @@ func (j *Judge) Observe(f Frame) {
 	burden(touched)
 	smooth(touched)
 	alarm := math.Log(float64(max(1, len(j.order)))) - math.Log(j.cfg.alpha())
-	for _, t := range touched {
-		j.stepTrials(t, f.Time)
+	j.enrol(touched)
+	tries := make([]try, len(touched))
+	j.share(len(touched), func(hand *Judge, i int) {
+		t := touched[i]
+		hand.stepTrials(t)
 		if t.step(f.Time, &j.cfg, j.pools[t.noiseKind()]) && !j.disturbed(t) {
-			j.placebo(t, alarm)
+			tries[i] = hand.placebo(t)
 		}
+	})
+	// What indicators of a kind learn together is added up once all have stepped, so
+	// that what each of them learns doesn't depend on the others of the same step.
+	for i, t := range touched {
+		j.pools[t.noiseKind()].take(t.scratch.spreads)
+		j.placebos[t.noiseKind()].count(&tries[i], alarm)
 	}
 	for _, w := range j.watches {
 		if f.Time.After(w.Upgrade.StartedAt) {
@@ -196,8 +221,9 @@ func (j *Judge) serve(binary, service string) {
 		set = map[string]bool{}
 		j.services[binary] = set
 	}
-	if len(set) < 100 {
+	if len(set) < 100 && !set[service] {
 		set[service] = true
+		j.known++
 	}
 }
 
@@ -234,7 +260,7 @@ func (j *Judge) meet(f Frame, firstFrame bool) {
 // gather adds the frame's points up by indicator, leaving out instances that
 // are warming up; it answers the indicators that have data, in order.
 func (j *Judge) gather(f Frame) []*Track {
-	var touched []*Track
+	n := 0
 	for i := range f.Points {
 		p := &f.Points[i]
 		if !p.sound() {
@@ -247,11 +273,16 @@ func (j *Judge) gather(f Frame) []*Track {
 		in := j.instances[p.Instance]
 		warm := p.Instance != "" && !in.First.IsZero() && f.Time.Sub(in.First) < j.cfg.Warmup
 		if !t.scratch.at.Equal(f.Time) {
-			touched = append(touched, t)
+			n++
 		}
 		t.take(f.Time, p, warm)
 	}
-	sort.Slice(touched, func(a, b int) bool { return touched[a].key < touched[b].key })
+	touched := make([]*Track, 0, n)
+	for _, t := range j.order {
+		if t.scratch.at.Equal(f.Time) {
+			touched = append(touched, t)
+		}
+	}
 	return touched
 }
 
@@ -329,148 +360,44 @@ func (j *Judge) disturbed(t *Track) bool {
 	return false
 }
 
-func (j *Judge) stepTrials(t *Track, at time.Time) {
+// enrol begins the trials of the indicators that the upgrades being watched find.
+func (j *Judge) enrol(touched []*Track) {
 	for _, w := range j.watches {
-		u := &w.Upgrade
-		if !at.After(u.StartedAt) || !t.Chosen || at.Sub(u.StartedAt) > j.cfg.Duration {
+		if !j.watching(w) {
 			continue
 		}
-		tr := w.Trials[t.key]
-		if tr == nil {
-			tr = newTrial(t, u, j.pools[t.noiseKind()])
-			w.Trials[t.key] = tr
-			j.starts(j.scene(w), tr)
+		var met []*Track
+		for _, t := range touched {
+			if t.Chosen && w.Trials[t.key] == nil {
+				met = append(met, t)
+			}
 		}
-		tr.step(t, &j.cfg)
+		begun := make([]*Trial, len(met))
+		j.share(len(met), func(_ *Judge, i int) {
+			begun[i] = newTrial(met[i], &w.Upgrade, j.pools[met[i].noiseKind()], &j.cfg)
+		})
+		s := j.scene(w)
+		for i, t := range met {
+			w.Trials[t.key] = begun[i]
+			j.starts(s, begun[i])
+			begun[i].knew = j.known
+		}
+	}
+}
+
+// watching says whether the step under way is part of a watch.
+func (j *Judge) watching(w *Watch) bool {
+	return j.last.After(w.Upgrade.StartedAt) && j.last.Sub(w.Upgrade.StartedAt) <= j.cfg.Duration
+}
+
+func (j *Judge) stepTrials(t *Track) {
+	for _, w := range j.watches {
+		if tr := w.Trials[t.key]; tr != nil && t.Chosen && j.watching(w) {
+			tr.step(t, &j.cfg)
+		}
 	}
 }
 
 func (j *Judge) scene(w *Watch) *scene {
 	return &scene{upgrade: &w.Upgrade, graph: &j.graph, services: j.services, now: j.last, cfg: &j.cfg}
 }
-
-// mostWindows bounds how many deployments are looked at as windows of an onset,
-// and mostWarm how many restarts as warm-ups.
-const (
-	mostWindows = 8
-	mostWarm    = 64
-)
-
-// starts are the windows in which the upgrade may have shifted the indicator: the
-// deployment of each binary on its path, or, after a flip, the flip. It sets the
-// cuts and warm-ups of the trial on the way. An instance is seen to have switched at
-// the end of the step in which it did, so its warm-up begins a step before.
-func (j *Judge) starts(s *scene, tr *Trial) starts {
-	var out starts
-	slack := j.cfg.Warmup + 2*j.cfg.Step
-	tr.cuts = append(tr.cuts[:0], s.upgrade.StartedAt.UnixNano())
-	tr.warm = warmth{restarts: tr.warm.restarts[:0]}
-	for m, x := range warmMemories {
-		switch kind := tr.Verdict.Indicator.Kind; {
-		case kind == Retry: // they follow from what the third party answers, not from caches
-		case kind == Error && x > warmMemories[ownWarmUps]: // what fails in a restart fails at once
-		default:
-			tr.warm.memories[m] = x * float64(j.cfg.Warmup)
-		}
-	}
-	tr.To = tr.To[:0]
-	for k, b := range s.upgrade.Binaries {
-		if !s.reaches(b, tr.Verdict.Indicator) {
-			continue
-		}
-		if s.owns(b, tr.Verdict.Indicator) && b.To != b.From {
-			tr.To = append(tr.To, b.To)
-		}
-		from, to := s.deployed(b)
-		if len(out.windows) < mostWindows {
-			out.windows = append(out.windows, span{from.UnixNano(), to.Add(slack).UnixNano()})
-			if j.last.Sub(from) > fewSteps*j.cfg.Step {
-				out.binaries = append(out.binaries, k)
-			}
-			tr.cuts = append(tr.cuts, from.UnixNano())
-		}
-		at := b.Instances
-		if len(at) == 0 {
-			at = []Deployment{{At: from}}
-		}
-		for i, d := range at {
-			if len(tr.warm.restarts) < mostWarm {
-				tr.warm.restarts = append(tr.warm.restarts, restart{
-					at: d.At.Add(-j.cfg.Step).UnixNano(), share: 1 / float64(len(at)),
-					own: s.owns(b, tr.Verdict.Indicator), first: i == 0,
-				})
-			}
-		}
-	}
-	if !tr.Treated.IsZero() {
-		at := tr.Treated.UnixNano()
-		out.windows, out.binaries = []span{{at, at + int64(2*j.cfg.Step)}}, nil
-		tr.cuts = append(tr.cuts, at)
-	}
-	if len(out.windows) == 0 {
-		at := s.upgrade.StartedAt
-		out.windows = []span{{at.UnixNano(), at.Add(slack).UnixNano()}}
-	}
-	return out
-}
-
-// Look weighs everything seen so far and answers what is new: shifts,
-// recoveries and changed verdicts, in a reproducible order.
-func (j *Judge) Look() []Event {
-	var events []Event
-	for _, w := range j.watches {
-		if j.last.After(w.Upgrade.StartedAt) {
-			events = append(events, j.look(w)...)
-		}
-	}
-	return events
-}
-
-func (j *Judge) look(w *Watch) []Event {
-	s := j.scene(w)
-	var logWorse, logBetter []float64
-	for _, t := range j.order {
-		tr := w.Trials[t.key]
-		if tr == nil {
-			continue
-		}
-		m := moved{track: t, trial: tr}
-		j.weigh(s, m, j.starts(s, tr), j.temper(t.noiseKind()))
-		s.all = append(s.all, m)
-		logWorse = append(logWorse, tr.ev[0].log)
-		logBetter = append(logBetter, tr.ev[1].log)
-	}
-	worse := stat.EBH(logWorse, j.cfg.alpha())
-	better := stat.EBH(logBetter, j.cfg.alpha())
-	var events []Event
-	for i, m := range s.all {
-		events = append(events, j.decide(w, s, m, worse[i], better[i])...)
-	}
-	return events
-}
-
-// temper is how much the variance is inflated for indicators of a kind: what
-// their placebos ask for, or, while there are few, those of all kinds.
-func (j *Judge) temper(k Kind) float64 { return tempers[j.calm(k).keeps(0)] }
-
-// jumps is how often a day an indicator of a kind jumps by itself, as its placebos
-// tell: each jump is seen by several of them.
-func (j *Judge) jumps(k Kind) float64 {
-	p := j.calm(k)
-	return 6 * (float64(p.Alarm[p.temper()]) + 1) / float64(p.Count+fewPlacebos)
-}
-
-func (j *Judge) calm(k Kind) *Placebos {
-	p := j.placebos[k]
-	if p.Count < fewPlacebos {
-		p = &Placebos{}
-		for _, o := range j.placebos {
-			p.add(o)
-		}
-	}
-	return p
-}
-
-// doubt is temper for the causes: it is taken from a level at which true jumps,
-// too, weigh in, since they make any coincidence less telling.
-func (j *Judge) doubt(k Kind) float64 { return tempers[j.calm(k).keeps(1)] }

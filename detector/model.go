@@ -27,7 +27,9 @@ type Line struct {
 // history.
 type Model struct {
 	Line
-	Cov [features][features]float64
+	// Cov is the upper triangle of the covariance, row by row. It is kept in half
+	// the precision that it is reckoned with.
+	Cov [features * (features + 1) / 2]float32
 }
 
 type vector = [features]float64
@@ -43,9 +45,34 @@ func (m *Model) start(bad, total, load, elastic float64) {
 	m.Beta[features-1] = elastic
 	m.LogLoad = math.Log(load)
 	m.Seen = 1
+	var cov [features]vector
 	for i, v := range prior {
-		m.Cov[i][i] = v
+		cov[i][i] = v
 	}
+	m.keep(&cov)
+}
+
+// keep packs the covariance, full unpacks it.
+func (m *Model) keep(cov *[features]vector) {
+	n := 0
+	for i := range cov {
+		for k := i; k < features; k++ {
+			m.Cov[n] = float32(cov[i][k])
+			n++
+		}
+	}
+}
+
+func (m *Model) full() (cov [features]vector) {
+	n := 0
+	for i := range cov {
+		for k := i; k < features; k++ {
+			cov[i][k] = float64(m.Cov[n])
+			cov[k][i] = cov[i][k]
+			n++
+		}
+	}
+	return cov
 }
 
 // at is the vector of regressors for a step that ended at t with load requests
@@ -73,13 +100,14 @@ func (m *Line) expect(x *vector, total float64) float64 {
 // fade in (0,1] is the share of what is known that the bin keeps.
 func (m *Model) learn(x *vector, y, variance, fade float64) {
 	m.Seen++
+	cov := m.full()
 	var px vector
 	for i := range px {
 		for j := range x {
-			m.Cov[i][j] /= fade
-			px[i] += m.Cov[i][j] * x[j]
+			cov[i][j] /= fade
+			px[i] += cov[i][j] * x[j]
 		}
-		m.Cov[i][i] = math.Min(m.Cov[i][i], 2*prior[i])
+		cov[i][i] = math.Min(cov[i][i], 2*prior[i])
 	}
 	total := variance
 	for i := range x {
@@ -88,9 +116,10 @@ func (m *Model) learn(x *vector, y, variance, fade float64) {
 	for i := range m.Beta {
 		m.Beta[i] += px[i] / total * y
 		for j := range x {
-			m.Cov[i][j] -= px[i] * px[j] / total
+			cov[i][j] -= px[i] * px[j] / total
 		}
 	}
+	m.keep(&cov)
 }
 
 // waves is the number of regressors of a Season: one and two harmonics.
@@ -100,7 +129,7 @@ const waves = 5
 // learnt by recursive least squares that forgets at the baseline's half-life.
 type Season struct {
 	Beta [waves]float64
-	Cov  [waves][waves]float64
+	Cov  [waves][waves]float32
 	Seen int
 }
 
@@ -134,19 +163,20 @@ func (s *Season) learn(t time.Time, day time.Duration, load, fade float64) {
 	s.Seen++
 	d := math.Max(-0.5, math.Min(0.5, load-s.usual(t, day)))
 	var px [waves]float64
+	var cov [waves][waves]float64
 	total := float64(seasonNoise)
 	for i := range px {
 		for k := range x {
-			s.Cov[i][k] /= fade
-			px[i] += s.Cov[i][k] * x[k]
+			cov[i][k] = float64(s.Cov[i][k]) / fade
+			px[i] += cov[i][k] * x[k]
 		}
-		s.Cov[i][i] = math.Min(s.Cov[i][i], 0.2)
+		cov[i][i] = math.Min(cov[i][i], 0.2)
 		total += x[i] * px[i]
 	}
 	for i := range px {
 		s.Beta[i] += px[i] / total * d
 		for k := range px {
-			s.Cov[i][k] -= px[i] * px[k] / total
+			s.Cov[i][k] = float32(cov[i][k] - px[i]*px[k]/total)
 		}
 	}
 }

@@ -75,7 +75,7 @@ func TestNoiseIsMeasured(t *testing.T) {
 	for range 20000 {
 		drift = 0.98*drift + 0.2*math.Sqrt(1-0.98*0.98)*f.rng.NormFloat64()
 		y := s.clean(logRatio(f.poisson(100*math.Exp(drift)), 100), 0.01)
-		s.add(y, 100, 1, 1, &pool[0])
+		pool.take(s.add(y, 100, 1, 1, 0, nil))
 	}
 	// Of AR(1) noise with variance s^2 and correlation r, the variance of a
 	// window's mean is about s^2 (1+r)/(1-r)/L for long windows.

@@ -54,38 +54,47 @@ func (p *Placebos) keeps(level int) int {
 // at together; the worst of them counts.
 var placeboAges = [...]int{10, 30, 60, 240}
 
+// try is what came of placebo upgrades: the worst log e-value for each temper.
+type try struct {
+	tried bool
+	worst [len(tempers)]float64
+}
+
 // placebo tries placebo upgrades on what the track remembers, once in a while.
-func (j *Judge) placebo(t *Track, alarm float64) {
+func (j *Judge) placebo(t *Track) (out try) {
 	every := max(10, j.cfg.steps(j.cfg.Day)/24)
 	if (t.Steps+t.turn)%every != 0 {
-		return
+		return out
 	}
-	into := j.placebos[t.noiseKind()]
-	var worst [len(tempers)]float64
-	tried := false
+	j.past = t.Recent.blocks(math.MaxInt64, j.past[:0])
 	for _, age := range placeboAges {
 		from := j.last.UnixNano() - int64(age)*int64(j.cfg.Step)
 		if len(t.Recent.List) == 0 || t.Recent.List[0].End > from-int64(20*j.cfg.Step) {
 			continue
 		}
-		tried = true
+		out.tried = true
 		at := starts{windows: []span{{from, from + placeboSlack*int64(j.cfg.Step)}}}
 		for c, e := range j.placeboEvidence(t, at, from) {
-			worst[c] = math.Max(worst[c], e)
+			out.worst[c] = math.Max(out.worst[c], e)
 		}
 	}
-	if !tried {
+	return out
+}
+
+// count counts a try.
+func (p *Placebos) count(t *try, alarm float64) {
+	if !t.tried {
 		return
 	}
-	into.Count++
-	for c, e := range worst {
+	p.Count++
+	for c, e := range t.worst {
 		for l, x := range levels {
 			if e >= math.Log(x) {
-				into.Reached[c][l]++
+				p.Reached[c][l]++
 			}
 		}
 		if e >= alarm {
-			into.Alarm[c]++
+			p.Alarm[c]++
 		}
 	}
 }
@@ -105,7 +114,7 @@ func (j *Judge) placeboEvidence(t *Track, at starts, cut int64) (out [len(temper
 			continue
 		}
 		cc := &j.scratch
-		cc.read(t.Recent.List, k, int64(j.cfg.Step), []int64{cut}, t.Strays[k].Noise, nil)
+		cc.read(j.past, k, int64(j.cfg.Step), []int64{cut}, t.Strays[k].Noise, nil)
 		if len(cc.readings) < 3 {
 			continue
 		}

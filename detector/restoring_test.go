@@ -13,13 +13,18 @@ import (
 // A judge that is saved and restored, after every frame or at any instants, says
 // byte for byte what one says that was never stopped.
 func TestRestoringChangesNothing(t *testing.T) {
+	t.Run("all weighed at each look", func(t *testing.T) { restores(t, 1000) })
+	t.Run("one weighed in turn", func(t *testing.T) { restores(t, 1) })
+}
+
+func restores(t *testing.T, turns int) {
 	s := tell(newTown(5, allKinds))
-	events, verdicts := s.hear(untouched)
+	events, verdicts := s.hear(func(_ int, j *detector.Judge) *detector.Judge { j.Ration(turns); return j })
 	eventful(t, events)
 	want := lines(t, events, verdicts)
 	hear := func(t rapid.TB, stop func(i int) bool) {
 		events, verdicts := s.hear(func(i int, j *detector.Judge) *detector.Judge {
-			if !stop(i) {
+			if j.Ration(turns); !stop(i) {
 				return j
 			}
 			state, err := j.Save()
@@ -29,6 +34,7 @@ func TestRestoringChangesNothing(t *testing.T) {
 			if j, err = detector.Restore(detector.Config{}, state); err != nil {
 				t.Fatal(err)
 			}
+			j.Ration(turns)
 			return j
 		})
 		if d := cmp.Diff(want, lines(t, events, verdicts)); d != "" {

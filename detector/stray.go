@@ -60,13 +60,38 @@ type Stray struct {
 
 // Window gathers the log ratios of windows of one length.
 type Window struct {
-	Sum, Weight float64 // of the window under way: log ratio by expectation
-	Steps       int
-	Spread
+	Sum, Weight float32 // of the window under way: log ratio by expectation
+	Steps       int32
+	// Excess, Total and Count are the Spread of the windows before.
+	Excess, Total, Count float32
+}
+
+// spread is the spread of the windows before.
+func (w *Window) spread() Spread {
+	return Spread{float64(w.Excess), float64(w.Total), float64(w.Count)}
+}
+
+// end begins a new window, the last of which adds to the spread.
+func (w *Window) end(excess, total, fade float64) {
+	s := w.spread()
+	s.add(excess, total, fade)
+	*w = Window{Excess: float32(s.Excess), Total: float32(s.Total), Count: float32(s.Count)}
 }
 
 // Pool is what all indicators of a kind say together of the spread at each bound.
 type Pool [bounds][scales]Spread
+
+// pooling is a window that became whole, for the pool of the kind.
+type pooling struct {
+	bound, scale        int
+	excess, total, fade float64
+}
+
+func (p *Pool) take(told []pooling) {
+	for _, s := range told {
+		p[s.bound][s.scale].add(s.excess, s.total, s.fade)
+	}
+}
 
 // Spread sums over whole windows: the squares of their means, those less what
 // counting brings, and their number.
@@ -89,30 +114,30 @@ func (s *Stray) clean(y, variance float64) float64 {
 
 // add takes in a cleaned log ratio of a bin of so many steps in which exp was
 // expected. fade is what a step leaves of what is known. Windows that became
-// whole are added to the pool of the indicators of the kind as well.
-func (s *Stray) add(y, exp float64, steps int, fade float64, pool *[scales]Spread) {
+// whole are appended to what the indicators of the kind are to be told of the bound.
+func (s *Stray) add(y, exp float64, steps int, fade float64, bound int, tell []pooling) []pooling {
 	for k := range s.Windows {
 		w := &s.Windows[k]
 		if steps > length(k) {
 			continue
 		}
-		w.Sum += y * exp
-		w.Weight += exp
-		w.Steps += steps
-		if w.Steps < length(k) {
+		w.Sum += float32(y * exp)
+		w.Weight += float32(exp)
+		w.Steps += int32(steps)
+		if int(w.Steps) < length(k) {
 			continue
 		}
-		m, p := w.Sum/w.Weight, 1/w.Weight
+		m, p := float64(w.Sum)/float64(w.Weight), 1/float64(w.Weight)
 		total := m * m
-		if w.Count >= 8 {
+		if seen := w.spread(); seen.Count >= 8 {
 			// One outage counts, but doesn't drown what the rest say.
-			total = math.Min(total, 9*w.Total/w.Count)
+			total = math.Min(total, 9*seen.Total/seen.Count)
 		}
 		f := math.Pow(fade, float64(w.Steps))
-		w.add(total-p, total, f)
-		pool[k].add(total-p, total, f)
-		w.Sum, w.Weight, w.Steps = 0, 0, 0
+		w.end(total-p, total, f)
+		tell = append(tell, pooling{bound, k, total - p, total, f})
 	}
+	return tell
 }
 
 const (
@@ -141,8 +166,8 @@ func (s *Stray) fitted(pool *[scales]Spread) stat.Noise {
 // noise is the noise that comes nearest to what was seen.
 func (s *Stray) noise(pool *[scales]Spread) stat.Noise {
 	var seen []stat.Spread
-	for k, w := range s.Windows {
-		p := pool[k]
+	for k := range s.Windows {
+		w, p := s.Windows[k].spread(), pool[k]
 		n := p.Count + guessed
 		excess, total := (p.Excess+guessed*guess)/n, (p.Total+guessed*guess)/n
 		n = w.Count + pooled

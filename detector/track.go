@@ -83,6 +83,8 @@ type scratch struct {
 	firsts, calls float64
 	stress        float64
 	versions      []served
+	// spreads are what the step adds to what indicators of the kind say together.
+	spreads []pooling
 }
 
 // served is what instances of one version counted, those that are warming up
@@ -150,7 +152,7 @@ func newTrack(i Indicator) *Track {
 func (t *Track) take(at time.Time, p *Point, warm bool) {
 	s := &t.scratch
 	if !s.at.Equal(at) {
-		*s = scratch{at: at, versions: s.versions[:0]}
+		*s = scratch{at: at, versions: s.versions[:0], spreads: s.spreads[:0]}
 	}
 	s.load += p.Total
 	s.serve(p, warm, t.Indicator.Kind == Latency && p.smooth())
@@ -223,7 +225,7 @@ func (t *Track) step(at time.Time, cfg *Config, pool *Pool) bool {
 		}
 		t.catchUp(cfg, fade, pool)
 	}
-	b := Block{End: at.UnixNano(), Steps: 1, Total: float32(s.total), Load: float32(s.load), Usual: float32(t.Season.usual(at, cfg.Day))}
+	b := Block{End: at.UnixNano(), Steps: 1, Total: float32(s.total), Load: float32(s.load)}
 	ok := t.learn(&b, t.counts(&served{bad: s.bad, hist: s.hist, over: s.over}), s, cfg, fade, pool)
 	l := math.Log(s.load)
 	t.LoadLow, t.LoadHigh = math.Min(t.LoadLow, l), math.Max(t.LoadHigh, l)
@@ -263,11 +265,11 @@ func (t *Track) learn(b *Block, bad [bounds]float64, s *scratch, cfg *Config, fa
 			mean.Num, mean.Den = mean.Num*fade+bad[k], mean.Den*fade+exp
 		}
 		bin.Obs += bad[k]
-		bin.Exp += exp
+		bin.Exp = narrow(bin.Exp + exp)
 		bin.Total += s.total
 		bin.Steps++
 		for i := range x {
-			bin.X[i] += x[i] * exp
+			bin.X[i] = narrow(bin.X[i] + x[i]*exp)
 		}
 		if m.Seen == 0 && (bin.Obs >= fullBin || bin.Steps >= firstBin) {
 			elastic := 0.0
@@ -296,7 +298,7 @@ func (t *Track) close(k int, cfg *Config, fade float64, pool *[scales]Spread) {
 	noise := stray.fitted(pool)
 	variance += stray.Short + noise.LongRun()/steps
 	if t.Steps > cfg.steps(cfg.Day)/4 && m.Seen > 2*burnIn {
-		stray.add(y, t.counted(bin.Exp), bin.Steps, fade, pool)
+		t.scratch.spreads = stray.add(y, t.counted(bin.Exp), bin.Steps, fade, k, t.scratch.spreads)
 	}
 	m.learn(&bin.X, y, variance, math.Pow(fade, steps))
 	*bin = Bin{}
@@ -316,13 +318,24 @@ const (
 )
 
 func (t *Track) remember(h hist.Histogram, fade float64) {
-	if len(t.Base.Bounds) > 0 {
-		for i := range t.Base.Counts {
-			t.Base.Counts[i] *= fade
-		}
+	b := &t.Base
+	for i := range b.Counts {
+		b.Counts[i] *= fade
 	}
-	t.Base = hist.Merge(t.Base, h)
+	if b.Layout == nil && h.Layout == nil && slices.Equal(b.Bounds, h.Bounds) {
+		for i, c := range h.Counts {
+			b.Counts[i] += c
+		}
+	} else {
+		*b = hist.Merge(*b, h)
+	}
+	for i, c := range b.Counts {
+		b.Counts[i] = narrow(c)
+	}
 }
+
+// narrow rounds to what is saved of a number.
+func narrow(x float64) float64 { return float64(float32(x)) }
 
 // choose picks the bounds whose share of slower requests is nearest, as a
 // ratio, to each of the tails. It answers false while the baseline is too thin.

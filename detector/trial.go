@@ -59,12 +59,20 @@ type Trial struct {
 	// Smooth is that of the track.
 	Smooth *Smooth
 
+	// Weighed is when the trial was last weighed, zero before, and Screen what its
+	// screen showed then; Level is what the screen takes for no shift.
+	Weighed time.Time
+	Screen  screen
+	Level   [bounds]float32
+
 	ev   [2]evidence // of a shift to the worse, and to the better
 	cuts []int64
 	warm warmth
+	// knew is what the judge knew when the cuts and warm-ups were found.
+	knew int
 }
 
-func newTrial(t *Track, u *Upgrade, pool *Pool) *Trial {
+func newTrial(t *Track, u *Upgrade, pool *Pool, cfg *Config) *Trial {
 	tr := &Trial{
 		Bounds:    t.Bounds,
 		FirstsWas: t.Firsts.share(), LoadLow: t.LoadLow, LoadHigh: t.LoadHigh, Season: t.Season, Smooth: t.Smooth,
@@ -79,10 +87,16 @@ func newTrial(t *Track, u *Upgrade, pool *Pool) *Trial {
 			tr.Bias[k] = m.Num / m.Den
 		}
 	}
-	for _, b := range t.Recent.List {
-		if b.End <= u.StartedAt.UnixNano() {
-			tr.Blocks.List = append(tr.Blocks.List, b)
-		}
+	tr.Season.Cov = [waves][waves]float32{} // it doesn't learn any more
+	tr.Blocks.List = t.Recent.blocks(u.StartedAt.UnixNano(), nil)
+	for i := range tr.Blocks.List {
+		b := &tr.Blocks.List[i]
+		middle := b.end().Add(-time.Duration(b.Steps) * cfg.Step / 2)
+		b.Usual = float32(float64(b.Steps) * tr.Season.usual(middle, cfg.Day))
+	}
+	tr.level()
+	for d := range tr.ev {
+		tr.ev[d].log = math.Inf(-1)
 	}
 	return tr
 }

@@ -1,6 +1,8 @@
 package detector
 
 import (
+	"maps"
+	"slices"
 	"sort"
 	"time"
 )
@@ -42,6 +44,17 @@ type Binary struct {
 type Deployment struct {
 	Instance string    `json:"instance" yaml:"instance"`
 	At       time.Time `json:"at" yaml:"at"`
+}
+
+// same says whether two records of an upgrade tell the same deployments, whatever
+// form they came in.
+func (u *Upgrade) same(o *Upgrade) bool {
+	return u.StartedAt.Equal(o.StartedAt) && slices.EqualFunc(u.Binaries, o.Binaries, func(a, b Binary) bool {
+		return a.Name == b.Name && a.From == b.From && a.To == b.To && a.DeployedAt.Equal(b.DeployedAt) &&
+			maps.Equal(a.Selector, b.Selector) && slices.EqualFunc(a.Instances, b.Instances, func(c, d Deployment) bool {
+			return c.Instance == d.Instance && c.At.Equal(d.At)
+		})
+	})
 }
 
 // Matches says whether the binary emits the series with these labels: every

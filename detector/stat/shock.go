@@ -1,9 +1,6 @@
 package stat
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // Nuisances is the number of regressors of a Reading that are no shift: known
 // courses of unknown size.
@@ -67,6 +64,8 @@ type Filter struct {
 	mean  [own]float64
 	cov   [own][own]float64
 	steps []filtered
+	// shrunk is by how much each component varies less over the reading under way.
+	shrunk [Components]float64
 	// used are the nuisances that have a course at all: states Components and on,
 	// as many as states says.
 	used   []int
@@ -115,8 +114,11 @@ func (f *Filter) Shocks(readings []Reading, shocks []Shock, levels []float64) ([
 func (f *Filter) use(readings []Reading) {
 	f.used = f.used[:0]
 	for m := range Nuisances {
-		if slices.ContainsFunc(readings, func(r Reading) bool { return r.Nuisance[m] != 0 }) {
-			f.used = append(f.used, m)
+		for i := range readings {
+			if readings[i].Nuisance[m] != 0 {
+				f.used = append(f.used, m)
+				break
+			}
 		}
 	}
 	f.states = Components + len(f.used)
@@ -125,7 +127,8 @@ func (f *Filter) use(readings []Reading) {
 func (f *Filter) start(first *Reading) {
 	f.mean, f.cov = [own]float64{}, [own][own]float64{}
 	for k, v := range f.Noise {
-		f.cov[k][k] = v * shrink(first.Steps/memories[k])
+		f.shrunk[k] = shrink(first.Steps / memories[k])
+		f.cov[k][k] = v * f.shrunk[k]
 	}
 	for i, m := range f.used {
 		f.cov[Components+i][Components+i] = f.Prior[m]
@@ -183,7 +186,11 @@ func (f *Filter) take(y, next *Reading) filtered {
 func (f *Filter) predict(y, next *Reading, out *filtered) {
 	out.gap = next.Gap / rampUnit
 	for k, v := range f.Noise {
-		was, is := shrink(y.Steps/memories[k]), shrink(next.Steps/memories[k])
+		was, is := f.shrunk[k], f.shrunk[k]
+		if next.Steps != y.Steps {
+			is = shrink(next.Steps / memories[k])
+			f.shrunk[k] = is
+		}
 		keep := math.Exp(-next.Gap / memories[k])
 		out.rho[k] = keep
 		if was != is {

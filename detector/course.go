@@ -23,191 +23,97 @@ type course struct {
 	filter     stat.Filter
 }
 
-// The nuisances of a course: warm-ups of the indicator's own service, those of
-// services that it calls, and what tells instances from one another.
-const (
-	ownWarmUps = 3
-	warmUps    = ownWarmUps + 2
-	apart      = warmUps
-)
-
-// warmPrior are the variances of the log ratio that the courses of a warm-up, from
-// quick to slow, may add at their height, and of how much instances differ by
-// themselves, where one request in a hundred is bad.
-var warmPrior = [stat.Nuisances]float64{4, 4, 2, 2, 2, 0.02}
-
-// priors are warmPrior for another share of bad requests. Of latencies with an
-// exponential tail, those of an instance that is slower by a factor f exceed a bound
-// with the share to the power of 1/f: the log ratio goes with the share's logarithm.
-func priors(list []Block, k int) (out [stat.Nuisances]float64) {
-	bad, total := 0.0, 0.0
-	for i := range list {
-		if list[i].Exp[k] > 0 {
-			bad += float64(list[i].Exp[k])
-			total += float64(list[i].Total)
-		}
-	}
-	x := 1.0
-	if bad > 0 && total > 0 {
-		x = math.Max(0.1, math.Min(7, -math.Log(bad/total))) / -math.Log(0.01)
-	}
-	for m, v := range warmPrior {
-		out[m] = v * x * x
-	}
-	return out
-}
-
-// warmMemories are the times over which the courses fall, over what an instance is
-// given to warm up. Few warm-ups are exponential: far in a tail the logarithm falls
-// late and steeply. A sum of two or three comes near.
-var warmMemories = [warmUps]float64{0.25, 0.6, 1.2, 0.35, 1}
-
-// restart is one of a share of a service's instances.
-type restart struct {
-	at    int64
-	share float64
-	own   bool // of the indicator's own service
-	first bool // of its service
-}
-
-// warmth is the course of warm-ups: for each restart exp(-time/memory), by the
-// share of the service's instances that restarted.
-type warmth struct {
-	restarts []restart
-	// memories are in nanoseconds, 0 for a course that the indicator doesn't take.
-	memories [warmUps]float64
-}
-
-func (w *warmth) in(begin, end int64) (c [stat.Nuisances]float64) {
-	if w == nil {
-		return c
-	}
-	for _, r := range w.restarts {
-		if end <= r.at {
-			continue
-		}
-		// The mean over the bin, 0 before the restart.
-		from, to := math.Max(0, float64(begin-r.at)), float64(end-r.at)
-		for m, memory := range w.memories {
-			if from < 8*memory && m < ownWarmUps == r.own {
-				c[m] += memory * (math.Exp(-from/memory) - math.Exp(-to/memory)) / float64(end-begin) * r.share
-			}
-		}
-	}
-	return c
-}
-
-// renewed is by how much the sizes of warm-ups may differ in a bin from those
-// before: each service that is called warms up by itself.
-func (w *warmth) renewed(begin, end int64, prior *[stat.Nuisances]float64) (v [stat.Nuisances]float64) {
-	if w == nil {
-		return v
-	}
-	for _, r := range w.restarts {
-		if r.first && !r.own && r.at >= begin && r.at < end {
-			copy(v[ownWarmUps:warmUps], prior[ownWarmUps:warmUps])
-		}
-	}
-	return v
-}
-
-// warm says whether a restarted instance is warming up at an instant. What falls
-// within minutes must not be averaged over many.
-func (w *warmth) warm(at int64) bool {
-	if w == nil {
-		return false
-	}
-	for _, r := range w.restarts {
-		if at > r.at && float64(at-r.at) < 4*max(w.memories[ownWarmUps-1], w.memories[warmUps-1]) {
-			return true
-		}
-	}
-	return false
-}
-
 // read makes the readings of bound k out of blocks, with no bin across any of
 // the cuts. While old and new builds run side by side a bin gives two readings,
 // the old builds' first: what moves both is noise to the difference.
 func (c *course) read(list []Block, k int, step int64, cuts []int64, noise stat.Noise, warm *warmth) {
 	c.begin, c.end, c.exp, c.readings = c.begin[:0], c.end[:0], c.exp[:0], c.readings[:0]
 	c.load, c.usual, c.fresh, c.twin = c.load[:0], c.usual[:0], c.fresh[:0], c.twin[:0]
-	var bin, fresh Bin
-	var begin, last int64
-	var load, usual float64
 	c.prior = priors(list, k)
 	now := int64(0)
 	if len(list) > 0 {
 		now = list[len(list)-1].End
 	}
-	add := func(b Bin, share float64, cold [stat.Nuisances]float64, twin bool) {
-		gap := 0.0
-		if n := len(c.end); n > 0 {
-			gap = float64((begin+last)/2-(c.begin[n-1]+c.end[n-1])/2) / float64(step)
-		}
-		c.begin, c.end, c.exp = append(c.begin, begin), append(c.end, last), append(c.exp, b.Exp)
-		slow := cold[ownWarmUps-1] + cold[warmUps-1]
-		var renewed [stat.Nuisances]float64
-		if !twin {
-			renewed = warm.renewed(begin, last, &c.prior)
-		}
-		y := b.y()
-		if b.Exp < fullBin && b.Obs >= fullBin {
-			// It was closed because of what was counted, the last of which says nothing.
-			y = logRatio(b.Obs-1, b.Exp)
-		}
-		c.readings = append(c.readings, stat.Reading{
-			Gap: gap, Steps: float64(bin.Steps), Y: y, Nuisance: cold, Renewed: renewed,
-			// No warm-up follows its course to the letter.
-			Var: 1/b.Exp + slow*slow*unlike*c.prior[0],
-		})
-		c.load, c.usual = append(c.load, math.Log(load/float64(bin.Steps))), append(c.usual, usual/float64(bin.Steps))
-		c.fresh, c.twin = append(c.fresh, share), append(c.twin, twin)
-	}
-	close := func() {
-		cold := warm.in(begin, last)
-		share := fresh.Exp / bin.Exp
-		stale := Bin{Obs: bin.Obs - fresh.Obs, Exp: bin.Exp - fresh.Exp}
-		if math.Min(stale.Exp, fresh.Exp) < leastArm {
-			add(bin, share, cold, false)
-		} else {
-			var calm [stat.Nuisances]float64
-			copy(calm[ownWarmUps:], cold[ownWarmUps:])
-			calm[apart] = -math.Sqrt(share / (fewInstances * (1 - share)))
-			for i := range ownWarmUps {
-				cold[i] /= share
-			}
-			cold[apart] = math.Sqrt((1 - share) / (fewInstances * share))
-			add(stale, 0, calm, false)
-			add(fresh, 1, cold, true)
-		}
-		bin, fresh, load, usual = Bin{}, Bin{}, 0, 0
-	}
+	var g gathered
 	for i := range list {
 		b := &list[i]
 		if !(b.Exp[k] > 0) {
 			continue
 		}
 		from := b.End - int64(b.Steps)*step
-		if bin.Steps > 0 && (enough(&bin, warm, last) && int64(bin.Steps) >= coarse(cuts, last, now)/step || crossed(cuts, last, b.End) || from-last > 5*step) {
-			close()
+		full := enough(&g.all, warm, g.last) && int64(g.all.Steps) >= coarse(cuts, g.last, now)/step
+		if g.all.Steps > 0 && (full || crossed(cuts, g.last, b.End) || from-g.last > 5*step) {
+			c.close(&g, warm, step)
 		}
-		if bin.Steps == 0 {
-			begin = max(from, last)
+		if g.all.Steps == 0 {
+			g.begin = max(from, g.last)
 		}
-		bin.Obs += float64(b.Obs[k])
-		bin.Exp += float64(b.Exp[k])
-		bin.Total += float64(b.Total)
-		bin.Steps += int(b.Steps)
-		load += float64(b.Load)
-		usual += float64(b.Usual)
-		fresh.Obs += float64(b.FreshObs[k])
-		fresh.Exp += float64(b.FreshExp[k])
-		last = b.End
+		g.take(b, k)
 	}
-	if bin.Steps > 0 {
-		close()
+	if g.all.Steps > 0 {
+		c.close(&g, warm, step)
 	}
 	c.clean(noise)
+}
+
+// gathered is the bin under way: of all builds, and of the new one alone.
+type gathered struct {
+	all, fresh  Bin
+	begin, last int64
+	load, usual float64
+}
+
+func (g *gathered) take(b *Block, k int) {
+	g.all.Obs += float64(b.Obs[k])
+	g.all.Exp += float64(b.Exp[k])
+	g.all.Total += float64(b.Total)
+	g.all.Steps += int(b.Steps)
+	g.load += float64(b.Load)
+	g.usual += float64(b.Usual)
+	g.fresh.Obs += float64(b.FreshObs[k])
+	g.fresh.Exp += float64(b.FreshExp[k])
+	g.last = b.End
+}
+
+// close makes one reading of what was gathered, or one for each build.
+func (c *course) close(g *gathered, warm *warmth, step int64) {
+	cold, renewed := warm.in(g.begin, g.last), warm.renewed(g.begin, g.last, &c.prior)
+	share := g.fresh.Exp / g.all.Exp
+	stale := Bin{Obs: g.all.Obs - g.fresh.Obs, Exp: g.all.Exp - g.fresh.Exp}
+	gap := 0.0
+	if n := len(c.end); n > 0 {
+		gap = float64((g.begin+g.last)/2-(c.begin[n-1]+c.end[n-1])/2) / float64(step)
+	}
+	if math.Min(stale.Exp, g.fresh.Exp) < leastArm {
+		c.add(g, &g.all, share, stat.Reading{Gap: gap, Nuisance: cold, Renewed: renewed})
+	} else {
+		var calm [stat.Nuisances]float64
+		copy(calm[ownWarmUps:], cold[ownWarmUps:])
+		calm[apart] = -math.Sqrt(share / (fewInstances * (1 - share)))
+		for i := range ownWarmUps {
+			cold[i] /= share
+		}
+		cold[apart] = math.Sqrt((1 - share) / (fewInstances * share))
+		c.add(g, &stale, 0, stat.Reading{Gap: gap, Nuisance: calm, Renewed: renewed})
+		c.add(g, &g.fresh, 1, stat.Reading{Nuisance: cold})
+		c.twin[len(c.twin)-1] = true
+	}
+	*g = gathered{last: g.last}
+}
+
+// add adds a reading of what was counted on builds of which the new one has a share.
+func (c *course) add(g *gathered, b *Bin, share float64, r stat.Reading) {
+	r.Steps, r.Y = float64(g.all.Steps), b.y()
+	if b.Exp < fullBin && b.Obs >= fullBin {
+		// It was closed because of what was counted, the last of which says nothing.
+		r.Y = logRatio(b.Obs-1, b.Exp)
+	}
+	// No warm-up follows its course to the letter.
+	slow := r.Nuisance[ownWarmUps-1] + r.Nuisance[warmUps-1]
+	r.Var = 1/b.Exp + slow*slow*unlike*c.prior[0]
+	c.begin, c.end, c.exp, c.readings = append(c.begin, g.begin), append(c.end, g.last), append(c.exp, b.Exp), append(c.readings, r)
+	c.load, c.usual = append(c.load, math.Log(g.load/r.Steps)), append(c.usual, g.usual/r.Steps)
+	c.fresh, c.twin = append(c.fresh, share), append(c.twin, false)
 }
 
 const (

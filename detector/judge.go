@@ -33,6 +33,7 @@ type Judge struct {
 	turns int
 
 	scratch course
+	hands   Hands
 	onsets  []float64
 	past    []Block
 }

@@ -2,10 +2,7 @@ package detector
 
 import (
 	"math"
-	"runtime"
 	"sort"
-	"sync"
-	"sync/atomic"
 
 	"aftershock/detector/stat"
 )
@@ -116,40 +113,37 @@ func (j *Judge) weighDue(s *scene, due []bool) {
 	})
 }
 
-// shareLeast is how many pieces of work are worth sharing, and handful how many
-// are taken at once.
-const (
-	shareLeast = 64
-	handful    = 16
-)
+// Hands do pieces of work side by side. The judgement itself knows no processors: who
+// has some to spare lends them.
+type Hands interface {
+	// Number is how many hands there are, from 1.
+	Number() int
+	// Do does the pieces 0 to n-1, each once, in any order, and answers when all are
+	// done. hand, from 0 to Number-1, does one piece at a time.
+	Do(n int, do func(hand, i int))
+}
 
-// share has n pieces of work done, by as many hands as there are processors. A
-// hand is the judge with scratch of its own. What is done must not depend on the
-// order, and change nothing that another piece looks at.
+// Employ lets hands share the work of many indicators, which changes nothing that is
+// said. They must not be used by anybody else meanwhile.
+func (j *Judge) Employ(hands Hands) { j.hands = hands }
+
+// shareLeast is how many pieces of work are worth sharing.
+const shareLeast = 64
+
+// share has n pieces of work done, by several hands where there are some. A hand is
+// the judge with scratch of its own. What is done must not depend on the order, and
+// change nothing that another piece looks at.
 func (j *Judge) share(n int, do func(hand *Judge, i int)) {
-	hands := min(runtime.GOMAXPROCS(0), n/handful)
-	if n < shareLeast || hands < 2 {
+	if j.hands == nil || n < shareLeast || j.hands.Number() < 2 {
 		for i := range n {
 			do(j, i)
 		}
 		return
 	}
-	var next atomic.Int64
-	var wait sync.WaitGroup
-	for range hands {
-		hand := *j
-		hand.scratch, hand.onsets, hand.past = course{}, nil, nil
-		wait.Go(func() {
-			for {
-				to := int(next.Add(handful))
-				for i := to - handful; i < min(to, n); i++ {
-					do(&hand, i)
-				}
-				if to >= n {
-					return
-				}
-			}
-		})
+	hands := make([]Judge, j.hands.Number())
+	for i := range hands {
+		hands[i] = *j
+		hands[i].scratch, hands[i].onsets, hands[i].past = course{}, nil, nil
 	}
-	wait.Wait()
+	j.hands.Do(n, func(hand, i int) { do(&hands[hand], i) })
 }

@@ -1,7 +1,7 @@
 package detector_test
 
 import (
-	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,9 +11,9 @@ import (
 
 // However many processors share the work, the same is said of many indicators.
 func TestProcessorsChangeNothing(t *testing.T) {
-	hear := func(processors int) string {
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
+	hear := func(hands detector.Hands) string {
 		c, j := newCity(200), detector.NewJudge(detector.Config{})
+		j.Employ(hands)
 		j.Ration(20)
 		var events []detector.Event
 		for i := range 150 {
@@ -32,9 +32,26 @@ func TestProcessorsChangeNothing(t *testing.T) {
 		}
 		return lines(t, events, j.Verdicts("u"))
 	}
-	if d := cmp.Diff(hear(1), hear(4)); d != "" {
+	if d := cmp.Diff(hear(nil), hear(four{})); d != "" {
 		t.Errorf("processors change what is said (-one +four):\n%s", d)
 	}
+}
+
+// four are hands, each with every fourth piece.
+type four struct{}
+
+func (four) Number() int { return 4 }
+
+func (four) Do(n int, do func(hand, i int)) {
+	var wait sync.WaitGroup
+	for hand := range 4 {
+		wait.Go(func() {
+			for i := hand; i < n; i += 4 {
+				do(hand, i)
+			}
+		})
+	}
+	wait.Wait()
 }
 
 // worsened has one in ten of the errors and retries happen three times as often.

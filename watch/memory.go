@@ -79,6 +79,7 @@ func (l *Loop) restore(ctx context.Context) error {
 		return fmt.Errorf("forget what was known of upgrades: %w", err)
 	}
 	l.judge = detector.NewJudge(l.o.Config.Config)
+	l.judge.Employ(Processors{})
 	l.memory = memory{
 		At:   l.o.Now().Add(-l.o.Config.Baseline).Truncate(l.o.Config.Step),
 		Open: map[string]detector.Alert{},
@@ -95,6 +96,7 @@ func (l *Loop) decode(state []byte) error {
 	if err != nil {
 		return err
 	}
+	judge.Employ(Processors{})
 	if err := l.o.Changes.Restore(s.Changes); err != nil {
 		return fmt.Errorf("restore what is known of upgrades: %w", err)
 	}

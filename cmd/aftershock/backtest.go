@@ -11,6 +11,7 @@ import (
 	"aftershock/detector"
 	"aftershock/detector/words"
 	"aftershock/upgrades"
+	"aftershock/watch"
 
 	"github.com/sirupsen/logrus"
 )
@@ -89,6 +90,7 @@ type frames interface {
 // time, and looks every so often.
 func judgeAll(ctx context.Context, cfg detector.Config, src frames, from, to time.Time, u detector.Upgrade, every time.Duration, p *printer) (*detector.Judge, error) {
 	judge := detector.NewJudge(cfg)
+	judge.Employ(watch.Processors{})
 	// What the record leaves out, as when each instance switched, is found in
 	// the telemetry, as the daemon finds it.
 	found := upgrades.Config{}

@@ -14,16 +14,16 @@ type Story struct {
 	Others  []Verdict
 }
 
-// Stories groups the verdicts of one upgrade that are regressed by their
-// leading cause. The root is a shift of the cause's own service where there is
+// Stories groups the verdicts of one upgrade that are regressed by the cause that
+// they are told under. The root is a shift of the cause's own service where there is
 // one, and among equals the one that is surest. Stories are in order of their
 // cause.
 func (j *Judge) Stories(upgrade string) []Story {
 	groups := map[string][]Verdict{}
 	for _, v := range j.Verdicts(upgrade) {
 		if v.State == Regressed && len(v.Causes) > 0 {
-			key := v.Causes[0].Kind + "/" + v.Causes[0].Name
-			groups[key] = append(groups[key], v)
+			c := v.told()
+			groups[c.Kind+"/"+c.Name] = append(groups[c.Kind+"/"+c.Name], v)
 		}
 	}
 	keys := make([]string, 0, len(groups))
@@ -35,9 +35,34 @@ func (j *Judge) Stories(upgrade string) []Story {
 	for _, k := range keys {
 		list := groups[k]
 		sort.SliceStable(list, func(a, b int) bool { return j.rank(list[a]) > j.rank(list[b]) })
-		out = append(out, Story{Upgrade: upgrade, Cause: list[0].Causes[0], Root: list[0], Others: list[1:]})
+		cause := list[0].told()
+		for _, v := range list {
+			if c := v.told(); c.Probability > cause.Probability {
+				cause = c
+			}
+		}
+		out = append(out, Story{Upgrade: upgrade, Cause: cause, Root: list[0], Others: list[1:]})
 	}
 	return out
+}
+
+// suspected is the least probability of a binary under whose name a shift is told
+// while no cause is known.
+const suspected = 0.2
+
+// told is the cause under which a verdict is told: its leading one, or, where that is
+// unknown, the binary that is suspected, so that a story keeps its name when the
+// suspect is named.
+func (v *Verdict) told() Cause {
+	lead := v.Causes[0]
+	if lead.Kind == CauseUnknown {
+		for _, c := range v.Causes[1:] {
+			if c.Kind == CauseBinary && c.Probability >= suspected {
+				return c
+			}
+		}
+	}
+	return lead
 }
 
 // rank orders the shifts of a story: own service first, then by how far the
@@ -47,7 +72,7 @@ func (j *Judge) rank(v Verdict) float64 {
 	if v.Effect != nil && v.Effect.Low > 0 {
 		r = math.Log(v.Effect.Low)
 	}
-	c := v.Causes[0]
+	c := v.told()
 	if c.Kind == CauseBinary && j.services[c.Name][v.Indicator.Service()] {
 		r += 100
 		if v.Indicator.Kind == Latency {

@@ -168,19 +168,13 @@ func since(a detector.Alert) string {
 	return " since " + Clock(start) + " UTC"
 }
 
-// suspected is the least probability of a binary that is worth a word while nothing
-// is named.
-const suspected = 0.2
-
 func blame(a detector.Alert) string {
 	suspect := Suspect(a.Cause, a.Binaries)
 	if a.Cause.Kind == detector.CauseUnknown {
-		for _, c := range a.Root.Causes {
-			if c.Kind == detector.CauseBinary && c.Probability >= suspected {
-				return "cause not known yet, " + cut(c.Name, 24) + " suspected"
-			}
-		}
 		return "cause unknown"
+	}
+	if a.Cause.Probability < 0.5 {
+		return "perhaps " + cut(suspect, 32) + " (" + Probability(a.Cause.Probability) + ")"
 	}
 	return cut(suspect, 40) + " (" + Probability(a.Cause.Probability) + ")"
 }

@@ -135,8 +135,8 @@ func TestHeadline(t *testing.T) {
 	resolved.State, resolved.EndsAt = detector.AlertResolved, onset.Add(time.Hour)
 	unknown := base
 	unknown.Cause = detector.Cause{Kind: detector.CauseUnknown}
-	suspicious := unknown
-	suspicious.Root.Causes = []detector.Cause{unknown.Cause, {Kind: detector.CauseBinary, Name: "dten-payments", Probability: 0.4}}
+	suspicious := base
+	suspicious.Cause.Probability = 0.4
 	hostile := base
 	hostile.Root.Indicator.Labels = map[string]string{"service": strings.Repeat("s", 10_000), "http_route": strings.Repeat("\u202Er", 10_000)}
 	hostile.Root.Effect = &detector.Effect{What: strings.Repeat("w", 10_000), Ratio: 1e300}
@@ -149,7 +149,7 @@ func TestHeadline(t *testing.T) {
 		{"firing", base, "checkout /place: requests over 0.5 s ×2.26 since 09:15 UTC, dten-payments 4.1.3 → 4.2.0 (93%)"},
 		{"resolved", resolved, "Resolved: checkout /place: requests over 0.5 s ×2.26 until 10:15 UTC, dten-payments 4.1.3 → 4.2.0 (93%)"},
 		{"unknown cause", unknown, "checkout /place: requests over 0.5 s ×2.26 since 09:15 UTC, cause unknown"},
-		{"a suspect", suspicious, "checkout /place: requests over 0.5 s ×2.26 since 09:15 UTC, cause not known yet, dten-payments suspected"},
+		{"a suspect", suspicious, "checkout /place: requests over 0.5 s ×2.26 since 09:15 UTC, perhaps dten-payments 4.1.3 → 4.2.0 (40%)"},
 		{"nothing known", detector.Alert{}, "an indicator: shifted"},
 		{"hostile", hostile, ""},
 	} {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -84,6 +85,7 @@ func (c *city) upgrade() detector.Upgrade {
 // lest the benchmark take one: see BenchmarkFullMemory for more.
 func BenchmarkHundredThousand(b *testing.B) {
 	c, j := newCity(100_000), detector.NewJudge(detector.Config{})
+	j.Employ(hands(runtime.GOMAXPROCS(0)))
 	for range 61 {
 		j.Observe(c.frame())
 	}
@@ -97,6 +99,7 @@ func BenchmarkHundredThousand(b *testing.B) {
 // five hours; a look weighs the share of them that it does of 100,000.
 func BenchmarkFullMemory(b *testing.B) {
 	c, j := newCity(1000), detector.NewJudge(detector.Config{})
+	j.Employ(hands(runtime.GOMAXPROCS(0)))
 	j.Ration(256 / 100)
 	for range 1500 {
 		j.Observe(c.frame())

@@ -11,9 +11,9 @@ import (
 
 // However many processors share the work, the same is said of many indicators.
 func TestProcessorsChangeNothing(t *testing.T) {
-	hear := func(hands detector.Hands) string {
+	hear := func(h detector.Hands) string {
 		c, j := newCity(200), detector.NewJudge(detector.Config{})
-		j.Employ(hands)
+		j.Employ(h)
 		j.Ration(20)
 		var events []detector.Event
 		for i := range 150 {
@@ -32,21 +32,21 @@ func TestProcessorsChangeNothing(t *testing.T) {
 		}
 		return lines(t, events, j.Verdicts("u"))
 	}
-	if d := cmp.Diff(hear(nil), hear(four{})); d != "" {
+	if d := cmp.Diff(hear(nil), hear(hands(4))); d != "" {
 		t.Errorf("processors change what is said (-one +four):\n%s", d)
 	}
 }
 
-// four are hands, each with every fourth piece.
-type four struct{}
+// hands are so many, each of which does its share of the pieces in order.
+type hands int
 
-func (four) Number() int { return 4 }
+func (h hands) Number() int { return int(h) }
 
-func (four) Do(n int, do func(hand, i int)) {
+func (h hands) Do(n int, do func(hand, i int)) {
 	var wait sync.WaitGroup
-	for hand := range 4 {
+	for hand := range int(h) {
 		wait.Go(func() {
-			for i := hand; i < n; i += 4 {
+			for i := hand; i < n; i += int(h) {
 				do(hand, i)
 			}
 		})

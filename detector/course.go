@@ -84,14 +84,23 @@ func (c *course) close(g *gathered, warm *warmth, step int64) {
 	if n := len(c.end); n > 0 {
 		gap = float64((g.begin+g.last)/2-(c.begin[n-1]+c.end[n-1])/2) / float64(step)
 	}
+	// What restarted instances show is shared by all of them, and is the new build's.
+	restarted := warm.own(g.last)
 	if math.Min(stale.Exp, g.fresh.Exp) < leastArm {
+		for i := range ownWarmUps {
+			if g.fresh.Exp > 0 && restarted > 0 {
+				cold[i] *= share / restarted
+			}
+		}
 		c.add(g, &g.all, share, stat.Reading{Gap: gap, Nuisance: cold, Renewed: renewed})
 	} else {
 		var calm [stat.Nuisances]float64
 		copy(calm[ownWarmUps:], cold[ownWarmUps:])
 		calm[apart] = -math.Sqrt(share / (fewInstances * (1 - share)))
 		for i := range ownWarmUps {
-			cold[i] /= share
+			if restarted > 0 {
+				cold[i] /= restarted
+			}
 		}
 		cold[apart] = math.Sqrt((1 - share) / (fewInstances * share))
 		c.add(g, &stale, 0, stat.Reading{Gap: gap, Nuisance: calm, Renewed: renewed})

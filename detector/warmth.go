@@ -80,6 +80,20 @@ func (w *warmth) in(begin, end int64) (c [stat.Nuisances]float64) {
 	return c
 }
 
+// own is the share of its instances, of those that are known to switch, that the
+// indicator's own service has restarted by an instant.
+func (w *warmth) own(end int64) float64 {
+	sum := 0.0
+	if w != nil {
+		for _, r := range w.restarts {
+			if r.own && r.at < end {
+				sum += r.share
+			}
+		}
+	}
+	return sum
+}
+
 // renewed is by how much the sizes of warm-ups may differ in a bin from those
 // before: each service that is called warms up by itself.
 func (w *warmth) renewed(begin, end int64, prior *[stat.Nuisances]float64) (v [stat.Nuisances]float64) {

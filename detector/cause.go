@@ -137,10 +137,12 @@ func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
 // isn't independent, and the noise is not quite what it is taken for.
 const belief = 1.0
 
+// kept is what a suspect keeps of its probability while it isn't named.
+const kept = 0.45
+
 // withhold puts more than half of what the binaries have to the unknown cause: they
 // are suspects, none of which is named.
 func withhold(list []Cause) []Cause {
-	const kept = 0.45
 	if list[0].Kind != CauseBinary {
 		return list
 	}

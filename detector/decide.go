@@ -135,8 +135,8 @@ func (j *Judge) explain(s *scene, m moved) string {
 const (
 	// nameSure is how sure it must be that a binary did it before it is named, and
 	// nameSteps for how many steps: who is named to people at night had better be
-	// guilty. One that is named for another shift already needs alsoSure: it is one
-	// story.
+	// guilty. One that is named for another shift already, or that shifts of two kinds
+	// point to, needs alsoSure: it is one story.
 	nameSure  = 0.95
 	alsoSure  = 0.8
 	nameSteps = 5
@@ -150,7 +150,13 @@ const (
 func (j *Judge) name(s *scene, tr *Trial, lead Cause) bool {
 	sure := nameSure
 	for _, o := range s.all {
-		if v := &o.trial.Verdict; o.trial.Named == lead.Name && lead.Name != "" && v.State == tr.Verdict.State {
+		v := &o.trial.Verdict
+		if lead.Kind != CauseBinary || v.State != tr.Verdict.State || len(v.Causes) == 0 {
+			continue
+		}
+		c := v.told()
+		pointed := c.Name == lead.Name && c.Probability >= kept*alsoSure && v.Indicator.Kind != tr.Verdict.Indicator.Kind
+		if o.trial.Named == lead.Name || pointed {
 			sure = alsoSure
 		}
 	}

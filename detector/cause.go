@@ -122,9 +122,8 @@ func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
 	}))
 	weights := weigh(all)
 	total := math.Inf(-1)
-	for i := range weights {
-		weights[i] *= belief
-		total = logAdd(total, weights[i])
+	for _, w := range weights {
+		total = logAdd(total, w)
 	}
 	out := make([]Cause, 0, len(all))
 	for i, c := range all {
@@ -132,10 +131,6 @@ func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
 	}
 	return ranked(fold(out)), h.onset()
 }
-
-// belief is how much of the evidence's weight is believed: what the indicators say
-// isn't independent, and the noise is not quite what it is taken for.
-const belief = 1.0
 
 // kept is what a suspect keeps of its probability while it isn't named.
 const kept = 0.45

@@ -18,6 +18,8 @@ func (j *Judge) control(w *Watch, m moved) string {
 	switch days := w.Upgrade.StartedAt.Sub(m.track.First).Seconds() / j.cfg.Day.Seconds(); {
 	case m.track.First.IsZero() || days < 1:
 		parts = append(parts, "less than a day of history, adjusted for load")
+	case days >= week:
+		parts = append(parts, fmt.Sprintf("the same hours of %.0f days before, weekends apart, adjusted for load", days))
 	default:
 		parts = append(parts, fmt.Sprintf("the same hours of %.0f days before, adjusted for load", days))
 	}

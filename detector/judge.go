@@ -392,10 +392,17 @@ func (j *Judge) watching(w *Watch) bool {
 }
 
 func (j *Judge) stepTrials(t *Track) {
+	var list [maxWatches]*Trial
+	trials := list[:0]
 	for _, w := range j.watches {
 		if tr := w.Trials[t.key]; tr != nil && t.Chosen && j.watching(w) {
-			tr.step(t, &j.cfg)
+			trials = append(trials, tr)
 		}
+	}
+	t.scratch.settle()
+	t.follow(trials)
+	for _, tr := range trials {
+		tr.step(t, &j.cfg)
 	}
 }
 

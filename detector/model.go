@@ -6,12 +6,12 @@ import (
 )
 
 // features is the number of regressors of a Model: one, log load and its
-// square, two harmonics of the day, and the third party's stress.
-const features = 8
+// square, two harmonics of the day, the weekend, and the third party's stress.
+const features = 9
 
 // Line is the expectation of one share:
 //
-//	log E[bad] = log total + beta . x(load, time of day, third party)
+//	log E[bad] = log total + beta . x(load, time of day, weekend, third party)
 type Line struct {
 	Beta [features]float64
 	// LogLoad is the origin of the load term.
@@ -35,7 +35,7 @@ type Model struct {
 type vector = [features]float64
 
 // prior variances: the level is free, the shape must earn its place.
-var prior = vector{4, 0.06, 0.01, 0.01, 0.01, 0.005, 0.005, 0.1}
+var prior = vector{4, 0.06, 0.01, 0.01, 0.01, 0.005, 0.005, 0.02, 0.1}
 
 // start begins with the first step. elastic is how strongly the share is taken
 // to follow the third party's stress until the data says better: 1 for retries,
@@ -83,7 +83,24 @@ func (m *Line) at(t time.Time, day time.Duration, load, stress float64) vector {
 	l = math.Max(-2, math.Min(2, l))
 	phase := 2 * math.Pi * float64(t.UnixNano()%int64(day)) / float64(day)
 	s, c := math.Sincos(phase)
-	return vector{1, l, l * l, s, c, 2 * s * c, c*c - s*s, stress}
+	return vector{1, l, l * l, s, c, 2 * s * c, c*c - s*s, weekend(t, day), stress}
+}
+
+// week is the number of days in a week, the sixth and seventh of which are its
+// weekend; the first of all days that are counted (1970-01-01) was a fourth.
+const (
+	week     = 7
+	saturday = 2
+	monday   = 4
+)
+
+// weekend is 1 at a weekend and 0 on working days, with a slope of half a day from
+// the one to the other, since weekends begin at other hours elsewhere. Until a
+// baseline has seen one, nothing is expected of it.
+func weekend(t time.Time, day time.Duration) float64 {
+	at := math.Mod(float64(t.UnixNano())/float64(day), week)
+	edge := math.Min(at-saturday, monday-at) // days inside, negative outside
+	return math.Max(0, math.Min(1, 2*edge+0.5))
 }
 
 // expect is the expected number of bad requests.
@@ -122,11 +139,11 @@ func (m *Model) learn(x *vector, y, variance, fade float64) {
 	m.keep(&cov)
 }
 
-// waves is the number of regressors of a Season: one and two harmonics.
-const waves = 5
+// waves is the number of regressors of a Season: one, two harmonics and the weekend.
+const waves = 6
 
-// Season is the usual log load of the time of day: a regression on two harmonics,
-// learnt by recursive least squares that forgets at the baseline's half-life.
+// Season is the usual log load of the time of day: a regression on two harmonics and
+// the weekend, learnt by recursive least squares that forgets at the baseline's half-life.
 type Season struct {
 	Beta [waves]float64
 	Cov  [waves][waves]float32
@@ -135,7 +152,7 @@ type Season struct {
 
 func wave(t time.Time, day time.Duration) [waves]float64 {
 	s, c := math.Sincos(2 * math.Pi * float64(t.UnixNano()%int64(day)) / float64(day))
-	return [waves]float64{1, s, c, 2 * s * c, c*c - s*s}
+	return [waves]float64{1, s, c, 2 * s * c, c*c - s*s, weekend(t, day)}
 }
 
 // usual is the log load to expect at t.

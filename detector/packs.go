@@ -76,6 +76,7 @@ func (t *Track) pack(p *packer) {
 	p.recent(&t.Recent)
 	p.histogram(&t.Base, p.narrow)
 	p.count(&t.Steps)
+	p.count(&t.Stranded)
 	for _, x := range []*float64{&t.Firsts.Num, &t.Firsts.Den, &t.LoadLow, &t.LoadHigh} {
 		p.double(x)
 	}

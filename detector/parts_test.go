@@ -55,6 +55,7 @@ func TestAnOutageDoesNotBecomeTheBaseline(t *testing.T) {
 		for range steps {
 			at = at.Add(time.Minute)
 			tr.take(at, &Point{Total: 1000, Bad: bad, FirstFailures: -1}, false)
+			tr.scratch.settle()
 			tr.step(at, &cfg, &pool)
 		}
 	}

@@ -51,7 +51,7 @@ type savedTrial struct {
 	Packed        []byte
 }
 
-const savedFormat = 3
+const savedFormat = 4
 
 // Save writes the whole state, from which Restore goes on with the same
 // verdicts as if nothing had happened between.

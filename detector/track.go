@@ -46,6 +46,8 @@ type Track struct {
 	Season Season
 	// Smooth is set where quantiles are followed in place of bounds.
 	Smooth *Smooth
+	// Stranded counts the steps in a row that supported none of the watched bounds.
+	Stranded int
 
 	key     string
 	turn    int // tells when it is this indicator's turn of what is done once in a while
@@ -194,12 +196,11 @@ func (t *Track) counts(v *served) (bad [bounds]float64) {
 	return bad
 }
 
-// step closes the step at the given time: the model learns from it, and what was
+// step closes the step at the given time, once it is settled: the model learns from it, and what was
 // counted and expected is remembered. It answers false while there is no baseline
 // to expect anything from.
 func (t *Track) step(at time.Time, cfg *Config, pool *Pool) bool {
 	s := &t.scratch
-	s.settle()
 	if !s.at.Equal(at) || !(s.total > 0) {
 		return false
 	}
@@ -213,7 +214,9 @@ func (t *Track) step(at time.Time, cfg *Config, pool *Pool) bool {
 	t.Firsts.Den = t.Firsts.Den*fade + s.calls
 	if t.Indicator.Kind == Latency && !(t.Chosen && t.Smooth != nil) {
 		t.Smooth = nil // where there are buckets, they are better
-		t.remember(s.hist, fade)
+		if t.Stranded == 0 {
+			t.remember(s.hist, fade)
+		}
 		if !t.Chosen && !t.choose() {
 			// Where no bound ever fits, as when every request is faster than the
 			// lowest one, the early steps must not pile up.

@@ -35,6 +35,7 @@ const (
 	lateShare       = 0.01 // of those, that it shows only later, at any time
 	queueShare      = 0.1  // of those, that it shows with load
 	roughShare      = 0.15 // of those, that it begins at some time in the roll-out
+	returnsDaily    = 2    // that what it was named for comes back
 	unknownDaily    = 0.03 // at least; more where placebos say so
 	thirdPartyDaily = 0.2
 	environDaily    = 0.15
@@ -51,7 +52,7 @@ const (
 	movesSame     = 0.95 // of them, on the route and of the kind of the shift
 	movesElse     = 0.01
 	movesPeer     = 0.8 // retries of the third party
-	movesAll      = 0.5 // latency, by the environment
+	movesAll      = 0.8 // latency, by the environment
 	movesByLoad   = 0.35
 	movesBeside   = 0.1 // what isn't latency, by the environment or load
 )
@@ -379,9 +380,15 @@ func (h *hearing) binary(k, n int) hypothesis {
 		w.bf = logAdd(h.m.along[k]+math.Log(1-roughShare), rough+math.Log(roughShare))
 		w.plus, w.minus = h.along(moves, func(o *sight) float64 { return o.along[k] })
 	}
-	late := h.somewhen(h.s.upgrade.Time(b).UnixNano(), h.s.now.UnixNano())
-	w.bf = logAdd(w.bf+math.Log(1-lateShare), late+math.Log(lateShare))
-	return hypothesis{kind: CauseBinary, name: b.Name, ways: []way{w}, why: h.whyBinary(k, to)}
+	// What shows later, at any time, has witnesses of its own; what the binary was named
+	// for may come back.
+	from, now := h.s.upgrade.Time(b).UnixNano(), h.s.now.UnixNano()
+	daily := binaryPrior / float64(n) * lateShare * h.day / math.Max(1, float64(now-from))
+	if h.m.trial.Was == b.Name {
+		daily += returnsDaily
+	}
+	ways := h.anytime(moves, daily*moves(h.m.track.Indicator), from, now)
+	return hypothesis{kind: CauseBinary, name: b.Name, ways: append(ways, w), why: h.whyBinary(k, to)}
 }
 
 // servicesOf are the services that a binary serves.

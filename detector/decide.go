@@ -32,7 +32,7 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 		if tr.proven(&j.cfg) {
 			v.State = Clear
 		}
-		tr.Lead, tr.Named, tr.Suspect = "", "", ""
+		tr.Was, tr.Lead, tr.Named, tr.Suspect = tr.Named, "", "", ""
 		events = append(events, v.event(j.last, EventRecovered))
 	case worse && before != Regressed && !cure && tr.beyond(0, &j.cfg) && j.lasts(tr, 0, temper):
 		events = append(events, j.shift(s, m, Regressed, Worse))
@@ -113,7 +113,7 @@ func (j *Judge) explain(s *scene, m moved) string {
 	tr, v := m.trial, &m.trial.Verdict
 	causes, onset := j.causes(s, m)
 	v.Quantiles = quantiles(tr.Before, tr.After)
-	named := j.name(s, tr, causes[0])
+	named := j.name(s, m, causes)
 	switch {
 	case tr.Lead == "":
 		v.Onset = onset
@@ -133,13 +133,24 @@ func (j *Judge) explain(s *scene, m moved) string {
 }
 
 const (
-	// nameSure is how sure it must be that a binary did it before it is named, and
-	// nameSteps for how many steps: who is named to people at night had better be
-	// guilty. One that is named for another shift already, or that shifts of two kinds
-	// point to, needs alsoSure: it is one story.
+	// nameSure is how sure it must be that one of the upgrade's binaries did it before
+	// any is named, and nameSteps for how many steps: who is named to people at night
+	// had better be guilty. One that is named for another shift already, that shifts of
+	// two kinds point to, or that was named before the shift went and came back, needs
+	// alsoSure: it is one story. Among the binaries it must have tieSure.
 	nameSure  = 0.95
 	alsoSure  = 0.8
+	tieSure   = 0.6
 	nameSteps = 5
+	// nameSpan is for how many steps after its last instance switched a binary may be
+	// named for the first time. What shows only later can't be told from slow wander,
+	// of which the noise promises too little, unless there is so little to count,
+	// lateCount expected since, that counting hides any wander.
+	nameSpan  = 240
+	lateCount = 50
+	// nameStands is the least evidence there must be, over the most there was, for a
+	// binary to be named: what is passing was a burst.
+	nameStands = 0.9
 	// changeSure is how sure another cause must be to take over from the one that
 	// was told.
 	changeSure = 0.6
@@ -147,23 +158,19 @@ const (
 
 // name says whether a binary has been named as the cause of the trial's shift, by
 // now or before.
-func (j *Judge) name(s *scene, tr *Trial, lead Cause) bool {
-	sure := nameSure
-	for _, o := range s.all {
-		v := &o.trial.Verdict
-		if lead.Kind != CauseBinary || v.State != tr.Verdict.State || len(v.Causes) == 0 {
-			continue
-		}
-		c := v.told()
-		pointed := c.Name == lead.Name && c.Probability >= kept*alsoSure && v.Indicator.Kind != tr.Verdict.Indicator.Kind
-		if o.trial.Named == lead.Name || pointed {
-			sure = alsoSure
+func (j *Judge) name(s *scene, m moved, causes []Cause) bool {
+	tr, lead := m.trial, causes[0]
+	if tr.Named != "" {
+		return true
+	}
+	sure, all := j.needed(s, m, lead), 0.0
+	for _, c := range causes {
+		if c.Kind == CauseBinary {
+			all += c.Probability
 		}
 	}
 	switch {
-	case tr.Named != "":
-		return true
-	case lead.Kind != CauseBinary || lead.Probability < sure:
+	case lead.Kind != CauseBinary || all < sure || lead.Probability < tieSure || tr.side().log < nameStands*tr.Peak:
 		tr.Suspect = ""
 		return false
 	case tr.Suspect != lead.Name:
@@ -174,6 +181,52 @@ func (j *Judge) name(s *scene, tr *Trial, lead Cause) bool {
 	}
 	tr.Named = lead.Name
 	return true
+}
+
+// needed is how sure it must be that it was a binary for the leading one to be named;
+// over 1 where none is.
+func (j *Judge) needed(s *scene, m moved, lead Cause) float64 {
+	tr := m.trial
+	if lead.Kind != CauseBinary || tr.Was == lead.Name {
+		return alsoSure
+	}
+	sure := nameSure
+	for _, o := range s.all {
+		v := &o.trial.Verdict
+		if v.State != tr.Verdict.State || len(v.Causes) == 0 {
+			continue
+		}
+		if o.trial.Named == lead.Name {
+			return alsoSure
+		}
+		c := v.told()
+		if c.Name == lead.Name && c.Probability >= kept*alsoSure && v.Indicator.Kind != tr.Verdict.Indicator.Kind {
+			sure = alsoSure
+		}
+	}
+	if s.late(m, lead.Name) {
+		return 2
+	}
+	return sure
+}
+
+// late says whether it is too late to name a binary for the first time.
+func (s *scene) late(m moved, name string) bool {
+	for _, b := range s.upgrade.Binaries {
+		if b.Name != name {
+			continue
+		}
+		_, last := s.deployed(b)
+		if m.trial.Treated.After(last) {
+			last = m.trial.Treated
+		}
+		if s.now.Sub(last) <= nameSpan*s.cfg.Step {
+			return false
+		}
+		since := m.trial.Blocks.since(last)
+		return since.Exp[m.trial.side().lead] > lateCount
+	}
+	return false
 }
 
 // near says whether two onsets may be one, with some slack.

@@ -35,7 +35,7 @@ type Model struct {
 type vector = [features]float64
 
 // prior variances: the level is free, the shape must earn its place.
-var prior = vector{4, 0.06, 0.01, 0.01, 0.01, 0.005, 0.005, 0.02, 0.1}
+var prior = vector{4, 0.06, 0.01, 0.01, 0.01, 0.005, 0.005, 0.005, 0.1}
 
 // start begins with the first step. elastic is how strongly the share is taken
 // to follow the third party's stress until the data says better: 1 for retries,
@@ -94,13 +94,13 @@ const (
 	monday   = 4
 )
 
-// weekend is 1 at a weekend and 0 on working days, with a slope of half a day from
-// the one to the other, since weekends begin at other hours elsewhere. Until a
+// weekend is 1 at a weekend and 0 on working days, with a slope of a quarter of a day
+// from the one to the other, since weekends begin at other hours elsewhere. Until a
 // baseline has seen one, nothing is expected of it.
 func weekend(t time.Time, day time.Duration) float64 {
 	at := math.Mod(float64(t.UnixNano())/float64(day), week)
 	edge := math.Min(at-saturday, monday-at) // days inside, negative outside
-	return math.Max(0, math.Min(1, 2*edge+0.5))
+	return math.Max(0, math.Min(1, 4*edge))
 }
 
 // expect is the expected number of bad requests.

@@ -46,6 +46,8 @@ type Trial struct {
 	// before long, and Suspected since when.
 	Named, Suspect string
 	Suspected      time.Time
+	// Was is the binary that was named before the shift went away.
+	Was string
 	// Peak is the strongest evidence for the shift so far, as a log e-value:
 	// size and causes are told as of then, not as of its fading.
 	Peak float64

@@ -11,6 +11,7 @@ import (
 func (c *Config) resolve(dir string) {
 	paths := []*string{
 		&c.Data, &c.Upgrades.Records, &c.Flags.Definitions, &c.Reports.Dir, &c.Web.ConfigFile,
+		&c.Upgrades.Inbox.TokenFile, &c.Upgrades.Inbox.GitHubSecretFile, &c.Upgrades.Inbox.FluxSecretFile,
 		&c.Alerts.Templates.Headline, &c.Alerts.Templates.Text,
 	}
 	if s := c.Sources.TSDB; s != nil {

@@ -1,6 +1,7 @@
 package upgrades
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -102,46 +103,82 @@ func (l *Ledger) Close(id string, at time.Time) detector.Upgrade {
 }
 
 // put notes the last word of one side and answers the ID that it goes by: that
-// of an upgrade of the other side which tells of the same change, where there
-// is one.
+// of an upgrade of the other side, or of another report, which tells of the same
+// change, where there is one.
 func (l *Ledger) put(u detector.Upgrade, side, other map[string]detector.Upgrade) string {
 	side[u.ID] = u
 	if id, ok := l.book.As[u.ID]; ok {
 		return id
 	}
-	id := u.ID
-	for _, o := range byStart(other) {
-		record, found := u, o
-		if _, reported := l.book.Reported[o.ID]; reported {
-			record, found = o, u
-		}
-		if _, same := Merge(record, found, l.settle); same {
-			id = l.book.As[o.ID]
-			break
+	id := l.match(u, other)
+	if _, reported := l.book.Reported[u.ID]; reported && id == u.ID {
+		for _, o := range byStart(l.book.Reported) {
+			if o.ID != u.ID && l.sameReport(o, u) {
+				id = l.book.As[o.ID]
+				break
+			}
 		}
 	}
 	l.book.As[u.ID] = id
 	return id
 }
 
-// whole is everything known of the upgrade that goes by the ID.
+// match gives the ID of the other side's upgrade that tells of the same change,
+// the upgrade's own where there is none.
+func (l *Ledger) match(u detector.Upgrade, other map[string]detector.Upgrade) string {
+	for _, o := range byStart(other) {
+		record, found := u, o
+		if _, reported := l.book.Reported[o.ID]; reported {
+			record, found = o, u
+		}
+		if _, same := Merge(record, found, l.settle); same {
+			return l.book.As[o.ID]
+		}
+	}
+	return u.ID
+}
+
+// whole is everything known of the upgrade that goes by the ID: records first,
+// whose fields win, then what tools reported, then what was found.
 func (l *Ledger) whole(id string) detector.Upgrade {
-	var out detector.Upgrade
+	var parts []detector.Upgrade
 	for _, side := range []map[string]detector.Upgrade{l.book.Reported, l.book.Found} {
+		at := len(parts)
 		for _, u := range byStart(side) {
-			if l.book.As[u.ID] != id {
-				continue
-			}
-			if out.ID == "" {
-				out = clone(u)
-			} else {
-				out, _ = Merge(out, u, l.settle)
+			if l.book.As[u.ID] == id {
+				parts = append(parts, u)
 			}
 		}
+		slices.SortStableFunc(parts[at:], func(a, b detector.Upgrade) int {
+			return cmp.Compare(fromTool(a), fromTool(b))
+		})
+	}
+	var out detector.Upgrade
+	if len(parts) > 0 {
+		out = clone(parts[0])
+		parts = parts[1:]
+	}
+	// A part may be near only to what another one adds.
+	for merged := true; merged; {
+		merged = false
+		parts = slices.DeleteFunc(parts, func(u detector.Upgrade) bool {
+			whole, ok := Merge(out, u, l.settle)
+			if ok {
+				out, merged = whole, true
+			}
+			return ok
+		})
 	}
 	out.ID = id
 	out.ClosedAt = l.book.Closed[id]
 	return out
+}
+
+func fromTool(u detector.Upgrade) int {
+	if isRecord(u) {
+		return 0
+	}
+	return 1
 }
 
 func byStart(side map[string]detector.Upgrade) []detector.Upgrade {

@@ -1,6 +1,7 @@
 // Package upgrades learns of upgrades: from records that people and pipelines
-// write (ParseRecord, Watcher), and from the build information in the telemetry
-// itself (Detector). Merge makes one upgrade of two reports of one change.
+// write (ParseRecord, Watcher), from what deployment tools tell (package inbox),
+// and from the build information in the telemetry itself (Detector). The Ledger
+// makes one upgrade of several reports of one change.
 //
 // It promises that what it says depends on its input alone: the same frames and
 // records give the same upgrades under the same IDs, whatever the order of the
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+
+	"aftershock/upgrades/inbox"
 )
 
 const (
@@ -31,6 +34,8 @@ type Config struct {
 	Settle model.Duration `yaml:"settle"`
 	// Records is a directory of upgrade records, "" for none.
 	Records string `yaml:"records"`
+	// Inbox is how deployment tools tell of changes over HTTP.
+	Inbox inbox.Config `yaml:"inbox"`
 }
 
 // SetDefaults sets what holds for keys that are left out. It is called before
@@ -42,8 +47,12 @@ func (c *Config) SetDefaults() {
 
 // Validate gives every problem of the section, each with its YAML path.
 func (c *Config) Validate(path string) []error {
+	errs := c.Inbox.Validate(path + ".inbox")
 	if s := time.Duration(c.Settle); s <= 0 || s > maxSettle {
-		return []error{fmt.Errorf("%s.settle: want more than 0 and at most 7d, got %s", path, c.Settle)}
+		errs = append(errs, fmt.Errorf("%s.settle: want more than 0 and at most 7d, got %s", path, c.Settle))
 	}
-	return nil
+	return errs
 }
+
+// CheckFiles looks whether the files that the section names can be used.
+func (c *Config) CheckFiles(path string) []error { return c.Inbox.CheckFiles(path + ".inbox") }

@@ -25,6 +25,10 @@ func (l *Loop) hear(m message, now time.Time, tick *Tick) {
 		l.flipped(*m.flip)
 	case m.upgrade != nil:
 		l.upgrade(l.o.Changes.Record(*m.upgrade), tick)
+	case m.report != nil:
+		if u, known := l.o.Changes.Report(*m.report, m.update); known {
+			l.upgrade(u, tick)
+		}
 	case m.closing != "":
 		l.closeUpgrade(m.closing, now, tick)
 	}

@@ -55,9 +55,11 @@ type Source interface {
 // Changes learns of upgrades.
 type Changes interface {
 	// Observe answers the upgrades that are new or changed by what the frame
-	// shows; Record merges one that somebody reported; Close ends one.
+	// shows; Record merges one that somebody recorded, Report what a tool said of
+	// one, unless it is an update of none that is known; Close ends one.
 	Observe(f detector.Frame) []detector.Upgrade
 	Record(u detector.Upgrade) detector.Upgrade
+	Report(u detector.Upgrade, update bool) (whole detector.Upgrade, known bool)
 	Close(id string, at time.Time) detector.Upgrade
 	Save() ([]byte, error)
 	Restore(state []byte) error

@@ -23,8 +23,10 @@ type Ledger struct {
 	settle  time.Duration
 	found   *Detector
 	records *Watcher
-	log     logrus.FieldLogger
-	book    book
+	// installed are the runs of package managers, nil where no log is watched.
+	installed *installed
+	log       logrus.FieldLogger
+	book      book
 }
 
 // book is the ledger's memory.
@@ -51,7 +53,8 @@ func NewLedger(c Config, log logrus.FieldLogger) (*Ledger, error) {
 	if c.Records != "" {
 		l.records = NewWatcher(c.Records)
 	}
-	return l, nil
+	l.installed, err = newInstalled(c.Packages)
+	return l, err
 }
 
 func newBook() book {
@@ -63,7 +66,7 @@ func newBook() book {
 
 // Observe takes in the next frame and gives the upgrades that are new or have
 // changed, in order of ID, by what the frame shows and by what the records
-// directory holds. Closed upgrades are not told of again.
+// directory and the logs of packages hold. Closed upgrades are not told of again.
 func (l *Ledger) Observe(f detector.Frame) []detector.Upgrade {
 	changed := map[string]bool{}
 	if l.detect {
@@ -79,6 +82,9 @@ func (l *Ledger) Observe(f detector.Frame) []detector.Upgrade {
 		for _, err := range problems {
 			l.log.WithError(err).Warn("an upgrade record can't be used")
 		}
+	}
+	if l.installed != nil {
+		l.observeInstalled(f.Time, changed)
 	}
 	var out []detector.Upgrade
 	for _, id := range slices.Sorted(maps.Keys(changed)) {
@@ -241,5 +247,12 @@ func (l *Ledger) Restore(state []byte) error {
 		return err
 	}
 	l.book = b
+	// The state may be older than what was read since: it is told again.
+	if l.records != nil {
+		l.records = NewWatcher(l.records.dir)
+	}
+	if l.installed != nil {
+		clear(l.installed.told)
+	}
 	return nil
 }

@@ -267,3 +267,55 @@ func TestDaemonInboxIsKilled(t *testing.T) {
 	t.Logf("%d messages, %d acknowledged, 8 kills", n, len(acked))
 	p.stop()
 }
+
+// What dpkg replaces on this machine is seen once it is in its log.
+func TestDaemonReadsDpkgLog(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	home := newHome(t, withInbox(config("", f.scraped(), "[{name: log, log: {}}]"), "packages: {dpkg_log: dpkg.log, time_zone: Europe/Vienna}"))
+	home.file("flags.json", definitions)
+	vienna, err := time.LoadLocation("Europe/Vienna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := func(at time.Time, text string) string {
+		return at.In(vienna).Format("2006-01-02 15:04:05 ") + text + "\n"
+	}
+	earlier, began := time.Now().Add(-2*time.Hour), time.Now().UTC().Truncate(time.Second)
+	log := home.file("dpkg.log", line(earlier, "upgrade dten-catalog:amd64 4.1.2-1 4.1.3-1")+line(earlier.Add(time.Second), "status installed dten-catalog:amd64 4.1.3-1"))
+	p := home.start()
+	p.watching(4)
+	appended, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer appended.Close()
+	if _, err := io.WriteString(appended, line(began, "upgrade libssl3:amd64 3.0.15-1 3.0.16-1")+
+		line(began, "upgrade dten-payments:amd64 4.1.3-1 4.2.0-1")+line(began.Add(time.Second), "status installed libssl3:amd64 3.0.16-1")+
+		line(began.Add(2*time.Second), "status installed dten-payments:amd64 4.2.0-1")); err != nil {
+		t.Fatal(err)
+	}
+	seen := func(p *process) {
+		t.Helper()
+		wait(t, 20*time.Second, "both upgrades", func() error {
+			all := must[items[detector.Upgrade]](p, "/api/v1/upgrades").Items
+			if len(all) != 2 || len(all[0].Binaries) != 1 || all[0].Binaries[0].Name != "dten-payments" || all[1].Binaries[0].Name != "dten-catalog" {
+				return fmt.Errorf("got %+v", all)
+			}
+			if u := all[0]; !u.StartedAt.Equal(began) || !u.FinishedAt.Equal(began.Add(2*time.Second)) || u.Binaries[0].From != "4.1.3 (4.1.3-1)" || u.Source != "dpkg" {
+				return fmt.Errorf("got %+v", u)
+			}
+			return nil
+		})
+	}
+	seen(p)
+	p.kill()
+	p = home.start()
+	p.watching(4)
+	seen(p)
+	out, err := exec.Command(binary(t), "upgrades", "list", "--server", p.url).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "dpkg-"+began.Format("20060102T150405Z")) {
+		t.Errorf("aftershock upgrades list: %v\n%s", err, out)
+	}
+	p.stop()
+}

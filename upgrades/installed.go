@@ -50,12 +50,12 @@ func (l *Ledger) observeInstalled(at time.Time, changed map[string]bool) {
 		delete(in.told, r.ID())
 	}
 	in.prune()
-	services := len(l.found.services)
+	services := len(l.found.services) + len(l.serving)
 	if len(runs) == 0 && services == in.services && len(in.told) == len(in.runs) {
 		return
 	}
 	in.services = services
-	known := l.found.names()
+	known := l.names()
 	for _, r := range in.byStart() {
 		id := r.ID()
 		if r.Started.After(at) {
@@ -78,11 +78,11 @@ func (l *Ledger) observeInstalled(at time.Time, changed map[string]bool) {
 
 // upgrade is the run with the packages that count: most of what a system
 // installs is no suspect.
-func (in *installed) upgrade(r packages.Run, known map[string]bool) detector.Upgrade {
+func (in *installed) upgrade(r packages.Run, known names) detector.Upgrade {
 	u := detector.Upgrade{ID: r.ID(), Source: r.Log, Package: r.Command, StartedAt: r.Started, FinishedAt: r.Finished}
 	back := true
 	for _, p := range r.Packages {
-		if len(u.Binaries) == maxBinaries || !in.config.Counts(p.Name, func(name string) bool { return known[name] }) {
+		if len(u.Binaries) == maxBinaries || !in.config.Counts(p.Name, func(name string) bool { _, ok := known[name]; return ok }) {
 			continue
 		}
 		from, to := p.Versions()
@@ -113,16 +113,4 @@ func (in *installed) byStart() []packages.Run {
 	}
 	slices.SortFunc(all, func(a, b packages.Run) int { return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.Log, b.Log)) })
 	return all
-}
-
-// names are the binaries and services that the telemetry knows.
-func (d *Detector) names() map[string]bool {
-	out := make(map[string]bool, 2*len(d.services))
-	for _, s := range d.services {
-		out[s.Binary] = true
-		if _, value := primary(s.Labels); value != "" {
-			out[value] = true
-		}
-	}
-	return out
 }

@@ -25,8 +25,11 @@ type Ledger struct {
 	records *Watcher
 	// installed are the runs of package managers, nil where no log is watched.
 	installed *installed
-	log       logrus.FieldLogger
-	book      book
+	// serving holds the services of the series, each with its label's name. It
+	// is learnt anew from the first frames after a start.
+	serving map[string]string
+	log     logrus.FieldLogger
+	book    book
 }
 
 // book is the ledger's memory.
@@ -49,7 +52,7 @@ func NewLedger(c Config, log logrus.FieldLogger) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{detect: c.Detect, settle: time.Duration(c.Settle), found: found, log: log, book: newBook()}
+	l := &Ledger{detect: c.Detect, settle: time.Duration(c.Settle), found: found, log: log, serving: map[string]string{}, book: newBook()}
 	if c.Records != "" {
 		l.records = NewWatcher(c.Records)
 	}
@@ -83,9 +86,11 @@ func (l *Ledger) Observe(f detector.Frame) []detector.Upgrade {
 			l.log.WithError(err).Warn("an upgrade record can't be used")
 		}
 	}
+	l.notePoints(f)
 	if l.installed != nil {
 		l.observeInstalled(f.Time, changed)
 	}
+	l.renew(changed)
 	var out []detector.Upgrade
 	for _, id := range slices.Sorted(maps.Keys(changed)) {
 		if u := l.whole(id); u.ClosedAt.IsZero() {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"aftershock/detector"
+	"aftershock/upgrades/inbox"
 )
 
 // Report takes in what a deployment tool told of a change, and gives the upgrade
@@ -16,7 +17,7 @@ import (
 // update ends a change that is known and makes none: known is false where there
 // is no such change.
 func (l *Ledger) Report(u detector.Upgrade, update bool) (whole detector.Upgrade, known bool) {
-	u = l.named(clone(u))
+	u = l.names().named(clone(u))
 	was, ok := l.occurrence(&u)
 	if !ok && update {
 		if was, ok = l.alike(u); !ok {
@@ -31,41 +32,81 @@ func (l *Ledger) Report(u detector.Upgrade, update bool) (whole detector.Upgrade
 
 // named calls the binaries as the telemetry does, and says which series they
 // emit. A deployment tool may know of a service alone.
-func (l *Ledger) named(u detector.Upgrade) detector.Upgrade {
+func (n names) named(u detector.Upgrade) detector.Upgrade {
 	for i, b := range u.Binaries {
-		if len(b.Selector) > 0 {
+		as, known := n[b.Name]
+		if !known || len(b.Selector) > 0 {
 			continue
 		}
-		binary, selector := l.found.called(b.Name)
-		taken := slices.ContainsFunc(u.Binaries, func(o detector.Binary) bool { return o.Name == binary })
-		if binary == b.Name || binary != "" && !taken {
-			u.Binaries[i].Name, u.Binaries[i].Selector = binary, selector
+		taken := slices.ContainsFunc(u.Binaries, func(o detector.Binary) bool { return o.Name == as.Name })
+		if as.Name == b.Name || !taken {
+			u.Binaries[i].Name, u.Binaries[i].Selector = as.Name, as.Selector
 		}
 	}
 	return u
 }
 
-// called gives the binary that is known by the name, its own or that of its
-// service, with the selector of its series where there is one service of it; ""
-// where none is known, or several are.
-func (d *Detector) called(name string) (binary string, selector map[string]string) {
-	var own, served []*service
-	for _, s := range d.services {
-		if s.Binary == name {
-			own = append(own, s)
-		} else if _, value := primary(s.Labels); value == name {
-			served = append(served, s)
+// names are the binaries, with their names and selectors, by what they may be
+// called: by their own names, else by their services'.
+type names map[string]detector.Binary
+
+// names gives the names that the telemetry knows: of builds, and where there are
+// none of a service, of the series that carry its name. What several builds
+// could be meant by has no selector, and is no name of a service.
+func (l *Ledger) names() names {
+	out, served, many := names{}, names{}, map[string]bool{}
+	for key, s := range l.found.services {
+		b := detector.Binary{Name: s.Binary, Selector: l.found.selector(key, s)}
+		if _, several := out[s.Binary]; several {
+			b.Selector = nil
+		}
+		out[s.Binary] = b
+		if _, value := primary(s.Labels); value != "" {
+			_, several := served[value]
+			many[value] = many[value] || several
+			served[value] = b
 		}
 	}
-	switch {
-	case len(own) == 1:
-		return name, d.selector(serviceKey(own[0].Binary, own[0].Labels), own[0])
-	case len(own) > 1:
-		return name, nil
-	case len(served) == 1:
-		return served[0].Binary, d.selector(serviceKey(served[0].Binary, served[0].Labels), served[0])
+	for value, b := range served {
+		if _, own := out[value]; !own && !many[value] {
+			out[value] = b
+		}
 	}
-	return "", nil
+	for value, label := range l.serving {
+		if _, known := out[value]; !known && !many[value] {
+			out[value] = detector.Binary{Name: value, Selector: map[string]string{label: value}}
+		}
+	}
+	return out
+}
+
+// notePoints notes which services the series of a frame are of.
+func (l *Ledger) notePoints(f detector.Frame) {
+	for _, p := range f.Points {
+		if p.Indicator == nil {
+			continue
+		}
+		label, value := primary(p.Indicator.Labels)
+		if _, known := l.serving[value]; value != "" && !known && len(l.serving) < maxServices {
+			l.serving[value] = label
+		}
+	}
+}
+
+// renew names anew what tools reported before the telemetry knew of it.
+func (l *Ledger) renew(changed map[string]bool) {
+	var known names
+	for _, u := range byStart(l.book.Reported) {
+		if isRecord(u) || !slices.ContainsFunc(u.Binaries, func(b detector.Binary) bool { return len(b.Selector) == 0 }) {
+			continue
+		}
+		if known == nil {
+			known = l.names()
+		}
+		if is := known.named(clone(u)); !equal(is, u) {
+			changed[l.put(is, l.book.Reported, l.book.Found)] = true
+		}
+	}
 }
 
 // maxAgain bounds how often a sender may tell of changes under one ID.
@@ -126,8 +167,18 @@ func (l *Ledger) sameReport(a, b detector.Upgrade) bool {
 	return ok
 }
 
+// isRecord says whether a person or a pipeline wrote it, rather than a tool that
+// knows nothing of records.
 func isRecord(u detector.Upgrade) bool {
-	return u.Source == "" || strings.HasPrefix(u.Source, "record")
+	tool, _, _ := strings.Cut(sourceWords(u)[0], "/")
+	return tool != "apt" && tool != "dpkg" && !inbox.Known(tool)
+}
+
+// Watchable says whether there is anything of the upgrade to watch: of what
+// tools alone told, the telemetry knows a part. A cluster deploys much that isn't
+// measured, and the watches are few.
+func Watchable(u detector.Upgrade) bool {
+	return isRecord(u) || slices.ContainsFunc(u.Binaries, func(b detector.Binary) bool { return len(b.Selector) > 0 })
 }
 
 // environments are those of the words of a source: "argocd/production, rollback".

@@ -163,3 +163,43 @@ func TestAReportAfterARestartAndAClose(t *testing.T) {
 		t.Errorf("got %+v, want it closed as before", got)
 	}
 }
+
+// What a tool told before the telemetry knew of it is named and watched once it
+// does, by its builds, or by its series where there are no builds.
+func TestAReportIsNamedOnceTheTelemetryKnowsIt(t *testing.T) {
+	series := func(at time.Time) detector.Frame {
+		return detector.Frame{Time: at, Step: time.Minute, Points: []detector.Point{{
+			Indicator: &detector.Indicator{Kind: detector.Latency, Metric: "seconds", Labels: map[string]string{"service_name": "payments"}}, Instance: "payments-0",
+		}}}
+	}
+	for _, tt := range []struct {
+		name, as, label string
+		frame           detector.Frame
+	}{
+		{"builds", "dten-payments", "service", frameOf(nine.Add(time.Minute), "4.2.0")},
+		{"series alone", "payments", "service_name", series(nine.Add(time.Minute))},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := ledger(t)
+			got, _ := l.Report(told("argocd-payments-1", "argocd", 0, 1, "payments", "4.2.0", "other", "1.0"), false)
+			if Watchable(got) {
+				t.Errorf("%+v is watched, and nothing is known of it", got)
+			}
+			out := l.Observe(tt.frame)
+			if len(out) != 1 || out[0].ID != got.ID || out[0].Binaries[0].Name != tt.as || out[0].Binaries[0].Selector[tt.label] != "payments" || !Watchable(out[0]) {
+				t.Fatalf("got %+v, want %s with %s=payments", out, tt.as, tt.label)
+			}
+			if len(out[0].Binaries[1].Selector) > 0 {
+				t.Errorf("got %+v for what nothing is known of", out[0].Binaries[1])
+			}
+			next := tt.frame
+			next.Time = next.Time.Add(time.Minute)
+			if again := l.Observe(next); len(again) != 0 {
+				t.Errorf("told again: %+v", again)
+			}
+		})
+	}
+	if l := ledger(t); !Watchable(l.Record(told("mine", "jenkins", 0, 1, "x", ""))) {
+		t.Error("a record is not watched")
+	}
+}

@@ -65,6 +65,10 @@ func (l *Loop) upgrade(u detector.Upgrade, tick *Tick) {
 		l.judge.Unwatch(u.ID)
 		return
 	}
+	if l.o.Watchable != nil && !l.o.Watchable(u) {
+		l.o.Log.WithField("upgrade", u.ID).Debug("no telemetry of what this upgrade replaced: it is not watched until there is")
+		return
+	}
 	if !l.judge.Watch(u) {
 		l.o.Log.WithField("upgrade", u.ID).Warn("too many upgrades are being watched: this one is not; close another")
 	}

@@ -124,6 +124,8 @@ type Options struct {
 	Journal   Journal
 	Receivers []string            // of alerts
 	Flags     map[string][]string // flags that gate each binary
+	// Watchable says whether there is anything of an upgrade to watch; nil: of all.
+	Watchable func(u detector.Upgrade) bool
 	Log       logrus.FieldLogger
 	Registry  prometheus.Registerer
 	Now       func() time.Time // nil: time.Now

@@ -30,7 +30,7 @@ type outcome struct {
 // receive takes in a message of a deployment tool.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request) error {
 	sender := r.PathValue("sender")
-	if sender != "" && !slices.Contains(inbox.Senders(), sender) {
+	if sender != "" && !inbox.Known(sender) {
 		return problem{http.StatusNotFound, "there is no such sender: want one of " + strings.Join(inbox.Senders(), ", ")}
 	}
 	all, err := s.takeIn(w, r, sender)

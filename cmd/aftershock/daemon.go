@@ -95,6 +95,7 @@ func newDaemon(ctx context.Context, cfg configs.Config, file string, log *logrus
 	d.loop = watch.New(watch.Options{
 		Config: cfg.Watch, Source: d.source, Changes: ledger, Journal: ticks{d.journal},
 		Receivers: sender.Receivers(), Flags: gated, Log: log.WithField("part", "watch"), Registry: d.registry,
+		Watchable: upgrades.Watchable,
 	})
 	if s := cfg.Sources.Scrape; s != nil && cfg.Watch.Lag < time.Duration(s.Timeout) {
 		log.WithFields(logrus.Fields{"watch.lag": cfg.Watch.Lag, "sources.scrape.timeout": s.Timeout}).

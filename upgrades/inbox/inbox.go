@@ -141,7 +141,7 @@ type Report struct {
 	Ignored string `json:"ignored,omitempty"`
 }
 
-// Senders are the forms that are understood, as in the paths of the inbox.
+// senders are the forms that are understood, as in the paths of the inbox.
 var senders = map[string]func(Message) ([]told, error){
 	"argocd":    readArgoCD,
 	"cdevents":  readCloudEvents,
@@ -160,6 +160,9 @@ func Senders() []string {
 	return out
 }
 
+// Known says whether the form is understood.
+func Known(sender string) bool { return senders[sender] != nil }
+
 // maxEvents bounds the events of one message.
 const maxEvents = 100
 
@@ -171,11 +174,10 @@ func (b *Inbox) Read(m Message) ([]Report, error) {
 	if sender == "" {
 		sender = guess(m)
 	}
-	read, ok := senders[sender]
-	if !ok {
+	if !Known(sender) {
 		return nil, fmt.Errorf("tell the sender: want one of %s in the path, or a message that shows it", strings.Join(Senders(), ", "))
 	}
-	all, err := read(m)
+	all, err := senders[sender](m)
 	if err != nil {
 		return nil, fmt.Errorf("read the message of %s: %w", sender, err)
 	}

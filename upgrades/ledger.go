@@ -28,6 +28,7 @@ type Ledger struct {
 	// serving holds the services of the series, each with its label's name. It
 	// is learnt anew from the first frames after a start.
 	serving map[string]string
+	known   names // until the next frame, nil until they are needed
 	log     logrus.FieldLogger
 	book    book
 }
@@ -87,6 +88,7 @@ func (l *Ledger) Observe(f detector.Frame) []detector.Upgrade {
 		}
 	}
 	l.notePoints(f)
+	l.known = nil
 	if l.installed != nil {
 		l.observeInstalled(f.Time, changed)
 	}
@@ -208,16 +210,26 @@ func byStart(side map[string]detector.Upgrade) []detector.Upgrade {
 
 // prune forgets the oldest when too many are remembered.
 func (l *Ledger) prune() {
+	pruned := false
 	for _, side := range []map[string]detector.Upgrade{l.book.Found, l.book.Reported} {
 		if len(side) <= maxKnown {
 			continue
 		}
 		for _, u := range byStart(side)[:len(side)-maxKnown] {
 			delete(side, u.ID)
-			delete(l.book.Closed, l.book.As[u.ID])
 			delete(l.book.As, u.ID)
+			pruned = true
 		}
 	}
+	if !pruned {
+		return
+	}
+	// What is still known under an ID stays closed.
+	left := map[string]bool{}
+	for _, id := range l.book.As {
+		left[id] = true
+	}
+	maps.DeleteFunc(l.book.Closed, func(id string, _ time.Time) bool { return !left[id] })
 }
 
 type ledgerState struct {
@@ -251,7 +263,7 @@ func (l *Ledger) Restore(state []byte) error {
 	if err := l.found.Restore(s.Detector); err != nil {
 		return err
 	}
-	l.book = b
+	l.book, l.known = b, nil
 	// The state may be older than what was read since: it is told again.
 	if l.records != nil {
 		l.records = NewWatcher(l.records.dir)

@@ -54,9 +54,29 @@ type names map[string]detector.Binary
 // none of a service, of the series that carry its name. What several builds
 // could be meant by has no selector, and is no name of a service.
 func (l *Ledger) names() names {
+	if l.known == nil {
+		l.known = l.findNames()
+	}
+	return l.known
+}
+
+func (l *Ledger) findNames() names {
 	out, served, many := names{}, names{}, map[string]bool{}
-	for key, s := range l.found.services {
-		b := detector.Binary{Name: s.Binary, Selector: l.found.selector(key, s)}
+	// As Detector.selector does, for all services at once.
+	type emitter struct{ binary, label, value string }
+	of := func(s *service) emitter {
+		label, value := primary(s.Labels)
+		return emitter{s.Binary, label, value}
+	}
+	like := map[emitter]int{}
+	for _, s := range l.found.services {
+		like[of(s)]++
+	}
+	for _, s := range l.found.services {
+		b := detector.Binary{Name: s.Binary, Selector: s.Labels}
+		if e := of(s); e.label != "" && like[e] == 1 {
+			b.Selector = map[string]string{e.label: e.value}
+		}
 		if _, several := out[s.Binary]; several {
 			b.Selector = nil
 		}
@@ -82,10 +102,12 @@ func (l *Ledger) names() names {
 
 // notePoints notes which services the series of a frame are of.
 func (l *Ledger) notePoints(f detector.Frame) {
+	var last *detector.Indicator
 	for _, p := range f.Points {
-		if p.Indicator == nil {
+		if p.Indicator == nil || p.Indicator == last {
 			continue
 		}
+		last = p.Indicator
 		label, value := primary(p.Indicator.Labels)
 		if _, known := l.serving[value]; value != "" && !known && len(l.serving) < maxServices {
 			l.serving[value] = label
@@ -95,15 +117,11 @@ func (l *Ledger) notePoints(f detector.Frame) {
 
 // renew names anew what tools reported before the telemetry knew of it.
 func (l *Ledger) renew(changed map[string]bool) {
-	var known names
 	for _, u := range byStart(l.book.Reported) {
 		if isRecord(u) || !slices.ContainsFunc(u.Binaries, func(b detector.Binary) bool { return len(b.Selector) == 0 }) {
 			continue
 		}
-		if known == nil {
-			known = l.names()
-		}
-		if is := known.named(clone(u)); !equal(is, u) {
+		if is := l.names().named(clone(u)); !equal(is, u) {
 			changed[l.put(is, l.book.Reported, l.book.Found)] = true
 		}
 	}

@@ -1,6 +1,7 @@
 package upgrades
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -201,5 +202,51 @@ func TestAReportIsNamedOnceTheTelemetryKnowsIt(t *testing.T) {
 	}
 	if l := ledger(t); !Watchable(l.Record(told("mine", "jenkins", 0, 1, "x", ""))) {
 		t.Error("a record is not watched")
+	}
+}
+
+// Names are looked up among as many services as are remembered.
+func TestNamesOfManyServices(t *testing.T) {
+	l := ledger(t)
+	f := detector.Frame{Time: nine, Step: time.Minute}
+	for i := range maxServices {
+		name := fmt.Sprintf("s%d", i)
+		f.Builds = append(f.Builds, detector.Build{Binary: "bin-" + name, Labels: map[string]string{"service": name}, Instance: name, Version: "1"})
+	}
+	f.Builds = append(f.Builds[:maxServices-1], detector.Build{Binary: "bin-s7", Labels: map[string]string{"service": "s7", "region": "eu"}, Instance: "other", Version: "1"})
+	l.Observe(f)
+	began := time.Now()
+	for i := range 20 {
+		u, _ := l.Report(told(fmt.Sprintf("argocd-%d", i), "argocd", 0, 1, fmt.Sprintf("s%d", i), "2"), false)
+		b := u.Binaries[0]
+		switch want := fmt.Sprintf("bin-s%d", i); {
+		case i == 7: // which of its two services isn't said
+			if b.Name != "s7" || len(b.Selector) > 0 {
+				t.Errorf("got %+v, want s7 without a selector", b)
+			}
+		case b.Name != want || len(b.Selector) != 1:
+			t.Errorf("got %+v, want %s", b, want)
+		}
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("20 reports took %s", took)
+	}
+}
+
+// An upgrade that is closed stays so while anything is known of it.
+func TestForgettingReopensNothing(t *testing.T) {
+	l := ledger(t)
+	u := told("argocd-a", "argocd", 0, 1, "a", "1")
+	l.Report(u, false)
+	l.Report(told("cdevents-a", "cdevents", 3, 3, "a", "1"), false)
+	l.Close(u.ID, nine.Add(time.Hour))
+	// As many as are remembered of one side, with the older report gone.
+	for i := range maxKnown - 1 {
+		l.Report(told(fmt.Sprintf("argocd-x%d", i), "argocd", 10, 11, fmt.Sprintf("x%d", i), "1"), false)
+	}
+	l.Observe(frameOf(nine.Add(time.Hour), "1"))
+	got, _ := l.Report(told("cdevents-a", "cdevents", 3, 3, "a", "1"), false)
+	if got.ID != u.ID || got.ClosedAt.IsZero() || len(l.book.Reported) > maxKnown {
+		t.Errorf("got %+v of %d, want it closed as before", got, len(l.book.Reported))
 	}
 }

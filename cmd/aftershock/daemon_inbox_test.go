@@ -212,7 +212,9 @@ func TestDaemonInboxIsKilled(t *testing.T) {
 			}
 		}
 	}
-	for range 8 {
+	kills := 0
+	// A loaded machine acknowledges little between two kills.
+	for began := time.Now(); kills < 8 || len(acked) < 20 && time.Since(began) < time.Minute; kills++ {
 		var group sync.WaitGroup
 		stop := make(chan struct{})
 		group.Go(func() {
@@ -233,7 +235,7 @@ func TestDaemonInboxIsKilled(t *testing.T) {
 		p = home.start()
 	}
 	if len(acked) < 20 {
-		t.Fatalf("only %d of %d were acknowledged: that tests little", len(acked), n)
+		t.Fatalf("only %d of %d were acknowledged in a minute: that tests little", len(acked), n)
 	}
 	wait(t, 30*time.Second, "all that was acknowledged", func() error {
 		missing := errors.New("")
@@ -264,7 +266,7 @@ func TestDaemonInboxIsKilled(t *testing.T) {
 		}
 		return nil
 	})
-	t.Logf("%d messages, %d acknowledged, 8 kills", n, len(acked))
+	t.Logf("%d messages, %d acknowledged, %d kills", n, len(acked), kills)
 	p.stop()
 }
 

@@ -215,6 +215,7 @@ func TestDaemonInboxIsKilled(t *testing.T) {
 	kills := 0
 	// A loaded machine acknowledges little between two kills.
 	for began := time.Now(); kills < 8 || len(acked) < 20 && time.Since(began) < time.Minute; kills++ {
+		lives := time.Duration(100+rng.IntN(1500)) * time.Millisecond // before the chance is the teller's
 		var group sync.WaitGroup
 		stop := make(chan struct{})
 		group.Go(func() {
@@ -228,7 +229,7 @@ func TestDaemonInboxIsKilled(t *testing.T) {
 				}
 			}
 		})
-		time.Sleep(time.Duration(100+rng.IntN(1500)) * time.Millisecond)
+		time.Sleep(lives)
 		p.kill()
 		close(stop)
 		group.Wait()

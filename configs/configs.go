@@ -77,7 +77,7 @@ func Load(path string) (Config, error) {
 }
 
 // Parse reads a configuration whose relative paths start at dir. It doesn't look
-// whether the flags that it names are there; Load does.
+// whether the flags and secrets that it names are there; Load does.
 func Parse(data []byte, dir string) (Config, error) { return parse(data, dir, false) }
 
 func parse(data []byte, dir string, files bool) (Config, error) {
@@ -95,6 +95,7 @@ func parse(data []byte, dir string, files bool) (Config, error) {
 	d.report(c.validate())
 	if files {
 		d.report(c.Flags.CheckFiles("flags"))
+		d.report(c.Upgrades.CheckFiles("upgrades"))
 	}
 	if len(d.problems) > 0 {
 		return Config{}, d.err()

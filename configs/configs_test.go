@@ -48,6 +48,9 @@ func TestExampleShowsDefaults(t *testing.T) {
 		{"watch", example.Watch, minimal.Watch},
 		{"upgrades.detect", example.Upgrades.Detect, minimal.Upgrades.Detect},
 		{"upgrades.settle", example.Upgrades.Settle, minimal.Upgrades.Settle},
+		{"upgrades.packages.look_back", example.Upgrades.Packages.LookBack, minimal.Upgrades.Packages.LookBack},
+		{"upgrades.packages.time_zone", example.Upgrades.Packages.TimeZone, minimal.Upgrades.Packages.TimeZone},
+		{"upgrades.inbox.token_file", example.Upgrades.Inbox.TokenFile, minimal.Upgrades.Inbox.TokenFile},
 		{"alerts.severity", example.Alerts.Severity, minimal.Alerts.Severity},
 	} {
 		if diff := cmp.Diff(tt.want, tt.got); diff != "" {

@@ -11,6 +11,8 @@ import (
 func (c *Config) resolve(dir string) {
 	paths := []*string{
 		&c.Data, &c.Upgrades.Records, &c.Flags.Definitions, &c.Reports.Dir, &c.Web.ConfigFile,
+		&c.Upgrades.Inbox.TokenFile, &c.Upgrades.Inbox.GitHubSecretFile, &c.Upgrades.Inbox.FluxSecretFile,
+		&c.Upgrades.Packages.DpkgLog, &c.Upgrades.Packages.AptHistory,
 		&c.Alerts.Templates.Headline, &c.Alerts.Templates.Text,
 	}
 	if s := c.Sources.TSDB; s != nil {

@@ -78,6 +78,16 @@ func Permanent(err error) error {
 	return permanent{err}
 }
 
+// later is an answer of a handler whose work isn't done yet.
+type later struct{ wait time.Duration }
+
+func (l later) Error() string { return "not done yet, to be looked at again in " + l.wait.String() }
+
+// Later is what a handler answers whose work waits for something: the job is
+// worked again after the wait, however often, and holds up no other job until
+// then. It counts as no failure.
+func Later(wait time.Duration) error { return later{wait} }
+
 // backoff is how long to wait after the n-th failure (from 1).
 func backoff(n int) time.Duration {
 	d := backoffCap
@@ -167,7 +177,9 @@ func (j *Journal) handle(handlers map[string]Handler) func(ctx context.Context, 
 		}
 		log := j.log.WithFields(logFields(job, attempt))
 		var p permanent
+		var l later
 		switch {
+		case errors.As(err, &l):
 		case err == nil:
 			j.metrics.worked.WithLabelValues(kind, "done").Inc()
 		case errors.As(err, &p):

@@ -299,3 +299,47 @@ func testJobsOfTheLiving(t *testing.T, p place) {
 	second.db.leave(t.Context())
 	close(finish)
 }
+
+// A job that waits gives its place to others, is looked at again, and counts as
+// no failure.
+func testJobsThatWait(t *testing.T, p place) {
+	j := p.open(t)
+	var mu sync.Mutex
+	seen, open := 0, false
+	passed := make(chan struct{}, 1)
+	work(t, j, map[string]Handler{
+		"wait": func(context.Context, Job) error {
+			mu.Lock()
+			defer mu.Unlock()
+			seen++
+			if !open {
+				return Later(50 * time.Millisecond)
+			}
+			return nil
+		},
+		"pass": func(context.Context, Job) error { passed <- struct{}{}; return nil },
+	})
+	var jobs []Job
+	for i := range 50 { // more than there are workers
+		jobs = append(jobs, Job{Kind: "wait", Key: fmt.Sprint(i)})
+	}
+	enqueue(t, j, jobs...)
+	until(t, "the waiting jobs to be looked at again", func() bool { mu.Lock(); defer mu.Unlock(); return seen > 60 })
+	enqueue(t, j, Job{Kind: "pass", Key: "1"})
+	receive(t, passed)
+	mu.Lock()
+	open = true
+	mu.Unlock()
+	until(t, "all jobs to be done", func() bool {
+		all, err := j.Jobs(t.Context(), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range all {
+			if s.Error != "" {
+				t.Fatalf("job %s failed: %s", s.Key, s.Error)
+			}
+		}
+		return len(all) == 0
+	})
+}

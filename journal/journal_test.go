@@ -77,6 +77,7 @@ var promises = []promise{
 	{"jobs that fail", testJobsFail},
 	{"jobs later", testJobsLater},
 	{"jobs at once", testJobsSoon},
+	{"jobs that wait", testJobsThatWait},
 	{"jobs interrupted", testJobsInterrupted},
 	{"jobs stuck", testJobsOfUnknownKind},
 	{"jobs left behind", testJobsAdopted},

@@ -196,6 +196,10 @@ func (q *riverQueue[T]) start(ctx context.Context, owner int32, work func(contex
 		if errors.As(err, &p) {
 			return river.JobCancel(short(err))
 		}
+		var l later
+		if errors.As(err, &l) {
+			return river.JobSnooze(l.wait)
+		}
 		return short(err)
 	}))
 	client, err := river.NewClient(q.driver, &river.Config{

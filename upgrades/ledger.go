@@ -1,6 +1,7 @@
 package upgrades
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -22,6 +23,12 @@ type Ledger struct {
 	settle  time.Duration
 	found   *Detector
 	records *Watcher
+	// installed are the runs of package managers, nil where no log is watched.
+	installed *installed
+	// serving holds the services of the series, each with its label's name. It
+	// is learnt anew from the first frames after a start.
+	serving map[string]string
+	known   names // until the next frame, nil until they are needed
 	log     logrus.FieldLogger
 	book    book
 }
@@ -46,11 +53,12 @@ func NewLedger(c Config, log logrus.FieldLogger) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{detect: c.Detect, settle: time.Duration(c.Settle), found: found, log: log, book: newBook()}
+	l := &Ledger{detect: c.Detect, settle: time.Duration(c.Settle), found: found, log: log, serving: map[string]string{}, book: newBook()}
 	if c.Records != "" {
 		l.records = NewWatcher(c.Records)
 	}
-	return l, nil
+	l.installed, err = newInstalled(c.Packages)
+	return l, err
 }
 
 func newBook() book {
@@ -62,7 +70,7 @@ func newBook() book {
 
 // Observe takes in the next frame and gives the upgrades that are new or have
 // changed, in order of ID, by what the frame shows and by what the records
-// directory holds. Closed upgrades are not told of again.
+// directory and the logs of packages hold. Closed upgrades are not told of again.
 func (l *Ledger) Observe(f detector.Frame) []detector.Upgrade {
 	changed := map[string]bool{}
 	if l.detect {
@@ -79,6 +87,12 @@ func (l *Ledger) Observe(f detector.Frame) []detector.Upgrade {
 			l.log.WithError(err).Warn("an upgrade record can't be used")
 		}
 	}
+	l.notePoints(f)
+	l.known = nil
+	if l.installed != nil {
+		l.observeInstalled(f.Time, changed)
+	}
+	l.renew(changed)
 	var out []detector.Upgrade
 	for _, id := range slices.Sorted(maps.Keys(changed)) {
 		if u := l.whole(id); u.ClosedAt.IsZero() {
@@ -102,46 +116,82 @@ func (l *Ledger) Close(id string, at time.Time) detector.Upgrade {
 }
 
 // put notes the last word of one side and answers the ID that it goes by: that
-// of an upgrade of the other side which tells of the same change, where there
-// is one.
+// of an upgrade of the other side, or of another report, which tells of the same
+// change, where there is one.
 func (l *Ledger) put(u detector.Upgrade, side, other map[string]detector.Upgrade) string {
 	side[u.ID] = u
 	if id, ok := l.book.As[u.ID]; ok {
 		return id
 	}
-	id := u.ID
-	for _, o := range byStart(other) {
-		record, found := u, o
-		if _, reported := l.book.Reported[o.ID]; reported {
-			record, found = o, u
-		}
-		if _, same := Merge(record, found, l.settle); same {
-			id = l.book.As[o.ID]
-			break
+	id := l.match(u, other)
+	if _, reported := l.book.Reported[u.ID]; reported && id == u.ID {
+		for _, o := range byStart(l.book.Reported) {
+			if o.ID != u.ID && l.sameReport(o, u) {
+				id = l.book.As[o.ID]
+				break
+			}
 		}
 	}
 	l.book.As[u.ID] = id
 	return id
 }
 
-// whole is everything known of the upgrade that goes by the ID.
+// match gives the ID of the other side's upgrade that tells of the same change,
+// the upgrade's own where there is none.
+func (l *Ledger) match(u detector.Upgrade, other map[string]detector.Upgrade) string {
+	for _, o := range byStart(other) {
+		record, found := u, o
+		if _, reported := l.book.Reported[o.ID]; reported {
+			record, found = o, u
+		}
+		if _, same := Merge(record, found, l.settle); same {
+			return l.book.As[o.ID]
+		}
+	}
+	return u.ID
+}
+
+// whole is everything known of the upgrade that goes by the ID: records first,
+// whose fields win, then what tools reported, then what was found.
 func (l *Ledger) whole(id string) detector.Upgrade {
-	var out detector.Upgrade
+	var parts []detector.Upgrade
 	for _, side := range []map[string]detector.Upgrade{l.book.Reported, l.book.Found} {
+		at := len(parts)
 		for _, u := range byStart(side) {
-			if l.book.As[u.ID] != id {
-				continue
-			}
-			if out.ID == "" {
-				out = clone(u)
-			} else {
-				out, _ = Merge(out, u, l.settle)
+			if l.book.As[u.ID] == id {
+				parts = append(parts, u)
 			}
 		}
+		slices.SortStableFunc(parts[at:], func(a, b detector.Upgrade) int {
+			return cmp.Compare(fromTool(a), fromTool(b))
+		})
+	}
+	var out detector.Upgrade
+	if len(parts) > 0 {
+		out = clone(parts[0])
+		parts = parts[1:]
+	}
+	// A part may be near only to what another one adds.
+	for merged := true; merged; {
+		merged = false
+		parts = slices.DeleteFunc(parts, func(u detector.Upgrade) bool {
+			whole, ok := Merge(out, u, l.settle)
+			if ok {
+				out, merged = whole, true
+			}
+			return ok
+		})
 	}
 	out.ID = id
 	out.ClosedAt = l.book.Closed[id]
 	return out
+}
+
+func fromTool(u detector.Upgrade) int {
+	if isRecord(u) {
+		return 0
+	}
+	return 1
 }
 
 func byStart(side map[string]detector.Upgrade) []detector.Upgrade {
@@ -160,16 +210,26 @@ func byStart(side map[string]detector.Upgrade) []detector.Upgrade {
 
 // prune forgets the oldest when too many are remembered.
 func (l *Ledger) prune() {
+	pruned := false
 	for _, side := range []map[string]detector.Upgrade{l.book.Found, l.book.Reported} {
 		if len(side) <= maxKnown {
 			continue
 		}
 		for _, u := range byStart(side)[:len(side)-maxKnown] {
 			delete(side, u.ID)
-			delete(l.book.Closed, l.book.As[u.ID])
 			delete(l.book.As, u.ID)
+			pruned = true
 		}
 	}
+	if !pruned {
+		return
+	}
+	// What is still known under an ID stays closed.
+	left := map[string]bool{}
+	for _, id := range l.book.As {
+		left[id] = true
+	}
+	maps.DeleteFunc(l.book.Closed, func(id string, _ time.Time) bool { return !left[id] })
 }
 
 type ledgerState struct {
@@ -203,6 +263,13 @@ func (l *Ledger) Restore(state []byte) error {
 	if err := l.found.Restore(s.Detector); err != nil {
 		return err
 	}
-	l.book = b
+	l.book, l.known = b, nil
+	// The state may be older than what was read since: it is told again.
+	if l.records != nil {
+		l.records = NewWatcher(l.records.dir)
+	}
+	if l.installed != nil {
+		clear(l.installed.told)
+	}
 	return nil
 }

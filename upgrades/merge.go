@@ -29,6 +29,7 @@ func Merge(record, found detector.Upgrade, settle time.Duration) (detector.Upgra
 		return record, false
 	}
 	out := clone(record)
+	out.Package = cmp.Or(record.Package, found.Package)
 	if found.StartedAt.Before(out.StartedAt) {
 		out.StartedAt = found.StartedAt
 	}
@@ -54,9 +55,9 @@ func Merge(record, found detector.Upgrade, settle time.Duration) (detector.Upgra
 // record's binaries that are the same.
 func pairBinaries(record, found detector.Upgrade) map[int]int {
 	pairs, taken := map[int]int{}, map[int]bool{}
-	// What takes an upgrade back is another change than the one that the record
-	// tells of, unless it names the very version.
-	strict := slices.Contains(strings.Split(found.Source, ", "), "rollback")
+	// What takes an upgrade back is another change than one that doesn't, unless
+	// both name the very version.
+	strict := slices.Contains(sourceWords(found), "rollback") != slices.Contains(sourceWords(record), "rollback")
 	for _, same := range []func(a, b detector.Binary) bool{
 		func(a, b detector.Binary) bool { return a.Name == b.Name && maps.Equal(a.Selector, b.Selector) },
 		func(a, b detector.Binary) bool { return a.Name == b.Name && agree(a.Selector, b.Selector) },

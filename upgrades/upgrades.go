@@ -1,6 +1,8 @@
 // Package upgrades learns of upgrades: from records that people and pipelines
-// write (ParseRecord, Watcher), and from the build information in the telemetry
-// itself (Detector). Merge makes one upgrade of two reports of one change.
+// write (ParseRecord, Watcher), from what deployment tools tell (package inbox)
+// and package managers log (package packages), and from the build information in
+// the telemetry itself (Detector). The Ledger makes one upgrade of several
+// reports of one change.
 //
 // It promises that what it says depends on its input alone: the same frames and
 // records give the same upgrades under the same IDs, whatever the order of the
@@ -10,9 +12,13 @@ package upgrades
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/model"
+
+	"aftershock/upgrades/inbox"
+	"aftershock/upgrades/packages"
 )
 
 const (
@@ -31,6 +37,10 @@ type Config struct {
 	Settle model.Duration `yaml:"settle"`
 	// Records is a directory of upgrade records, "" for none.
 	Records string `yaml:"records"`
+	// Inbox is how deployment tools tell of changes over HTTP.
+	Inbox inbox.Config `yaml:"inbox"`
+	// Packages is how the logs of dpkg and apt on this machine are read.
+	Packages packages.Config `yaml:"packages"`
 }
 
 // SetDefaults sets what holds for keys that are left out. It is called before
@@ -38,12 +48,17 @@ type Config struct {
 func (c *Config) SetDefaults() {
 	c.Detect = true
 	c.Settle = model.Duration(DefaultSettle)
+	c.Packages.SetDefaults()
 }
 
 // Validate gives every problem of the section, each with its YAML path.
 func (c *Config) Validate(path string) []error {
+	errs := slices.Concat(c.Inbox.Validate(path+".inbox"), c.Packages.Validate(path+".packages"))
 	if s := time.Duration(c.Settle); s <= 0 || s > maxSettle {
-		return []error{fmt.Errorf("%s.settle: want more than 0 and at most 7d, got %s", path, c.Settle)}
+		errs = append(errs, fmt.Errorf("%s.settle: want more than 0 and at most 7d, got %s", path, c.Settle))
 	}
-	return nil
+	return errs
 }
+
+// CheckFiles looks whether the files that the section names can be used.
+func (c *Config) CheckFiles(path string) []error { return c.Inbox.CheckFiles(path + ".inbox") }

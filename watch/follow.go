@@ -25,6 +25,10 @@ func (l *Loop) hear(m message, now time.Time, tick *Tick) {
 		l.flipped(*m.flip)
 	case m.upgrade != nil:
 		l.upgrade(l.o.Changes.Record(*m.upgrade), tick)
+	case m.report != nil:
+		if u, known := l.o.Changes.Report(*m.report, m.update); known {
+			l.upgrade(u, tick)
+		}
 	case m.closing != "":
 		l.closeUpgrade(m.closing, now, tick)
 	}
@@ -59,6 +63,10 @@ func (l *Loop) upgrade(u detector.Upgrade, tick *Tick) {
 	tick.Upgrades = append(tick.Upgrades, u)
 	if !u.ClosedAt.IsZero() {
 		l.judge.Unwatch(u.ID)
+		return
+	}
+	if l.o.Watchable != nil && !l.o.Watchable(u) {
+		l.o.Log.WithField("upgrade", u.ID).Debug("no telemetry of what this upgrade replaced: it is not watched until there is")
 		return
 	}
 	if !l.judge.Watch(u) {

@@ -14,6 +14,8 @@ import (
 type message struct {
 	flip    *Treatment
 	upgrade *detector.Upgrade
+	report  *detector.Upgrade
+	update  bool // of the report: it ends an upgrade that is known
 	closing string
 	done    chan struct{} // closed when it has been put down; may be nil
 }
@@ -30,6 +32,14 @@ func (l *Loop) CloseUpgrade(id string) { l.tell(message{closing: id}) }
 // AwaitRecord is Record that returns when it has been put down.
 func (l *Loop) AwaitRecord(ctx context.Context, u detector.Upgrade) error {
 	return l.tellAndWait(ctx, message{upgrade: &u})
+}
+
+// Report tells the loop what a deployment tool said of an upgrade; the answer is
+// closed when it has been put down.
+func (l *Loop) Report(u detector.Upgrade, update bool) <-chan struct{} {
+	done := make(chan struct{})
+	l.tell(message{report: &u, update: update, done: done})
+	return done
 }
 
 // AwaitClose is CloseUpgrade that returns when it has been put down.

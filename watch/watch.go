@@ -55,9 +55,11 @@ type Source interface {
 // Changes learns of upgrades.
 type Changes interface {
 	// Observe answers the upgrades that are new or changed by what the frame
-	// shows; Record merges one that somebody reported; Close ends one.
+	// shows; Record merges one that somebody recorded, Report what a tool said of
+	// one, unless it is an update of none that is known; Close ends one.
 	Observe(f detector.Frame) []detector.Upgrade
 	Record(u detector.Upgrade) detector.Upgrade
+	Report(u detector.Upgrade, update bool) (whole detector.Upgrade, known bool)
 	Close(id string, at time.Time) detector.Upgrade
 	Save() ([]byte, error)
 	Restore(state []byte) error
@@ -122,6 +124,8 @@ type Options struct {
 	Journal   Journal
 	Receivers []string            // of alerts
 	Flags     map[string][]string // flags that gate each binary
+	// Watchable says whether there is anything of an upgrade to watch; nil: of all.
+	Watchable func(u detector.Upgrade) bool
 	Log       logrus.FieldLogger
 	Registry  prometheus.Registerer
 	Now       func() time.Time // nil: time.Now

@@ -80,6 +80,9 @@ func (c *changes) Observe(f detector.Frame) []detector.Upgrade {
 }
 
 func (c *changes) Record(u detector.Upgrade) detector.Upgrade { return u }
+func (c *changes) Report(u detector.Upgrade, update bool) (detector.Upgrade, bool) {
+	return u, !update
+}
 
 func (c *changes) Close(id string, at time.Time) detector.Upgrade {
 	return detector.Upgrade{ID: id, StartedAt: c.at, ClosedAt: at}

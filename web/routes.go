@@ -50,6 +50,9 @@ func (s *Server) routes() http.Handler {
 	s.write(m, "PUT /api/v1/flags/{key}", s.setFlag)
 	s.write(m, "POST /api/v1/flags/{key}/undo", s.undoFlag)
 	s.handle(m, "GET /api/v1/flags/{key}/history", s.flagHistory)
+	s.handle(m, "POST /api/v1/inbox", s.receive)
+	s.handle(m, "POST /api/v1/inbox/{sender}", s.receive)
+	s.handle(m, "POST /v2/change/enqueue", s.receiveChange)
 	s.handle(m, "GET /api/v1/openapi.yaml", openapi)
 	s.handle(m, "/api/", func(w http.ResponseWriter, r *http.Request) error { return nowhere(m, "/api/", w, r) })
 
@@ -110,8 +113,7 @@ func (s *Server) unharmed(h handler, fail func(http.ResponseWriter, *http.Reques
 // write is handle for what changes something: it wants the token.
 func (s *Server) write(m *http.ServeMux, pattern string, h handler) {
 	s.handle(m, pattern, func(w http.ResponseWriter, r *http.Request) error {
-		scheme, got, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-		if !ok || !strings.EqualFold(scheme, "Bearer") || !s.isToken(got) {
+		if got := bearerOf(r); !s.isToken(got) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="aftershock"`)
 			if got != "" {
 				return problem{http.StatusUnauthorized, "the token was refused: set AFTERSHOCK_TOKEN to what DATA/token of the daemon holds"}

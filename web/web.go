@@ -19,10 +19,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/time/rate"
 
 	"aftershock/detector"
 	"aftershock/flags"
 	"aftershock/journal"
+	"aftershock/upgrades/inbox"
 	"aftershock/watch"
 )
 
@@ -75,7 +77,13 @@ type Loop interface {
 	Status() watch.Status
 	Record(u detector.Upgrade)
 	CloseUpgrade(id string)
+	// Report puts down what deployment tools told; once it answered nil nothing
+	// of it is lost.
+	Report(ctx context.Context, all []inbox.Report) error
 }
+
+// ErrBusy is what Loop.Report answers while too much waits to be taken in.
+var ErrBusy = errors.New("too many reports wait to be taken in")
 
 // Review writes the review of one upgrade; format is html, md or json.
 type Review func(ctx context.Context, upgrade, format string, w http.ResponseWriter) error
@@ -101,6 +109,8 @@ type Options struct {
 	Review      Review
 	// Parse reads an upgrade record.
 	Parse func(data []byte) (detector.Upgrade, error)
+	// Inbox reads what deployment tools tell.
+	Inbox *inbox.Inbox
 	// Reload reads the configuration again.
 	Reload func() error
 	// Targets lists what the daemon scrapes; nil where it doesn't scrape itself.
@@ -121,11 +131,14 @@ type Server struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	sessions sessions
+	received *prometheus.CounterVec
+	// inbox rations what its senders may tell, together.
+	inbox *rate.Limiter
 }
 
 // New binds the listener; Serve starts to answer.
 func New(o Options) (*Server, error) {
-	s := &Server{o: o, started: time.Now(), sessions: newSessions()}
+	s := &Server{o: o, started: time.Now(), sessions: newSessions(), inbox: rate.NewLimiter(inboxRate, inboxBurst)}
 	s.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "aftershock_http_requests_total", Help: "Requests answered, by route and status.",
 	}, []string{"route", "code"})
@@ -133,11 +146,14 @@ func New(o Options) (*Server, error) {
 		Name: "aftershock_http_request_duration_seconds", Help: "Time to answer, by route.",
 		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14), NativeHistogramBucketFactor: 1.1,
 	}, []string{"route"})
+	s.received = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "aftershock_inbox_events_total", Help: "Events that deployment tools told, by what became of them.",
+	}, []string{"outcome"})
 	l, err := net.Listen("tcp", o.Config.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen on web.listen %s: %w; is another daemon running, or the port taken?", o.Config.Listen, err)
 	}
-	if err := errors.Join(o.Registry.Register(s.requests), o.Registry.Register(s.seconds)); err != nil {
+	if err := errors.Join(o.Registry.Register(s.requests), o.Registry.Register(s.seconds), o.Registry.Register(s.received)); err != nil {
 		return nil, fmt.Errorf("register the metrics of the web server: %w", errors.Join(err, l.Close()))
 	}
 	s.listener = l

@@ -167,6 +167,7 @@ func (d *daemon) handlers(running context.Context) map[string]journal.Handler {
 		watch.JobReview:   bounded(time.Minute, d.writeReview),
 		jobRecord:         bounded(patience, told),
 		jobClose:          bounded(patience, told),
+		jobReport:         bounded(time.Minute, teller{d}.takeIn),
 	}
 }
 

@@ -32,6 +32,7 @@ import (
 	"aftershock/reports"
 	"aftershock/sources"
 	"aftershock/upgrades"
+	"aftershock/upgrades/inbox"
 	"aftershock/watch"
 	"aftershock/web"
 )
@@ -47,6 +48,8 @@ type daemon struct {
 	sender   atomic.Pointer[alerts.Sender]
 	loop     *watch.Loop
 	web      *web.Server
+	inbox    *inbox.Inbox
+	reports  waiting
 
 	cfg configs.Config // as at the start
 
@@ -92,15 +95,16 @@ func newDaemon(ctx context.Context, cfg configs.Config, file string, log *logrus
 	d.loop = watch.New(watch.Options{
 		Config: cfg.Watch, Source: d.source, Changes: ledger, Journal: ticks{d.journal},
 		Receivers: sender.Receivers(), Flags: gated, Log: log.WithField("part", "watch"), Registry: d.registry,
+		Watchable: upgrades.Watchable,
 	})
 	if s := cfg.Sources.Scrape; s != nil && cfg.Watch.Lag < time.Duration(s.Timeout) {
 		log.WithFields(logrus.Fields{"watch.lag": cfg.Watch.Lag, "sources.scrape.timeout": s.Timeout}).
 			Warn("a step is read before a slow scrape of it may have ended: what comes late counts for the next step; a lag not shorter than the timeout avoids that")
 	}
-	if err := d.listen(ctx); err != nil {
+	if d.inbox, err = inbox.New(cfg.Upgrades.Inbox); err != nil {
 		return d, err
 	}
-	return d, nil
+	return d, d.listen(ctx)
 }
 
 func (d *daemon) newSwitchboard(ctx context.Context) (*flags.Switchboard, error) {
@@ -140,7 +144,7 @@ func (d *daemon) listen(ctx context.Context) error {
 	}
 	d.web, err = web.New(web.Options{
 		Config: d.cfg.Web, Version: version, Journal: d.journal, Loop: teller{d}, Switchboard: d.board,
-		Review: d.review, Parse: upgrades.ParseRecord, Reload: d.reload, Token: token, Registry: d.registry,
+		Review: d.review, Parse: upgrades.ParseRecord, Inbox: d.inbox, Reload: d.reload, Token: token, Registry: d.registry,
 		Targets: d.targets(), Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
 	})
 	if err != nil {
@@ -250,8 +254,8 @@ func (d *daemon) reload() error {
 	}
 	setLevel(d.log, cfg.Log)
 	d.log.Info("the configuration was reloaded")
-	if waiting := waiting(cfg, d.cfg); len(waiting) > 0 {
-		d.log.WithField("sections", waiting).Warn("the configuration has changes that hold from the next start on")
+	if later := unread(cfg, d.cfg); len(later) > 0 {
+		d.log.WithField("sections", later).Warn("the configuration has changes that hold from the next start on")
 	}
 	return nil
 }
@@ -275,9 +279,9 @@ func (d *daemon) reloadAlerts(c alerts.Config) error {
 	return nil
 }
 
-// waiting names the sections in which now differs from what the daemon was
+// unread names the sections in which now differs from what the daemon was
 // started with, and which only a start reads.
-func waiting(now, started configs.Config) []string {
+func unread(now, started configs.Config) []string {
 	now.Sources.Scrape, started.Sources.Scrape = nil, nil // reloaded
 	now.Flags.OnFlip, started.Flags.OnFlip = nil, nil
 	var out []string

@@ -115,8 +115,11 @@ func (a upgradesArgs) list(ctx context.Context, sh shell, c *client) error {
 			bins = append(bins, fmt.Sprintf("%d more", more))
 		}
 		state := "watched"
-		if !u.ClosedAt.IsZero() {
+		switch {
+		case !u.ClosedAt.IsZero():
 			state = "closed"
+		case !upgrades.Watchable(u):
+			state = "unmeasured"
 		}
 		rows = append(rows, []string{u.ID, at(u.StartedAt), at(u.FinishedAt), state, strings.Join(bins, ", ")})
 	}

@@ -25,6 +25,7 @@ import (
 	"aftershock/journal"
 	"aftershock/reports"
 	"aftershock/upgrades"
+	"aftershock/upgrades/inbox"
 	"aftershock/watch"
 	"aftershock/web"
 )
@@ -37,7 +38,10 @@ type Loop struct {
 	mu       sync.Mutex
 	Now      watch.Status
 	recorded []detector.Upgrade
-	closed   []string
+	reported []inbox.Report
+	// Refuse is what Report answers.
+	Refuse error
+	closed []string
 }
 
 // Status answers Now.
@@ -56,6 +60,19 @@ func (l *Loop) CloseUpgrade(id string) {
 	defer l.mu.Unlock()
 	l.closed = append(l.closed, id)
 }
+
+// Report remembers what deployment tools told.
+func (l *Loop) Report(_ context.Context, all []inbox.Report) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.Refuse == nil {
+		l.reported = append(l.reported, all...)
+	}
+	return l.Refuse
+}
+
+// Reported is what deployment tools told.
+func (l *Loop) Reported() []inbox.Report { l.mu.Lock(); defer l.mu.Unlock(); return l.reported }
 
 // Told is what was recorded and closed.
 func (l *Loop) Told() (recorded []detector.Upgrade, closed []string) {
@@ -157,10 +174,12 @@ func Start(t testing.TB, change ...func(*web.Options)) *Server {
 	}, Store{j}, log, registry)
 	must(err)
 	must(board.Load(ctx))
+	told, err := inbox.New(inbox.Config{})
+	must(err)
 	s := &Server{Journal: j, Board: board, Loop: &Loop{Now: watch.Status{Time: time.Now().UTC().Truncate(time.Minute), Indicators: 25}}}
 	o := web.Options{
 		Config: web.Config{Listen: "127.0.0.1:0"}, Version: "1.2.3", Journal: j, Loop: s.Loop, Switchboard: board,
-		Review: history{j}.review, Parse: upgrades.ParseRecord, Reload: func() error { return nil },
+		Review: history{j}.review, Parse: upgrades.ParseRecord, Inbox: told, Reload: func() error { return nil },
 		Token: Token, Registry: registry, Log: log, Slog: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range change {

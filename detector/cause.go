@@ -133,36 +133,6 @@ func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
 	return ranked(fold(out)), h.onset()
 }
 
-// kept is what a suspect keeps of its probability while it isn't named.
-const kept = 0.45
-
-// withhold puts more than half of what the binaries have to the unknown cause: they
-// are suspects, none of which is named.
-func withhold(list []Cause) []Cause {
-	if list[0].Kind != CauseBinary {
-		return list
-	}
-	moved, at := 0.0, -1
-	out := slices.Clone(list)
-	for i := range out {
-		switch c := &out[i]; c.Kind {
-		case CauseBinary:
-			moved += (1 - kept) * c.Probability
-			c.Probability *= kept
-		case CauseUnknown:
-			at = i
-		}
-	}
-	if at < 0 {
-		at = len(out)
-		out = append(out, Cause{Kind: CauseUnknown})
-	}
-	out[at].Probability += moved
-	out[at].Why = append(slices.Clip(out[at].Why), fmt.Sprintf("%s is suspected; it is named when it has been at least %.0f%% sure for %d steps",
-		list[0].Name, 100*nameSure, nameSteps))
-	return ranked(out)
-}
-
 func ranked(list []Cause) []Cause {
 	sort.SliceStable(list, func(a, b int) bool { return list[a].Probability > list[b].Probability })
 	return list

@@ -2,6 +2,7 @@ package inside
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -90,6 +91,7 @@ func (c *comparison) aligned(where string, old, new []Constant, small bool) {
 		old, new = old[:min(len(old), maxAligned)], new[:min(len(new), maxAligned)]
 		c.note("%s has more than %d constants: those after are not compared", where, maxAligned)
 	}
+	var moves [][2]*Constant
 	for _, h := range hunks(old, new) {
 		for _, kind := range []Kind{Float, Integer} {
 			o, n := pick(h.old, kind, true), pick(h.new, kind, true)
@@ -101,15 +103,25 @@ func (c *comparison) aligned(where string, old, new []Constant, small bool) {
 				if i < len(n) {
 					after = &n[i]
 				}
-				c.move(where, before, after, nil)
+				moves = append(moves, [2]*Constant{before, after})
 			}
 		}
 		if o, n := pick(h.old, Integer, false), pick(h.new, Integer, false); small && len(o) == len(n) {
 			for i := range o {
 				if o[i].Bits > 1 && n[i].Bits > 1 && o[i].Bits < 1<<20 && n[i].Bits < 1<<20 {
-					c.move(where, &o[i], &n[i], nil)
+					moves = append(moves, [2]*Constant{&o[i], &n[i]})
 				}
 			}
+		}
+	}
+	// A constant stands in code more or less often than in the source: one that
+	// is still there, or whose change is told, didn't come or go.
+	for _, m := range moves {
+		switch before, after := m[0], m[1]; {
+		case after == nil && (slices.Contains(new, *before) || slices.ContainsFunc(moves, func(o [2]*Constant) bool { return o[0] != nil && o[1] != nil && *o[0] == *before })):
+		case before == nil && (slices.Contains(old, *after) || slices.ContainsFunc(moves, func(o [2]*Constant) bool { return o[0] != nil && o[1] != nil && *o[1] == *after })):
+		default:
+			c.move(where, before, after, nil)
 		}
 	}
 }

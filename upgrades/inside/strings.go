@@ -82,10 +82,15 @@ func (c *comparison) callees() {
 	}
 }
 
+// inserted matches what the compiler calls by itself.
+var inserted = regexp.MustCompile(`^runtime\.(morestack|gcWriteBarrier|wbMove|wbZero|panic(Index|Slice|Bounds|divide|shift|wrap|dottype)|duff|racefunc|memmove|memclr|typedmem)`)
+
 func (p *Fingerprint) callees(i int) map[string]bool {
 	names := map[string]bool{}
 	for _, k := range p.Functions[i].Callees {
-		names[p.Functions[k].Name] = true
+		if n := p.Functions[k].Name; !inserted.MatchString(n) {
+			names[n] = true
+		}
 	}
 	return names
 }

@@ -54,7 +54,11 @@ func (amd64) Read(address uint64, code []byte, b *Body) {
 			from := next - in.immediate
 			clear(b.shape[from:next])
 			if !in.frame {
-				b.Immediates = append(b.Immediates, Immediate{Bits: signed(code[from:next]), At: at, Moved: in.moved, Compared: in.compared, Register: in.register})
+				bits := signed(code[from:next])
+				if in.unsigned {
+					bits = uint64(uint32(bits))
+				}
+				b.Immediates = append(b.Immediates, Immediate{Bits: bits, At: at, Moved: in.moved, Compared: in.compared, Register: in.register})
 			}
 		}
 		pos = next
@@ -97,6 +101,8 @@ type instruction struct {
 	immediate       int
 	frame           bool
 	moved, compared bool
+	// unsigned says that zeroes, not its sign, fill the register above it.
+	unsigned bool
 	// next and register are those of Reference and Immediate.
 	next, register uint8
 	// doubles says that it adds a floating point number to itself, which is how
@@ -160,6 +166,7 @@ func decode(code []byte) (in instruction, ok bool) {
 	}
 	in.frame = p.table == 0 && (op == 0x81 || op == 0x83) && mod == 3 && rm == 4 && p.extend&1 == 0
 	in.moved = p.table == 0 && (op&0xF8 == 0xB8 || op == 0xC7)
+	in.unsigned = p.table == 0 && op&0xF8 == 0xB8 && imm == 4
 	if in.moved && (op != 0xC7 || mod == 3) {
 		in.register = 1 + (p.extend&1)<<3
 		if op == 0xC7 {

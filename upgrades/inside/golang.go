@@ -29,7 +29,7 @@ type goFile struct {
 	references   []machine.Reference
 	immediates   []machine.Immediate
 	// taken are the constants whose address code takes, starts also those that
-	// pointers point to, edges also floating point numbers; all in order.
+	// pointers point to, edges also those that code reads; all in order.
 	taken, starts, edges []uint64
 	texts                map[string]int32
 	variables            map[place]int32

@@ -29,7 +29,7 @@ func readOnly(s *image.Section) bool {
 // what pointers point to.
 func (g *goFile) findStarts() {
 	for _, r := range g.references {
-		if r.Use != machine.Take && !r.Float {
+		if r.Use != machine.Take && r.Use != machine.Access {
 			continue
 		}
 		if readOnly(g.At(r.Target)) {

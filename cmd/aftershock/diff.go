@@ -14,12 +14,13 @@ import (
 var diffCommand = command{
 	name:    "diff",
 	summary: "Tell what changed inside a binary, or in a directory of them, between two builds.",
-	usage: "diff OLD NEW [--format text|json]\n\n" +
+	usage: "diff OLD NEW [--format text|json] [--cache DIR]\n\n" +
 		"OLD and NEW are two files (Go or other ELF programs, JARs, SBOMs) or two directories of them.\n\n" +
 		"Exit status: 0 nothing changed inside, 1 something did, 2 wrong usage or an unreadable file.",
 	example: "aftershock diff /opt/dten/4.1.3/payments /opt/dten/4.2.0/payments",
 	define: func(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
 		format := f.String("format", "text", "the output's `form`: text or json")
+		cache := f.String("cache", "", "keep what was read of each build in a `directory`, so that it is read once")
 		return func(ctx context.Context, sh shell, args []string) (int, error) {
 			if len(args) != 2 {
 				return exitUsage, usagef("two files or two directories are needed, OLD and NEW")
@@ -27,7 +28,7 @@ var diffCommand = command{
 			if *format != "text" && *format != "json" {
 				return exitUsage, usagef("--format %q is neither text nor json", *format)
 			}
-			return diff(ctx, sh.stdout, args[0], args[1], *format)
+			return diff(ctx, sh.stdout, inside.Cache{Dir: *cache}, args[0], args[1], *format)
 		}
 	},
 }
@@ -51,7 +52,7 @@ func (d differences) status() int {
 	return exitOK
 }
 
-func diff(ctx context.Context, w io.Writer, old, new, format string) (int, error) {
+func diff(ctx context.Context, w io.Writer, cache inside.Cache, old, new, format string) (int, error) {
 	pairs, onlyOld, onlyNew, err := inside.Pairs(old, new)
 	if err != nil {
 		return exitUsage, err
@@ -61,11 +62,11 @@ func diff(ctx context.Context, w io.Writer, old, new, format string) (int, error
 		if err := ctx.Err(); err != nil {
 			return exitUsage, err
 		}
-		before, err := inside.Take(p.Old)
+		before, err := cache.Take(p.Old)
 		if err != nil {
 			return exitUsage, err
 		}
-		after, err := inside.Take(p.New)
+		after, err := cache.Take(p.New)
 		if err != nil {
 			return exitUsage, err
 		}

@@ -55,11 +55,11 @@ func Read(path string, r io.ReaderAt, size int64) (p Fingerprint, err error) {
 	if size > maxFile {
 		return p, fmt.Errorf("%s: it has %d MB, more than %d: compare smaller files", path, size>>20, maxFile>>20)
 	}
-	h := sha256.New()
-	if _, err := io.Copy(h, io.NewSectionReader(r, 0, size)); err != nil {
+	sum, err := sum(io.NewSectionReader(r, 0, size))
+	if err != nil {
 		return p, fmt.Errorf("%s: %w: is the file whole?", path, unwrapPath(err))
 	}
-	p = Fingerprint{Path: path, SHA256: hex.EncodeToString(h.Sum(nil)), Form: FormOther}
+	p = Fingerprint{Path: path, SHA256: sum, Form: FormOther}
 	head := make([]byte, min(size, 512))
 	if _, err := r.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return p, fmt.Errorf("%s: %w: is the file whole?", path, unwrapPath(err))
@@ -89,4 +89,22 @@ func readForm(p *Fingerprint, r io.ReaderAt, size int64, head []byte) error {
 	}
 	p.Form = FormELF
 	return readOther(p, r, size)
+}
+
+// digest is a file's SHA-256.
+func digest(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return sum(io.LimitReader(f, maxFile))
+}
+
+func sum(r io.Reader) (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -3,7 +3,6 @@ package inside
 import (
 	"fmt"
 	"maps"
-
 	"slices"
 	"strings"
 )

@@ -177,7 +177,7 @@ func (g *goFile) findModule(table, header uint64) error {
 // loadData reads what constants and variables are in.
 func (g *goFile) loadData() error {
 	for _, s := range g.Sections() {
-		if s.Code || s.Zero || strings.HasPrefix(s.Name, ".rela") || strings.HasPrefix(s.Name, ".debug") || s.Name == ".eh_frame" {
+		if s.Code || s.Zero || s.Relocations() || strings.HasPrefix(s.Name, ".debug") || s.Name == ".eh_frame" {
 			continue
 		}
 		if _, err := g.Load(s); err != nil {

@@ -37,6 +37,12 @@ type Section struct {
 // End is the address after the section.
 func (s *Section) End() uint64 { return s.Addr + s.Size }
 
+// Relocations says that it tells the loader what to fill in, and is not seen by
+// the program.
+func (s *Section) Relocations() bool { return s.raw.Type == relocations }
+
+const relocations = elf.SHT_RELA //nolint:misspell // its name
+
 // File is an ELF file.
 type File struct {
 	elf      *elf.File
@@ -248,7 +254,7 @@ func (f *File) readRelocations() error {
 		return nil
 	}
 	for _, s := range f.elf.Sections {
-		if s.Type != elf.SHT_RELA || s.Flags&elf.SHF_ALLOC == 0 {
+		if s.Type != relocations || s.Flags&elf.SHF_ALLOC == 0 {
 			continue
 		}
 		if s.FileSize/24 > maxRelocations {

@@ -98,6 +98,10 @@ func (c *comparison) alike() bool {
 		c.note("the files are of different forms (%s, %s): only names and strings are compared", c.old.Form, c.new.Form)
 		return false
 	}
+	if c.old.Form == FormJAR && c.old.Toolchain != c.new.Toolchain {
+		c.note("the archives were built by %s and by %s, which may change every class", c.old.Toolchain, c.new.Toolchain)
+		return true
+	}
 	if c.old.Toolchain != c.new.Toolchain {
 		c.note("the toolchain changed from %s to %s, and with it the code of every function: only modules, names, constants and strings are compared", c.old.Toolchain, c.new.Toolchain)
 		return false

@@ -13,7 +13,7 @@ func (c *comparison) constants() {
 		for _, pair := range c.pairs.changed {
 			o, n := &c.old.Functions[pair[0]], &c.new.Functions[pair[1]]
 			if c.new.own(n.Name) {
-				c.aligned(n.Name, telling(o.Constants), telling(n.Constants), false)
+				c.aligned(n.label(), telling(o.Constants), telling(n.Constants), false)
 			}
 		}
 		return
@@ -26,21 +26,21 @@ func (c *comparison) constants() {
 		if o.Shape == n.Shape && len(o.Constants) == len(n.Constants) {
 			for i, before := range o.Constants {
 				if after := n.Constants[i]; before != after && before.number() && after.number() {
-					c.move(n.Name, &before, &after, nil)
+					c.move(n.label(), &before, &after, nil)
 				}
 			}
 			continue
 		}
-		c.aligned(n.Name, o.Constants, n.Constants, true)
+		c.aligned(n.label(), o.Constants, n.Constants, true)
 	}
 	for _, i := range c.pairs.removed {
 		if f := &c.old.Functions[i]; c.old.own(f.Name) && !f.Generated {
-			c.aligned(f.Name, telling(f.Constants), nil, false)
+			c.aligned(f.label(), telling(f.Constants), nil, false)
 		}
 	}
 	for _, i := range c.pairs.added {
 		if f := &c.new.Functions[i]; c.new.own(f.Name) && !f.Generated {
-			c.aligned(f.Name, nil, telling(f.Constants), false)
+			c.aligned(f.label(), nil, telling(f.Constants), false)
 		}
 	}
 }

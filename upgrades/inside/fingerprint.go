@@ -8,6 +8,8 @@
 package inside
 
 import (
+	"fmt"
+
 	"aftershock/upgrades/inside/machine"
 )
 
@@ -57,7 +59,9 @@ const (
 
 // Function is one function, or one class of a JAR.
 type Function struct {
-	Name string `json:"n"`
+	// Name is empty in a stripped file that isn't Go's: then Address says which.
+	Name    string `json:"n"`
+	Address uint64 `json:"a,omitempty"`
 	// Generated says that the compiler wrote it.
 	Generated bool `json:"g,omitempty"`
 	Size      int  `json:"z,omitempty"`
@@ -70,6 +74,14 @@ type Function struct {
 	Strings   []int32    `json:"t,omitempty"`
 	Variables []int32    `json:"v,omitempty"`
 	Constants []Constant `json:"k,omitempty"`
+}
+
+// label is its name, or where it is.
+func (f *Function) label() string {
+	if f.Name != "" {
+		return f.Name
+	}
+	return fmt.Sprintf("code at %#x", f.Address)
 }
 
 // Kind is what a constant is.

@@ -22,6 +22,8 @@ const maxFunction = 16 << 20
 type goFile struct {
 	*image.File
 	print *Fingerprint
+	// native says that it is no Go program: strings end with a zero byte.
+	native bool
 	// start is the address of Go's first function, types that of the first type.
 	start, types uint64
 	table        []pclntab.Function
@@ -202,6 +204,9 @@ func (g *goFile) readBodies() error {
 		f := &g.print.Functions[i]
 		size := int(t.End - t.Start)
 		f.Name, f.Generated, f.Size = t.Name, t.Generated, size
+		if t.Name == "" {
+			f.Address = g.start + uint64(t.Start)
+		}
 		if size > maxFunction {
 			return fmt.Errorf("function %q has %d MB, more than is read", t.Name, size>>20)
 		}

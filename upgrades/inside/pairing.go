@@ -19,9 +19,14 @@ type pairing struct {
 func pair(old, new []Function, exact bool) (p pairing) {
 	groups := map[string]*[2][]int{}
 	var order []string
+	var nameless [2][]int
 	for k, list := range [2][]Function{old, new} {
 		for i := range list {
 			n := list[i].Name
+			if n == "" {
+				nameless[k] = append(nameless[k], i)
+				continue
+			}
 			g := groups[n]
 			if g == nil {
 				g = &[2][]int{}
@@ -41,7 +46,49 @@ func pair(old, new []Function, exact bool) (p pairing) {
 		left = p.renumbered(old, new, left)
 	}
 	p.rest(old, new, left)
+	p.ordered(old, new, nameless)
 	return p
+}
+
+// ordered pairs functions without names: first those with the same code, then,
+// as linkers keep the order, those that stand after the same function.
+func (p *pairing) ordered(old, new []Function, nameless [2][]int) {
+	from := len(p.same)
+	olds, news := p.cancel(old, new, nameless[0], nameless[1])
+	partner := map[int]int{}
+	known := map[int]bool{}
+	for _, s := range p.same[from:] {
+		partner[s[0]], known[s[1]] = s[1], true
+	}
+	// after says which function of the new build stands before one.
+	after := func(i int, before func(int) (int, bool)) int {
+		for i--; i >= 0; i-- {
+			if n, ok := before(i); ok {
+				return n
+			}
+		}
+		return -1
+	}
+	waiting := map[int][]int{}
+	for _, i := range news {
+		k := after(i, func(j int) (int, bool) { return j, known[j] })
+		waiting[k] = append(waiting[k], i)
+	}
+	for _, i := range olds {
+		k := after(i, func(j int) (int, bool) { n, ok := partner[j]; return n, ok })
+		if l := waiting[k]; len(l) > 0 {
+			p.changed = append(p.changed, [2]int{i, l[0]})
+			waiting[k] = l[1:]
+			continue
+		}
+		p.removed = append(p.removed, i)
+	}
+	var added []int
+	for _, l := range waiting {
+		added = append(added, l...)
+	}
+	slices.Sort(added)
+	p.added = append(p.added, added...)
 }
 
 // cancel pairs those with the same digest.
@@ -128,7 +175,7 @@ func (c *comparison) functions() {
 		if fn.Generated {
 			person = compiler
 		}
-		*person = append(*person, fn.Name)
+		*person = append(*person, fn.label())
 		return true
 	}
 	skipped := 0

@@ -77,7 +77,7 @@ func (c *comparison) callees() {
 	for _, p := range c.pairs.changed {
 		added, removed := cameWent(c.old.callees(p[0]), c.new.callees(p[1]))
 		if len(added)+len(removed) > 0 {
-			c.d.Callees = append(c.d.Callees, CalleesOf{c.new.Functions[p[1]].Name, added, removed})
+			c.d.Callees = append(c.d.Callees, CalleesOf{c.new.Functions[p[1]].label(), added, removed})
 		}
 	}
 }
@@ -88,7 +88,7 @@ var inserted = regexp.MustCompile(`^runtime\.(morestack|gcWriteBarrier|wbMove|wb
 func (p *Fingerprint) callees(i int) map[string]bool {
 	names := map[string]bool{}
 	for _, k := range p.Functions[i].Callees {
-		if n := p.Functions[k].Name; !inserted.MatchString(n) {
+		if n := p.Functions[k].Name; n != "" && !inserted.MatchString(n) {
 			names[n] = true
 		}
 	}

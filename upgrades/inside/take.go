@@ -73,7 +73,7 @@ func Read(path string, r io.ReaderAt, size int64) (p Fingerprint, err error) {
 // readForm reads by what the file begins with.
 func readForm(p *Fingerprint, r io.ReaderAt, size int64, head []byte) error {
 	if !bytes.HasPrefix(head, []byte("\x7fELF")) {
-		return readOther(p, r, size)
+		return readArchive(p, r, size, head)
 	}
 	f, err := image.Open(r, size)
 	if err != nil {
@@ -87,8 +87,7 @@ func readForm(p *Fingerprint, r io.ReaderAt, size int64, head []byte) error {
 	if isGo || f.Section(".gopclntab") != nil {
 		return readGo(f, p)
 	}
-	p.Form = FormELF
-	return readOther(p, r, size)
+	return readNative(f, p)
 }
 
 // digest is a file's SHA-256.

@@ -132,6 +132,14 @@ func (u *use) jumps(addr uint64) bool {
 // the register after the address's, or one that reaches to where the next string
 // starts, for strings stand without gaps.
 func (u *use) literal(r machine.Reference) bool {
+	if u.native {
+		text := u.terminated(r.Target)
+		if text != nil {
+			u.key = append(append(u.key, 's'), text...)
+			u.strings = append(u.strings, u.text(text))
+		}
+		return text != nil
+	}
 	if _, ok := u.header(r.Target); ok {
 		return false
 	}

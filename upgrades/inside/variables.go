@@ -147,8 +147,8 @@ func (c *comparison) users(p *Fingerprint) map[int32][]string {
 	for i := range p.Functions {
 		f := &p.Functions[i]
 		for _, v := range f.Variables {
-			if l := users[v]; (len(l) == 0 || l[len(l)-1] != f.Name) && len(l) < 20 {
-				users[v] = append(l, f.Name)
+			if l := users[v]; (len(l) == 0 || l[len(l)-1] != f.label()) && len(l) < 20 {
+				users[v] = append(l, f.label())
 			}
 		}
 	}

@@ -44,6 +44,9 @@ func (arm64) Read(address uint64, code []byte, b *Body) {
 		if !r.branch(pos, w) && !r.relative(pos, w) && !r.offset(pos, w) {
 			r.constant(pos, w)
 		}
+		if w&0x9F000000 != 0x90000000 { // what it writes is no page any more
+			r.since[w&31] = 0
+		}
 	}
 	b.end(size)
 }

@@ -31,8 +31,8 @@ func readArchive(p *Fingerprint, r io.ReaderAt, size int64, head []byte) error {
 	}
 	trimmed := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
 	if bytes.HasPrefix(trimmed, []byte("{")) && size <= maxSBOM {
-		if ok, err := readSBOM(p, io.NewSectionReader(r, 0, size)); ok || err != nil {
-			return err
+		if readSBOM(p, io.NewSectionReader(r, 0, size)) {
+			return nil
 		}
 	}
 	return readOther(p, r, size)
@@ -162,9 +162,9 @@ type component struct {
 	Components                 []component
 }
 
-// readSBOM reads the versions of components from CycloneDX or SPDX; ok is false
-// when it is neither.
-func readSBOM(p *Fingerprint, r io.Reader) (ok bool, err error) {
+// readSBOM reads the versions of components from CycloneDX or SPDX, and says
+// whether it is one.
+func readSBOM(p *Fingerprint, r io.Reader) bool {
 	var list struct {
 		BOMFormat   string `json:"bomFormat"`
 		SPDXVersion string `json:"spdxVersion"`
@@ -174,7 +174,7 @@ func readSBOM(p *Fingerprint, r io.Reader) (ok bool, err error) {
 		Packages    []struct{ Name, VersionInfo string }
 	}
 	if err := json.NewDecoder(r).Decode(&list); err != nil || list.BOMFormat != "CycloneDX" && list.SPDXVersion == "" {
-		return false, nil //nolint:nilerr // it is another kind of file
+		return false
 	}
 	p.Form, p.Modules = FormSBOM, map[string]string{}
 	p.Main, p.Version = list.Metadata.Component.Name, list.Metadata.Component.Version
@@ -185,7 +185,7 @@ func readSBOM(p *Fingerprint, r io.Reader) (ok bool, err error) {
 	for _, k := range list.Packages {
 		p.Modules[k.Name] = k.VersionInfo
 	}
-	return true, nil
+	return true
 }
 
 func (p *Fingerprint) components(list []component) {

@@ -114,6 +114,7 @@ func (g *goFile) readVariables() {
 		if s == nil || s.Zero {
 			continue
 		}
+		g.keepSection(s)
 		for at := (s.Addr + 7) &^ 7; at+8 <= s.End(); at += 8 {
 			v, pointer, _ := g.Pointer(at)
 			unit := time.Microsecond
@@ -145,6 +146,29 @@ func (g *goFile) readVariables() {
 			g.variable(machine.Reference{Target: y.Addr + off, Width: uint8(power(min(8, y.Size-off))), Use: machine.Access})
 		}
 	}
+}
+
+// maxKeptSection is the size of the largest section that is kept.
+const maxKeptSection = 8 << 20
+
+// keepSection keeps a section's bytes without what the linker put there:
+// addresses, and the lengths of strings, which are told with their texts.
+func (g *goFile) keepSection(s *image.Section) {
+	if s.Size > maxKeptSection {
+		return
+	}
+	b := slices.Clone(g.Bytes(s.Addr, s.Size))
+	for off := (s.Addr+7)&^7 - s.Addr; off+8 <= s.Size; off += 8 {
+		v, pointer, _ := g.Pointer(s.Addr + off)
+		if pointer && (s.Name == ".data" || g.PositionIndependent() || !duration(int64(v), roundest)) {
+			clear(b[off : off+8])
+		}
+		if _, ok := g.header(s.Addr + off); ok && off+16 <= s.Size {
+			clear(b[off : off+16])
+			off += 8
+		}
+	}
+	g.print.Sections = append(g.print.Sections, Section{s.Name, b})
 }
 
 // power is the largest power of two that is not above n.

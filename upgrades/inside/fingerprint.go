@@ -40,6 +40,8 @@ type Fingerprint struct {
 	Variables []Variable `json:"variables,omitempty"`
 	// Words are what may be durations in the sections of variables.
 	Words []Word `json:"words,omitempty"`
+	// Sections are the bytes of variables, addresses zeroed.
+	Sections []Section `json:"sections,omitempty"`
 	// Named says that variables have names.
 	Named bool     `json:"named,omitempty"`
 	Notes []string `json:"notes,omitempty"`
@@ -112,6 +114,12 @@ type Variable struct {
 	// Opaque says that it holds an address, or nothing that is known.
 	Opaque bool   `json:"p,omitempty"`
 	Bits   uint64 `json:"b,omitempty"`
+}
+
+// Section is a part of the file that variables begin as.
+type Section struct {
+	Name  string `json:"s"`
+	Bytes []byte `json:"b"`
 }
 
 // Word is what may be a duration in nanoseconds.

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"sort"
+	"strconv"
 
 	"aftershock/upgrades/inside/machine"
 )
@@ -58,7 +60,7 @@ func (u *use) resolve(i int) {
 	for k, im := range u.immediates {
 		c := Constant{Bits: im.Bits}
 		switch {
-		case im.Float:
+		case im.Float, im.Moved && roundFloat(im.Bits):
 			c.Kind = Float
 		case u.lengths[k]:
 			c.Kind = Length
@@ -71,6 +73,14 @@ func (u *use) resolve(i int) {
 	for k, c := range u.constants {
 		f.Constants[k] = c.Constant
 	}
+}
+
+// roundFloat says whether bits that are moved as an integer are a floating point
+// number that people would write: between a millionth and a billion, with few
+// digits.
+func roundFloat(b uint64) bool {
+	v := math.Abs(math.Float64frombits(b))
+	return v >= 1e-6 && v <= 1e9 && len(strconv.FormatFloat(v, 'g', -1, 64)) <= 8
 }
 
 // distinct sorts numbers and drops those that come again.
@@ -186,6 +196,13 @@ func (u *use) fits(r machine.Reference, im machine.Immediate, extent uint64) (aw
 	if im.Float || im.Bits == 0 || im.Bits > maxText || !im.Moved && !im.Compared {
 		return 0, false
 	}
+	if im.Bits > extent {
+		// A number that looks like an address may cut a string short, two don't.
+		i := sort.Search(len(u.starts), func(i int) bool { return u.starts[i] > r.Target+extent })
+		if i < len(u.starts) && u.starts[i] < r.Target+im.Bits {
+			return 0, false
+		}
+	}
 	switch {
 	case im.Register > 0 && im.Register == r.Next && away <= near/2:
 	case away <= near && im.Bits == extent:
@@ -196,7 +213,7 @@ func (u *use) fits(r machine.Reference, im machine.Immediate, extent uint64) (aw
 		away += 1000
 	case im.Bits == extent:
 		away += 10_000
-	case away <= near && im.Moved: // a number that looks like an address cuts it short
+	case away <= near && im.Moved:
 		away += 1 << 30
 	default:
 		return 0, false
@@ -249,7 +266,9 @@ func (u *use) number(b []byte, r machine.Reference) {
 	case r.Float && len(b) == 8:
 		c.Kind, c.Bits = Float, u.Order().Uint64(b)
 	case len(b) == 8:
-		c.Bits = u.Order().Uint64(b)
+		if c.Bits = u.Order().Uint64(b); roundFloat(c.Bits) {
+			c.Kind = Float
+		}
 	default:
 		return
 	}

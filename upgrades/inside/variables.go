@@ -75,6 +75,7 @@ func (c *comparison) variables() {
 	} else if c.same {
 		c.used(toldOld, toldNew)
 	}
+	c.sections(toldOld, toldNew)
 	c.words(toldOld, toldNew)
 }
 
@@ -93,10 +94,11 @@ func (c *comparison) named(toldOld, toldNew map[spot]bool) {
 		if n.Name == "" || o == nil || o.Width != n.Width || seen[n.Name] || !c.new.own(n.Name) && !c.same {
 			continue
 		}
-		if c.variable(o, n, users[int32(i)]) {
+		changed := c.variable(o, n, users[int32(i)])
+		if changed {
 			seen[n.Name] = true
 		}
-		if !o.Opaque && !n.Opaque {
+		if !o.Opaque && !n.Opaque && (changed || o.Width == 8) {
 			toldOld[spot{o.Section, o.Offset}], toldNew[spot{n.Section, n.Offset}] = true, true
 		}
 	}
@@ -134,8 +136,10 @@ func (c *comparison) used(toldOld, toldNew map[spot]bool) {
 		if toldOld[at] || toldNew[to] {
 			continue
 		}
-		c.variable(o, n, users[v.pair[1]])
-		if !o.Opaque && !n.Opaque && o.Width == 8 {
+		if !c.variable(o, n, users[v.pair[1]]) && o.Width < 8 {
+			continue
+		}
+		if !o.Opaque && !n.Opaque {
 			toldOld[at], toldNew[to] = true, true
 		}
 	}

@@ -140,6 +140,9 @@ func (g *goFile) findDataTexts() {
 		if s == nil || s.Name == ".go.module" || s.Name == ".go.buildinfo" || !readOnly(g.At(value)) {
 			return
 		}
+		if readOnly(s) && g.partOfType(at, value) {
+			return
+		}
 		if b, ok := g.header(at); ok && !isModuleText(b) && string(b) != g.print.Toolchain {
 			if i := g.text(b); !seen[i] {
 				seen[i] = true
@@ -177,6 +180,14 @@ func (g *goFile) typeName(addr uint64) string {
 		return ""
 	}
 	return string(text) + "#" + string(b[16:20])
+}
+
+// partOfType says whether a pointer is one of a type descriptor's, with a number
+// after it that is no length of a string: to another type, to which words are
+// pointers (offset 32), to the fields of a struct or the methods of an interface
+// (offset 56).
+func (g *goFile) partOfType(at, value uint64) bool {
+	return g.typeName(value) != "" || g.typeName(at-32) != "" || g.typeName(at-56) != ""
 }
 
 // numbered matches the numbers in the names of closures and the like.

@@ -26,7 +26,7 @@ func (c *comparison) sections(toldOld, toldNew map[spot]bool) {
 				at = append(at, off)
 			}
 		}
-		if len(at) > maxDiffering {
+		if len(at) > maxDiffering || shifted(o, n, at) {
 			continue
 		}
 		for _, off := range at {
@@ -38,6 +38,22 @@ func (c *comparison) sections(toldOld, toldNew map[spot]bool) {
 			toldOld[here], toldNew[here] = true, true
 		}
 	}
+}
+
+// shifted says whether most of the words that differ only stand elsewhere.
+func shifted(o, n Section, at []int) bool {
+	before, values, moved := map[uint64]bool{}, 0, 0
+	for _, off := range at {
+		before[number(o.Bytes, off, 8)] = true
+	}
+	for _, off := range at {
+		if v := number(n.Bytes, off, 8); v != 0 {
+			if values++; before[v] {
+				moved++
+			}
+		}
+	}
+	return moved*2 > values
 }
 
 // partly says whether a variable within the word is told already.

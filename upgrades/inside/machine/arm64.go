@@ -195,8 +195,8 @@ func (r *a64) constant(pos int, w uint32) {
 		r.Immediates = append(r.Immediates, Immediate{Bits: v, At: r.at, Moved: true, Register: uint8(d + 1)})
 	case w&0x1F000000 == 0x11000000: // ADD, SUB, CMP
 		r.blur(pos, 0xFFF<<10)
-		if w>>5&31 != 31 && (d != 31 || w>>29&1 == 1) {
-			r.Immediates = append(r.Immediates, Immediate{Bits: uint64(w>>10&0xFFF) << (w >> 22 & 1 * 12), At: r.at, Compared: d == 31})
+		if d == 31 && w>>29&1 == 1 { // else it is mostly the offset of a field
+			r.Immediates = append(r.Immediates, Immediate{Bits: uint64(w>>10&0xFFF) << (w >> 22 & 1 * 12), At: r.at, Compared: true})
 		}
 	case w&0x7F8003E0 == 0x320003E0: // MOV of a pattern of bits
 		r.blur(pos, 0x1FFF<<10)

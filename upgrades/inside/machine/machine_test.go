@@ -147,7 +147,7 @@ func TestARM64(t *testing.T) {
 		// adrp x1, +1 page; ldr d0, [x1, #8]
 		{"float", word(0xb0000001, 0xfd400420), []Reference{{Target: 0x2008, At: 2, Use: Access, Width: 8, Float: true}}, nil},
 		// adrp x27, +1 page; add x27, x0, #0x10, lsl #12; ldr x0, [x27, #8]
-		{"overwritten", word(0xb000001b, 0x9140401b, 0xf9400760), nil, []uint64{0x10000}},
+		{"overwritten", word(0xb000001b, 0x9140401b, 0xf9400760), nil, nil},
 		// bl +0x400
 		{"call", word(0x94000100), []Reference{{Target: 0x1400, At: 1, Use: Call}}, nil},
 		// mov x0, #0x9680; movk x0, #0x98, lsl #16

@@ -93,9 +93,16 @@ func (g *goFile) value(v *Variable, s *image.Section, addr uint64) {
 	}
 	if v.Width == 8 && v.Kind == Integer {
 		_, pointer, _ := g.Pointer(addr)
-		_, isLength := g.header(addr - 8)
-		v.Opaque = isLength || pointer && (s.Name != ".noptrdata" || !duration(int64(v.Bits), roundest))
+		v.Opaque = g.isLength(addr) || pointer && (s.Name != ".noptrdata" || !duration(int64(v.Bits), roundest))
 	}
+}
+
+// isLength says whether a word is the length of a string: one that follows the
+// address of a constant.
+func (g *goFile) isLength(addr uint64) bool {
+	p, pointer, _ := g.Pointer(addr - 8)
+	n, _, _ := g.Pointer(addr)
+	return pointer && n <= maxText && readOnly(g.At(p))
 }
 
 // offsetName tells a field of a variable by its place.
@@ -127,7 +134,7 @@ func (g *goFile) readVariables() {
 			if !duration(int64(v), unit) {
 				continue
 			}
-			if _, isLength := g.header(at - 8); isLength {
+			if g.isLength(at) {
 				continue
 			}
 			w := Word{Section: name, Offset: at - s.Addr, Value: int64(v)}
@@ -163,9 +170,8 @@ func (g *goFile) keepSection(s *image.Section) {
 		if pointer && (s.Name == ".data" || g.PositionIndependent() || !duration(int64(v), roundest)) {
 			clear(b[off : off+8])
 		}
-		if _, ok := g.header(s.Addr + off); ok && off+16 <= s.Size {
-			clear(b[off : off+16])
-			off += 8
+		if g.isLength(s.Addr + off) {
+			clear(b[off : off+8])
 		}
 	}
 	g.print.Sections = append(g.print.Sections, Section{s.Name, b})

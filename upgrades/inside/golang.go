@@ -101,8 +101,13 @@ func readGo(f *image.File, p *Fingerprint) error {
 			return err
 		}
 	}
+	if f.Section(".eh_frame_hdr") != nil {
+		g.note("it has code in C too, which is not compared")
+	}
 	g.findStarts()
-	g.findDataTexts()
+	if p.Exact {
+		g.findDataTexts()
+	}
 	g.resolveAll()
 	g.readVariables()
 	g.readKeys()
@@ -194,7 +199,7 @@ func (g *goFile) readBodies() error {
 	reader := machine.For(g.print.Machine)
 	g.print.Exact = reader != nil
 	if reader == nil {
-		g.note("code for " + g.print.Machine + " is not decoded: functions are compared by their sizes")
+		g.note("code for " + g.print.Machine + " is not decoded: functions are compared by their sizes, and strings are not")
 	}
 	g.print.Functions = make([]Function, len(g.table))
 	g.bodies = make([]body, len(g.table))
@@ -210,13 +215,14 @@ func (g *goFile) readBodies() error {
 		if size > maxFunction {
 			return fmt.Errorf("function %q has %d MB, more than is read", t.Name, size>>20)
 		}
-		if reader == nil {
-			continue
-		}
 		code = append(code[:0], make([]byte, size)...)
 		addr := g.start + uint64(t.Start)
 		if err := g.Read(addr, code); err != nil {
 			return fmt.Errorf("read function %q: %w", t.Name, err)
+		}
+		if reader == nil {
+			f.Size = len(bytes.TrimRight(code, "\x00"))
+			continue
 		}
 		reader.Read(addr, code, &b)
 		f.Size, f.Shape = b.Size, b.Shape

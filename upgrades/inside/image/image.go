@@ -309,22 +309,3 @@ func (f *File) Symbols() (list []Symbol, err error) {
 	}
 	return list, nil
 }
-
-// Dynamic are the names that the file takes from others and gives to them.
-func (f *File) Dynamic() []string {
-	defer ignore()
-	if s := f.elf.SectionByType(elf.SHT_DYNSYM); s == nil || s.FileSize/16 > maxSymbols {
-		return nil
-	}
-	all, err := f.elf.DynamicSymbols()
-	if err != nil {
-		return nil
-	}
-	var names []string
-	for _, s := range all {
-		if s.Name != "" {
-			names = append(names, s.Name)
-		}
-	}
-	return names
-}

@@ -14,6 +14,8 @@ type comparison struct {
 	// same says that both were built alike, so that code can be compared.
 	same  bool
 	pairs pairing
+	// moved are the constants that are told.
+	moved map[[3]string]bool
 }
 
 // Compare tells what changed in a program from one build to another.
@@ -22,7 +24,7 @@ func Compare(name string, old, new Fingerprint) Difference {
 		Name: name, Old: side(old), New: side(new),
 		Topics: []Topic{}, Modules: []Module{}, Settings: []Setting{}, Constants: []Move{}, Callees: []CalleesOf{}, Notes: []string{},
 	}
-	c := comparison{old: &old, new: &new, d: &d}
+	c := comparison{old: &old, new: &new, d: &d, moved: map[[3]string]bool{}}
 	c.modules()
 	c.settings()
 	c.same = c.alike()

@@ -81,7 +81,7 @@ func (k Constant) number() bool {
 }
 
 // maxAligned is how many constants of a function are aligned.
-const maxAligned = 1500
+const maxAligned = 500
 
 // aligned finds what changed between two lists by their longest common
 // subsequence, and pairs what went with what came in order.
@@ -193,10 +193,11 @@ func (c *comparison) move(where string, old, new *Constant, users []string) {
 	if new != nil {
 		m.New, m.NewRaw = new.text(), new.raw()
 	}
-	for _, k := range c.d.Constants {
-		if k.Where == m.Where && k.Old == m.Old && k.New == m.New && users == nil {
+	if key := [3]string{m.Where, m.Old, m.New}; users == nil {
+		if c.moved[key] {
 			return
 		}
+		c.moved[key] = true
 	}
 	c.d.Constants = append(c.d.Constants, m)
 }

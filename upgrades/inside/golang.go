@@ -36,6 +36,8 @@ type goFile struct {
 	texts                map[string]int32
 	variables            map[place]int32
 	names                symbols
+	// work counts the bytes of constants that were looked at.
+	work uint64
 }
 
 // body is a function's code: ranges of references and immediates.
@@ -108,7 +110,9 @@ func readGo(f *image.File, p *Fingerprint) error {
 	if p.Exact {
 		g.findDataTexts()
 	}
-	g.resolveAll()
+	if err := g.resolveAll(); err != nil {
+		return err
+	}
 	g.readVariables()
 	g.readKeys()
 	return nil

@@ -53,7 +53,9 @@ func readNative(f *image.File, p *Fingerprint) error {
 	}
 	g.findStarts()
 	g.findTerminated()
-	g.resolveAll()
+	if err := g.resolveAll(); err != nil {
+		return err
+	}
 	g.readVariables()
 	return nil
 }
@@ -196,6 +198,10 @@ func (g *goFile) terminated(addr uint64) []byte {
 	}
 	b := g.Bytes(addr, min(maxText, s.End()-addr))
 	n := bytes.IndexByte(b, 0)
+	g.work += uint64(max(n, 0)) + near
+	if n < 0 {
+		g.work += uint64(len(b))
+	}
 	if n <= 0 || !printable(b[:n]) {
 		return nil
 	}

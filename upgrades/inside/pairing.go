@@ -55,27 +55,25 @@ func pair(old, new []Function, exact bool) (p pairing) {
 func (p *pairing) ordered(old, new []Function, nameless [2][]int) {
 	from := len(p.same)
 	olds, news := p.cancel(old, new, nameless[0], nameless[1])
-	partner := map[int]int{}
-	known := map[int]bool{}
+	partner, known := make([]int, len(old)), make([]int, len(new))
 	for _, s := range p.same[from:] {
-		partner[s[0]], known[s[1]] = s[1], true
+		partner[s[0]], known[s[1]] = s[1]+1, s[1]+1
 	}
-	// after says which function of the new build stands before one.
-	after := func(i int, before func(int) (int, bool)) int {
-		for i--; i >= 0; i-- {
-			if n, ok := before(i); ok {
-				return n
+	// Each place says which function of the new build that is known stands
+	// before it.
+	for _, list := range [][]int{partner, known} {
+		for i := 1; i < len(list); i++ {
+			if list[i] == 0 {
+				list[i] = list[i-1]
 			}
 		}
-		return -1
 	}
 	waiting := map[int][]int{}
 	for _, i := range news {
-		k := after(i, func(j int) (int, bool) { return j, known[j] })
-		waiting[k] = append(waiting[k], i)
+		waiting[known[i]] = append(waiting[known[i]], i)
 	}
 	for _, i := range olds {
-		k := after(i, func(j int) (int, bool) { n, ok := partner[j]; return n, ok })
+		k := partner[i]
 		if l := waiting[k]; len(l) > 0 {
 			p.changed = append(p.changed, [2]int{i, l[0]})
 			waiting[k] = l[1:]

@@ -2,6 +2,7 @@ package inside
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"slices"
 	"sort"
@@ -29,8 +30,12 @@ type placed struct {
 	at uint32
 }
 
+// maxWork is how many bytes of constants are looked at, counted each time, so
+// that no file keeps the reader busy for long.
+const maxWork = 8 << 30
+
 // resolveAll finds out what the references of each function mean.
-func (g *goFile) resolveAll() {
+func (g *goFile) resolveAll() error {
 	u := use{goFile: g}
 	for i := range g.bodies {
 		if !g.print.Exact {
@@ -40,6 +45,10 @@ func (g *goFile) resolveAll() {
 		u.resolve(i)
 	}
 	g.references, g.immediates, g.bodies = nil, nil, nil
+	if g.work > maxWork {
+		return errors.New("its code refers to more than can be read in good time")
+	}
+	return nil
 }
 
 func (u *use) resolve(i int) {
@@ -91,6 +100,9 @@ func distinct(list []int32) []int32 {
 
 // reference adds what one reference means.
 func (u *use) reference(r machine.Reference) {
+	if u.work > maxWork {
+		return
+	}
 	s := u.At(r.Target)
 	switch {
 	case s == nil:
@@ -127,7 +139,8 @@ func (u *use) jumps(addr uint64) bool {
 	start := u.start + uint64(u.table[u.self].Start)
 	size := uint64(u.table[u.self].End - u.table[u.self].Start)
 	any := false
-	for end := addr + u.extent(addr, u.taken); addr+8 <= end; addr += 8 {
+	for end := addr + min(u.extent(addr, u.taken), maxText); addr+8 <= end; addr += 8 {
+		u.work += 8
 		v, pointer, _ := u.Pointer(addr)
 		if !pointer || v-start >= size {
 			break
@@ -158,8 +171,9 @@ func (u *use) literal(r machine.Reference) bool {
 		extent = maxText
 	}
 	best, distance := -1, uint32(math.MaxUint32)
-	for i, im := range u.immediates {
-		if away, ok := u.fits(r, im, extent); ok && away < distance {
+	low, high := u.around(r.At)
+	for i := low; i < high; i++ {
+		if away, ok := u.fits(r, u.immediates[i], extent); ok && away < distance {
 			best, distance = i, away
 		}
 	}
@@ -176,9 +190,9 @@ func (u *use) literal(r machine.Reference) bool {
 		u.key = append(append(u.key, 'b'), text[:min(n, 16)]...)
 		return true
 	}
-	for i, im := range u.immediates {
-		away := max(im.At, r.At) - min(im.At, r.At)
-		if im.Bits == n && away <= near {
+	for i := low; i < high; i++ {
+		im := u.immediates[i]
+		if away := max(im.At, r.At) - min(im.At, r.At); im.Bits == n && away <= near {
 			u.lengths[i] = true
 		}
 	}
@@ -188,6 +202,13 @@ func (u *use) literal(r machine.Reference) bool {
 		u.strings = append(u.strings, u.text(text))
 	}
 	return true
+}
+
+// around gives the range of the immediates that may belong to an instruction.
+func (u *use) around(at uint32) (low, high int) {
+	const reach = 200
+	i := sort.Search(len(u.immediates), func(i int) bool { return u.immediates[i].At >= at })
+	return max(0, i-reach), min(len(u.immediates), i+reach)
 }
 
 // fits says how ill a number fits to be a string's length, if it can be.
@@ -218,6 +239,7 @@ func (u *use) fits(r machine.Reference, im machine.Immediate, extent uint64) (aw
 	default:
 		return 0, false
 	}
+	u.work += im.Bits
 	return away, printable(u.Bytes(r.Target, im.Bits))
 }
 
@@ -226,6 +248,7 @@ func (u *use) fits(r machine.Reference, im machine.Immediate, extent uint64) (aw
 func (u *use) content(addr, size uint64, r machine.Reference) {
 	key := len(u.key)
 	end := addr + size
+	u.work += size
 	for at := addr; at < end; {
 		if end-at < 8 || at%8 != 0 && size > 16 {
 			u.number(u.Bytes(at, min(8, end-at)), r)

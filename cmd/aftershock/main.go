@@ -21,6 +21,7 @@ var version = "dev"
 const (
 	exitOK         = 0
 	exitRegression = 1
+	exitDifferent  = 1
 	exitUsage      = 2
 	exitUndecided  = 3
 	// exitInterrupted is what shells expect of a program ended by Ctrl-C.
@@ -47,7 +48,7 @@ type command struct {
 
 func commands() []command {
 	return []command{
-		runCommand, demoCommand, checkConfigCommand, backtestCommand, assessCommand,
+		runCommand, demoCommand, checkConfigCommand, backtestCommand, assessCommand, diffCommand,
 		flagsCommand, upgradesCommand, alertsCommand, reportCommand, versionCommand,
 	}
 }

@@ -1,0 +1,207 @@
+package inside
+
+import (
+	"slices"
+
+	"aftershock/upgrades/inside/machine"
+)
+
+// pairing says which function of the old build is which of the new one.
+type pairing struct {
+	same, changed  [][2]int
+	removed, added []int
+}
+
+// pair goes by names; functions of one name (instances of generics, init) are
+// told apart by their code. Closures are numbered in their order, so that a new
+// one renames those after it: what has another number and the same code is the
+// same.
+func pair(old, new []Function, exact bool) (p pairing) {
+	groups := map[string]*[2][]int{}
+	var order []string
+	var nameless [2][]int
+	for k, list := range [2][]Function{old, new} {
+		for i := range list {
+			n := list[i].Name
+			if n == "" {
+				nameless[k] = append(nameless[k], i)
+				continue
+			}
+			g := groups[n]
+			if g == nil {
+				g = &[2][]int{}
+				groups[n] = g
+				order = append(order, n)
+			}
+			g[k] = append(g[k], i)
+		}
+	}
+	var left [2][]int
+	for _, n := range order {
+		g := groups[n]
+		olds, news := p.cancel(old, new, g[0], g[1])
+		left[0], left[1] = append(left[0], olds...), append(left[1], news...)
+	}
+	if exact {
+		left = p.renumbered(old, new, left)
+	}
+	p.rest(old, new, left)
+	p.ordered(old, new, nameless)
+	return p
+}
+
+// ordered pairs functions without names: first those with the same code, then,
+// as linkers keep the order, those that stand after the same function.
+func (p *pairing) ordered(old, new []Function, nameless [2][]int) {
+	from := len(p.same)
+	olds, news := p.cancel(old, new, nameless[0], nameless[1])
+	partner, known := make([]int, len(old)), make([]int, len(new))
+	for _, s := range p.same[from:] {
+		partner[s[0]], known[s[1]] = s[1]+1, s[1]+1
+	}
+	// Each place says which function of the new build that is known stands
+	// before it.
+	for _, list := range [][]int{partner, known} {
+		for i := 1; i < len(list); i++ {
+			if list[i] == 0 {
+				list[i] = list[i-1]
+			}
+		}
+	}
+	waiting := map[int][]int{}
+	for _, i := range news {
+		waiting[known[i]] = append(waiting[known[i]], i)
+	}
+	for _, i := range olds {
+		k := partner[i]
+		if l := waiting[k]; len(l) > 0 {
+			p.changed = append(p.changed, [2]int{i, l[0]})
+			waiting[k] = l[1:]
+			continue
+		}
+		p.removed = append(p.removed, i)
+	}
+	var added []int
+	for _, l := range waiting {
+		added = append(added, l...)
+	}
+	slices.Sort(added)
+	p.added = append(p.added, added...)
+}
+
+// cancel pairs those with the same digest.
+func (p *pairing) cancel(old, new []Function, olds, news []int) (restOld, restNew []int) {
+	byCode := map[machine.Digest][]int{}
+	for _, i := range news {
+		byCode[new[i].Full] = append(byCode[new[i].Full], i)
+	}
+	taken := map[int]bool{}
+	for _, i := range olds {
+		if l := byCode[old[i].Full]; len(l) > 0 {
+			p.same = append(p.same, [2]int{i, l[0]})
+			taken[l[0]] = true
+			byCode[old[i].Full] = l[1:]
+			continue
+		}
+		restOld = append(restOld, i)
+	}
+	for _, i := range news {
+		if !taken[i] {
+			restNew = append(restNew, i)
+		}
+	}
+	return restOld, restNew
+}
+
+func (p *pairing) renumbered(old, new []Function, left [2][]int) (rest [2][]int) {
+	groups := map[string]*[2][]int{}
+	var order []string
+	for k, list := range [2][]Function{old, new} {
+		for _, i := range left[k] {
+			n := plain(list[i].Name)
+			if n == list[i].Name {
+				rest[k] = append(rest[k], i)
+				continue
+			}
+			if groups[n] == nil {
+				groups[n] = &[2][]int{}
+				order = append(order, n)
+			}
+			groups[n][k] = append(groups[n][k], i)
+		}
+	}
+	for _, n := range order {
+		olds, news := p.cancel(old, new, groups[n][0], groups[n][1])
+		rest[0], rest[1] = append(rest[0], olds...), append(rest[1], news...)
+	}
+	return rest
+}
+
+// rest pairs what is left by name in order; what has no partner came or went.
+func (p *pairing) rest(old, new []Function, left [2][]int) {
+	byName := map[string][]int{}
+	for _, i := range left[1] {
+		byName[new[i].Name] = append(byName[new[i].Name], i)
+	}
+	taken := map[int]bool{}
+	for _, i := range left[0] {
+		if l := byName[old[i].Name]; len(l) > 0 {
+			p.changed = append(p.changed, [2]int{i, l[0]})
+			taken[l[0]] = true
+			byName[old[i].Name] = l[1:]
+			continue
+		}
+		p.removed = append(p.removed, i)
+	}
+	for _, i := range left[1] {
+		if !taken[i] {
+			p.added = append(p.added, i)
+		}
+	}
+}
+
+// functions fills in the names of what came, went and changed.
+func (c *comparison) functions() {
+	p := pair(c.old.Functions, c.new.Functions, c.same)
+	c.pairs = p
+	f := Functions{Added: []string{}, Removed: []string{}, Changed: []string{}}
+	w := Written{Added: []string{}, Removed: []string{}, Changed: []string{}}
+	put := func(fn *Function, in *Fingerprint, person, compiler *[]string) bool {
+		if !c.same && !in.own(fn.Name) {
+			return false
+		}
+		if fn.Generated {
+			person = compiler
+		}
+		*person = append(*person, fn.label())
+		return true
+	}
+	skipped := 0
+	for _, i := range p.added {
+		if !put(&c.new.Functions[i], c.new, &f.Added, &w.Added) {
+			skipped++
+		}
+	}
+	for _, i := range p.removed {
+		if !put(&c.old.Functions[i], c.old, &f.Removed, &w.Removed) {
+			skipped++
+		}
+	}
+	if skipped > 0 {
+		c.note("%d functions of Go's own library came or went with the build and are not listed", skipped)
+	}
+	if c.same {
+		c.swapped()
+		for _, pair := range c.pairs.changed {
+			put(&c.new.Functions[pair[1]], c.new, &f.Changed, &w.Changed)
+		}
+	}
+	for _, list := range []*[]string{&f.Added, &f.Removed, &f.Changed, &w.Added, &w.Removed, &w.Changed} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
+	}
+	if len(w.Added)+len(w.Removed)+len(w.Changed) > 0 {
+		f.Generated = &w
+	}
+	c.d.Functions = f
+}

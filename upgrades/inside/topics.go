@@ -1,0 +1,216 @@
+package inside
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// vocabulary is what a change of tail latency or of load on others is made of:
+// the words, and how names are spelt that mean them.
+var vocabulary = []struct {
+	word   string
+	spelt  []string
+	except []string
+}{
+	{"retry", []string{"retry", "retri", "redeliver"}, []string{"retrie"}},
+	{"backoff", []string{"backoff", "back_off", "back-off"}, nil},
+	{"timeout", []string{"timeout", "time_out", "timedout"}, nil},
+	{"deadline", []string{"deadline"}, nil},
+	{"jitter", []string{"jitter"}, nil},
+	{"attempt", []string{"attempt"}, nil},
+	{"pool", []string{"pool", "maxidle", "maxopen", "maxconn", "max_conn"}, nil},
+	{"limit", []string{"limit", "throttl", "semaphore", "breaker"}, nil},
+}
+
+// touches gives the words of the vocabulary that a name has.
+func touches(name string) (words []string) {
+	low := strings.ToLower(name)
+	for _, v := range vocabulary {
+		for _, e := range v.except {
+			// "retrieve" is no retry.
+			low = strings.ReplaceAll(low, e+"v", "")
+		}
+		for _, s := range v.spelt {
+			if strings.Contains(low, s) {
+				words = append(words, v.word)
+				break
+			}
+		}
+	}
+	return words
+}
+
+// topics collects what of a change touches which word, in the vocabulary's order.
+func topics(d *Difference) []Topic {
+	where := map[string][]string{}
+	add := func(place string, names ...string) {
+		for _, n := range names {
+			for _, w := range touches(n) {
+				if !slices.Contains(where[w], place) && len(where[w]) < 100 {
+					where[w] = append(where[w], place)
+				}
+			}
+		}
+	}
+	for _, list := range [][]string{d.Functions.Changed, d.Functions.Added, d.Functions.Removed} {
+		for _, n := range list {
+			add("function "+n, n)
+		}
+	}
+	for _, k := range d.Constants {
+		add("constant in "+k.Where, append([]string{k.Where}, k.UsedBy...)...)
+	}
+	for _, k := range d.Callees {
+		add("callees of "+k.Function, slices.Concat(k.Added, k.Removed)...)
+	}
+	for _, m := range d.Modules {
+		add("module "+m.Path, m.Path)
+	}
+	for _, n := range slices.Concat(d.Configuration.Added, d.Configuration.Removed) {
+		add("setting "+n, n)
+	}
+	for _, n := range slices.Concat(d.Strings.Added, d.Strings.Removed) {
+		if len(n) <= 200 {
+			add(fmt.Sprintf("string %q", n), n)
+		}
+	}
+	out := []Topic{}
+	for _, v := range vocabulary {
+		if l := where[v.word]; len(l) > 0 {
+			out = append(out, Topic{v.word, l})
+		}
+	}
+	return out
+}
+
+// order puts first what touches the vocabulary.
+func (d *Difference) order() {
+	rank := func(names ...string) int {
+		for _, n := range names {
+			if len(touches(n)) > 0 {
+				return 0
+			}
+		}
+		return 1
+	}
+	names := func(list []string) {
+		slices.SortStableFunc(list, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
+	}
+	for _, l := range [][]string{
+		d.Functions.Added, d.Functions.Removed, d.Functions.Changed, d.Strings.Added, d.Strings.Removed, d.Configuration.Added, d.Configuration.Removed,
+	} {
+		names(l)
+	}
+	slices.SortStableFunc(d.Constants, func(a, b Move) int {
+		return cmp.Compare(rank(append(a.UsedBy, a.Where)...), rank(append(b.UsedBy, b.Where)...))
+	})
+	slices.SortStableFunc(d.Modules, func(a, b Module) int { return cmp.Compare(rank(a.Path), rank(b.Path)) })
+	slices.SortStableFunc(d.Callees, func(a, b CalleesOf) int {
+		return cmp.Compare(rank(slices.Concat([]string{a.Function}, a.Added, a.Removed)...), rank(slices.Concat([]string{b.Function}, b.Added, b.Removed)...))
+	})
+}
+
+// Touches are the words of the vocabulary that the change touches: evidence that
+// it can have moved retries, waits or limits.
+func (d Difference) Touches() []string {
+	words := []string{}
+	for _, t := range d.Topics {
+		words = append(words, t.Word)
+	}
+	return words
+}
+
+// told is how many constants a sentence tells.
+const told = 4
+
+// Sentence says in one line what changed, for an alert.
+func (d Difference) Sentence() string {
+	s := filepath.Base(d.Name)
+	if d.Old.Version != d.New.Version {
+		s += " " + cmp.Or(d.Old.Version, "(unknown)") + " -> " + cmp.Or(d.New.Version, "(unknown)")
+	}
+	var parts []string
+	if text := d.constantsText(); text != "" {
+		parts = append(parts, text)
+	}
+	f := d.Functions
+	if text := counts(len(f.Changed), "changed", len(f.Added), "added", len(f.Removed), "removed"); text != "" {
+		parts = append(parts, text)
+	}
+	for i, m := range d.Modules {
+		if i == 3 {
+			parts = append(parts, fmt.Sprintf("%d more modules", len(d.Modules)-i))
+			break
+		}
+		parts = append(parts, fmt.Sprintf("module %s %s -> %s", m.Path, cmp.Or(m.Old, "(none)"), cmp.Or(m.New, "(none)")))
+	}
+	if n := len(d.Strings.Added) + len(d.Strings.Removed); n > 0 && len(parts) < 4 {
+		parts = append(parts, fmt.Sprintf("%d strings came or went", n))
+	}
+	if d.Old.Toolchain != d.New.Toolchain {
+		parts = append(parts, fmt.Sprintf("built by %s instead of %s", d.New.Toolchain, d.Old.Toolchain))
+	}
+	if len(parts) == 0 && len(d.Settings) > 0 {
+		parts = append(parts, "only build settings differ")
+	}
+	if len(parts) == 0 {
+		return s + ": nothing changed inside"
+	}
+	return s + ": " + strings.Join(parts, "; ")
+}
+
+// constantsText tells the first constants, those of one place together.
+func (d Difference) constantsText() string {
+	var text strings.Builder
+	last := ""
+	for i, k := range d.Constants {
+		if i == told {
+			fmt.Fprintf(&text, " and %d more", len(d.Constants)-i)
+			break
+		}
+		where := k.Where
+		if strings.HasPrefix(where, ".") && len(k.UsedBy) > 0 {
+			where = "a variable of " + k.UsedBy[0]
+		}
+		switch {
+		case i == 0:
+			fmt.Fprintf(&text, "changed in %s ", where)
+		case where != last:
+			fmt.Fprintf(&text, ", in %s ", where)
+		default:
+			text.WriteString(", ")
+		}
+		last = where
+		switch {
+		case k.Old == "":
+			text.WriteString("new " + k.New)
+		case k.New == "":
+			text.WriteString("no more " + k.Old)
+		default:
+			text.WriteString(k.Old + " -> " + k.New)
+		}
+	}
+	return text.String()
+}
+
+// counts tells of functions: "1 function changed, 2 added".
+func counts(args ...any) string {
+	var parts []string
+	for i := 0; i+1 < len(args); i += 2 {
+		n := args[i].(int)
+		if n == 0 {
+			continue
+		}
+		if len(parts) > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, args[i+1]))
+		} else if n == 1 {
+			parts = append(parts, fmt.Sprintf("1 function %s", args[i+1]))
+		} else {
+			parts = append(parts, fmt.Sprintf("%d functions %s", n, args[i+1]))
+		}
+	}
+	return strings.Join(parts, ", ")
+}

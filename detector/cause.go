@@ -336,7 +336,8 @@ func (h *hearing) binary(k, n int) hypothesis {
 	b := h.s.upgrade.Binaries[k]
 	moves := h.from(h.s.servicesOf(b))
 	first, to := h.s.deployed(b)
-	w := way{p: math.Log(binaryPrior / float64(n) * moves(h.m.track.Indicator))}
+	inside := b.Inside.mechanism(h.m.track.Indicator.Kind)
+	w := way{p: math.Log(binaryPrior/float64(n)*moves(h.m.track.Indicator)) + inside}
 	if t := h.m.trial.Treated.UnixNano(); !h.m.trial.Treated.IsZero() {
 		// A flip takes effect at once, and is where the shift began.
 		w.bf = h.m.step[h.m.at(t)]
@@ -353,7 +354,7 @@ func (h *hearing) binary(k, n int) hypothesis {
 	// What shows later, at any time, has witnesses of its own; what the binary was named
 	// for may come back.
 	from, now := h.s.upgrade.Time(b).UnixNano(), h.s.now.UnixNano()
-	daily := binaryPrior / float64(n) * lateShare * h.day / math.Max(1, float64(now-from))
+	daily := math.Exp(inside) * binaryPrior / float64(n) * lateShare * h.day / math.Max(1, float64(now-from))
 	if h.m.trial.Was == b.Name {
 		daily += returnsDaily
 	}

@@ -38,6 +38,20 @@ type Binary struct {
 	Flags []string `json:"flags,omitempty" yaml:"flags,omitempty"`
 	// SHA256 is the digest of the new file, hex, where it is known.
 	SHA256 string `json:"sha256,omitempty" yaml:"sha256,omitempty"`
+	// Inside is what changed inside the binary, nil where nobody has compared the
+	// two builds.
+	Inside *Inside `json:"inside,omitempty" yaml:"inside,omitempty"`
+}
+
+// Inside is what changed between two builds of a binary.
+type Inside struct {
+	// Summary says it in one sentence.
+	Summary string `json:"summary" yaml:"summary"`
+	// Touches are the words of retries, waits and limits that the change touches:
+	// retry, backoff, attempt, jitter, timeout, deadline, pool, limit.
+	Touches []string `json:"touches,omitempty" yaml:"touches,omitempty"`
+	// Same says that nothing differs: the binary was built or started anew.
+	Same bool `json:"same,omitempty" yaml:"same,omitempty"`
 }
 
 // Deployment is the switch of one instance to the new build.
@@ -51,7 +65,7 @@ type Deployment struct {
 func (u *Upgrade) same(o *Upgrade) bool {
 	return u.StartedAt.Equal(o.StartedAt) && slices.EqualFunc(u.Binaries, o.Binaries, func(a, b Binary) bool {
 		return a.Name == b.Name && a.From == b.From && a.To == b.To && a.DeployedAt.Equal(b.DeployedAt) &&
-			maps.Equal(a.Selector, b.Selector) && slices.EqualFunc(a.Instances, b.Instances, func(c, d Deployment) bool {
+			maps.Equal(a.Selector, b.Selector) && a.Inside.Equal(b.Inside) && slices.EqualFunc(a.Instances, b.Instances, func(c, d Deployment) bool {
 			return c.Instance == d.Instance && c.At.Equal(d.At)
 		})
 	})
@@ -104,4 +118,12 @@ type Flip struct {
 	Binaries []string `json:"binaries,omitempty"`
 	// Upgrade is the upgrade that the flip answers, where somebody said so.
 	Upgrade string `json:"upgrade,omitempty"`
+}
+
+// Equal says whether two say the same.
+func (i *Inside) Equal(o *Inside) bool {
+	if i == nil || o == nil {
+		return i == o
+	}
+	return i.Summary == o.Summary && i.Same == o.Same && slices.Equal(i.Touches, o.Touches)
 }

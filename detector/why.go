@@ -20,6 +20,7 @@ func (h *hearing) whyBinary(k int, to time.Time) []string {
 	}
 	why := []string{fmt.Sprintf("%s went from %s to %s %s, on the call path of %s",
 		b.Name, or(b.From, "an unknown version"), or(b.To, "an unknown version"), when, h.m.track.Indicator.Name())}
+	why = append(why, b.Inside.why(h.m.track.Indicator.Kind)...)
 	moved, stayed, named := 0, 0, 0
 	for _, o := range h.others {
 		switch i := o.track.Indicator; {

@@ -12,6 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"aftershock/detector"
+	"aftershock/upgrades/files"
 )
 
 // Ledger brings together what is learnt of upgrades from everywhere: what the
@@ -25,6 +26,10 @@ type Ledger struct {
 	records *Watcher
 	// installed are the runs of package managers, nil where no log is watched.
 	installed *installed
+	// files are those of binaries, nil where none is watched; revision is how much was
+	// known of them at the last frame.
+	files    *files.Inspector
+	revision int
 	// serving holds the services of the series, each with its label's name. It
 	// is learnt anew from the first frames after a start.
 	serving map[string]string
@@ -42,6 +47,9 @@ type book struct {
 	As map[string]string `json:"as"`
 	// Closed holds when the watch over an upgrade ended.
 	Closed map[string]time.Time `json:"closed"`
+	// Inside is what changed inside the binaries of an upgrade, by its ID and their
+	// names.
+	Inside map[string]map[string]*detector.Inside `json:"inside,omitempty"`
 }
 
 // maxKnown bounds how many upgrades are remembered for merging.
@@ -64,7 +72,7 @@ func NewLedger(c Config, log logrus.FieldLogger) (*Ledger, error) {
 func newBook() book {
 	return book{
 		Found: map[string]detector.Upgrade{}, Reported: map[string]detector.Upgrade{},
-		As: map[string]string{}, Closed: map[string]time.Time{},
+		As: map[string]string{}, Closed: map[string]time.Time{}, Inside: map[string]map[string]*detector.Inside{},
 	}
 }
 
@@ -93,6 +101,9 @@ func (l *Ledger) Observe(f detector.Frame) []detector.Upgrade {
 		l.observeInstalled(f.Time, changed)
 	}
 	l.renew(changed)
+	if l.files != nil {
+		l.observeInside(f.Time, changed)
+	}
 	var out []detector.Upgrade
 	for _, id := range slices.Sorted(maps.Keys(changed)) {
 		if u := l.whole(id); u.ClosedAt.IsZero() {
@@ -184,6 +195,7 @@ func (l *Ledger) whole(id string) detector.Upgrade {
 	}
 	out.ID = id
 	out.ClosedAt = l.book.Closed[id]
+	l.inside(&out)
 	return out
 }
 
@@ -230,6 +242,7 @@ func (l *Ledger) prune() {
 		left[id] = true
 	}
 	maps.DeleteFunc(l.book.Closed, func(id string, _ time.Time) bool { return !left[id] })
+	maps.DeleteFunc(l.book.Inside, func(id string, _ map[string]*detector.Inside) bool { return !left[id] })
 }
 
 type ledgerState struct {
@@ -259,6 +272,9 @@ func (l *Ledger) Restore(state []byte) error {
 	b := s.Book
 	if b.Found == nil || b.Reported == nil || b.As == nil || b.Closed == nil {
 		return fmt.Errorf("restore the ledger of upgrades: a part is missing")
+	}
+	if b.Inside == nil {
+		b.Inside = map[string]map[string]*detector.Inside{}
 	}
 	if err := l.found.Restore(s.Detector); err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"aftershock/upgrades/files"
 	"aftershock/upgrades/inbox"
 	"aftershock/upgrades/packages"
 )
@@ -41,6 +42,9 @@ type Config struct {
 	Inbox inbox.Config `yaml:"inbox"`
 	// Packages is how the logs of dpkg and apt on this machine are read.
 	Packages packages.Config `yaml:"packages"`
+	// Files is where binaries are installed on this machine, so that it is told what
+	// changed inside them.
+	Files files.Config `yaml:"files"`
 }
 
 // SetDefaults sets what holds for keys that are left out. It is called before
@@ -53,7 +57,7 @@ func (c *Config) SetDefaults() {
 
 // Validate gives every problem of the section, each with its YAML path.
 func (c *Config) Validate(path string) []error {
-	errs := slices.Concat(c.Inbox.Validate(path+".inbox"), c.Packages.Validate(path+".packages"))
+	errs := slices.Concat(c.Inbox.Validate(path+".inbox"), c.Packages.Validate(path+".packages"), c.Files.Validate(path+".files"))
 	if s := time.Duration(c.Settle); s <= 0 || s > maxSettle {
 		errs = append(errs, fmt.Errorf("%s.settle: want more than 0 and at most 7d, got %s", path, c.Settle))
 	}

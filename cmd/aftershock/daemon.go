@@ -49,6 +49,7 @@ type daemon struct {
 	loop     *watch.Loop
 	web      *web.Server
 	inbox    *inbox.Inbox
+	ledger   *upgrades.Ledger
 	reports  waiting
 
 	cfg configs.Config // as at the start
@@ -84,8 +85,10 @@ func newDaemon(ctx context.Context, cfg configs.Config, file string, log *logrus
 	if d.source, err = sources.Open(ctx, cfg.Sources, cfg.Data, log.WithField("part", "sources"), d.registry); err != nil {
 		return d, err
 	}
-	ledger, err := upgrades.NewLedger(cfg.Upgrades, log.WithField("part", "upgrades"))
-	if err != nil {
+	if d.ledger, err = upgrades.NewLedger(cfg.Upgrades, log.WithField("part", "upgrades")); err != nil {
+		return d, err
+	}
+	if err := d.ledger.Inspect(cfg.Upgrades.Files, cfg.Data); err != nil {
 		return d, err
 	}
 	gated := map[string][]string{}
@@ -93,7 +96,7 @@ func newDaemon(ctx context.Context, cfg configs.Config, file string, log *logrus
 		gated[g.Binary] = append(gated[g.Binary], g.Flag)
 	}
 	d.loop = watch.New(watch.Options{
-		Config: cfg.Watch, Source: d.source, Changes: ledger, Journal: ticks{d.journal},
+		Config: cfg.Watch, Source: d.source, Changes: d.ledger, Journal: ticks{d.journal},
 		Receivers: sender.Receivers(), Flags: gated, Log: log.WithField("part", "watch"), Registry: d.registry,
 		Watchable: upgrades.Watchable,
 	})
@@ -308,6 +311,9 @@ func (d *daemon) close() error {
 	var errs []error
 	if s := d.sender.Load(); s != nil {
 		s.Close()
+	}
+	if d.ledger != nil {
+		d.ledger.Rest()
 	}
 	if d.source != nil {
 		errs = append(errs, d.source.Close())

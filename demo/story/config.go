@@ -52,8 +52,11 @@ func daemonConfig(dir, webhook string) object {
 		"sources": object{"scrape": object{
 			"interval": "1s", "timeout": "900ms", "files": []string{in("targets.json")}, "retention": "1d",
 		}},
-		"watch":    object{"step": "1s", "day": day, "lag": "2s", "baseline": "5m", "duration": "1h", "warmup": "8s"},
-		"upgrades": object{"detect": true, "settle": "10s"},
+		"watch": object{"step": "1s", "day": day, "lag": "2s", "baseline": "5m", "duration": "1h", "warmup": "8s"},
+		"upgrades": object{"detect": true, "settle": "10s", "files": []object{
+			{"binary": guilty, "path": in("hosts/payments-1/" + guilty)},
+			{"binary": innocent, "path": in("hosts/checkout-1/" + innocent)},
+		}},
 		"flags": object{
 			"definitions": in("flags.json"),
 			"gates":       []object{{"flag": backoffFlag, "binary": "dten-payments", "safe": "legacy"}},

@@ -1,0 +1,286 @@
+// Package files watches the files that binaries are installed as, so that what
+// changed inside a binary is known when an upgrade of it is found.
+//
+// A file is read once for each build, in the background, one at a time and at low
+// priority; what was found in it is kept by its digest, so that the build before
+// needn't exist any more. Where the daemon comes after the package manager, the
+// build before is read from the process that still runs it.
+package files
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/sirupsen/logrus"
+
+	"aftershock/detector"
+	"aftershock/upgrades/inside"
+)
+
+// Config lists the watched files.
+type Config []File
+
+// File is where a binary is installed on this machine.
+type File struct {
+	// Binary is its name, as the telemetry has it.
+	Binary string `yaml:"binary"`
+	// Path is the file.
+	Path string `yaml:"path"`
+}
+
+const (
+	maxFiles = 200
+	// maxBuilds is how many builds of a binary are remembered.
+	maxBuilds = 16
+	// Span is how long before or after an upgrade its file may be installed.
+	Span = 24 * time.Hour
+)
+
+// Validate gives every problem of the section, each with its YAML path.
+func (c Config) Validate(path string) []error {
+	var errs []error
+	if len(c) > maxFiles {
+		errs = append(errs, fmt.Errorf("%s: want at most %d files, got %d", path, maxFiles, len(c)))
+	}
+	seen := map[string]bool{}
+	for i, f := range c {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if f.Binary == "" {
+			errs = append(errs, fmt.Errorf("%s.binary: is missing", at))
+		}
+		if !filepath.IsAbs(f.Path) {
+			errs = append(errs, fmt.Errorf("%s.path: want an absolute path, got %q", at, f.Path))
+		}
+		if seen[f.Binary] {
+			errs = append(errs, fmt.Errorf("%s.binary: %s comes twice", at, f.Binary))
+		}
+		seen[f.Binary] = true
+	}
+	return errs
+}
+
+// Inspector watches the files. Its methods may be called by one goroutine.
+type Inspector struct {
+	list  Config
+	dir   string
+	cache inside.Cache
+	log   logrus.FieldLogger
+
+	work sync.WaitGroup
+	mu   sync.Mutex
+	busy bool
+	// builds of each binary, the oldest first; stats of the files when they were
+	// last read.
+	builds map[string][]build
+	stats  map[string]stat
+	// revision counts what came to be known.
+	revision int
+}
+
+// build is one that a binary's file held.
+type build struct {
+	SHA256 string    `json:"sha256"`
+	Seen   time.Time `json:"seen"`
+}
+
+// stat tells whether a file was replaced or written.
+type stat struct {
+	Size     int64     `json:"size"`
+	Modified time.Time `json:"modified"`
+	Inode    uint64    `json:"inode"`
+}
+
+type state struct {
+	Builds map[string][]build `json:"builds"`
+	Stats  map[string]stat    `json:"stats"`
+}
+
+// New goes on from what an inspector before left in the directory, which is made.
+func New(list Config, dir string, log logrus.FieldLogger) (*Inspector, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("keep fingerprints of binaries: %w", err)
+	}
+	i := &Inspector{
+		list: list, dir: dir, log: log, cache: inside.Cache{Dir: filepath.Join(dir, "fingerprints")},
+		builds: map[string][]build{}, stats: map[string]stat{},
+	}
+	raw, err := os.ReadFile(i.path())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return i, nil
+	case err != nil:
+		return nil, fmt.Errorf("read what is known of binaries: %w", err)
+	}
+	var s state
+	if err := json.Unmarshal(raw, &s); err != nil || s.Builds == nil || s.Stats == nil {
+		log.WithField("file", i.path()).Warn("what was known of binaries can't be read; the files are read anew")
+		return i, nil
+	}
+	i.builds, i.stats = s.Builds, s.Stats
+	return i, nil
+}
+
+func (i *Inspector) path() string { return filepath.Join(i.dir, "builds.json") }
+
+// Look begins to read the files that have changed, unless it is still at it.
+func (i *Inspector) Look(now time.Time) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.busy {
+		return
+	}
+	var todo []File
+	for _, f := range i.list {
+		if s, ok := look(f.Path); ok && s != i.stats[f.Binary] {
+			todo = append(todo, f)
+		}
+	}
+	if len(todo) == 0 {
+		return
+	}
+	i.busy = true
+	i.work.Go(func() {
+		lowly(func() { i.read(todo, now) })
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.busy = false
+	})
+}
+
+// Wait waits until what was begun is done.
+func (i *Inspector) Wait() { i.work.Wait() }
+
+// read takes in the files and puts down what they hold.
+func (i *Inspector) read(todo []File, now time.Time) {
+	for _, f := range todo {
+		s, ok := look(f.Path)
+		if !ok {
+			continue
+		}
+		log := i.log.WithFields(logrus.Fields{"binary": f.Binary, "file": f.Path})
+		if i.first(f) {
+			if old, ok := replaced(f.Path); ok {
+				i.take(f, old, time.Time{}, log)
+			}
+		}
+		i.take(f, f.Path, now, log)
+		i.mu.Lock()
+		i.stats[f.Binary] = s // one that can't be read is not tried again until it changes
+		i.mu.Unlock()
+	}
+	if err := i.save(); err != nil {
+		i.log.WithError(err).Warn("what is known of binaries can't be kept")
+	}
+}
+
+// first says whether nothing is known of a binary yet.
+func (i *Inspector) first(f File) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return len(i.builds[f.Binary]) == 0
+}
+
+// take reads one file, which held the binary from an instant on.
+func (i *Inspector) take(f File, path string, seen time.Time, log logrus.FieldLogger) {
+	p, err := i.cache.Take(path)
+	if err != nil {
+		log.WithError(err).Warn("the inside of a binary can't be read")
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	list := i.builds[f.Binary]
+	if n := len(list); n > 0 && list[n-1].SHA256 == p.SHA256 {
+		return
+	}
+	list = append(list, build{p.SHA256, seen})
+	i.builds[f.Binary] = list[max(0, len(list)-maxBuilds):]
+	i.revision++
+	log.WithField("sha256", p.SHA256).Info("read the inside of a binary")
+}
+
+func (i *Inspector) save() error {
+	i.mu.Lock()
+	raw, err := json.Marshal(state{i.builds, i.stats})
+	i.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(i.dir, "new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(raw)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), i.path())
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
+
+// Revision is how much has come to be known since the start: nothing new while it
+// stays the same.
+func (i *Inspector) Revision() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.revision
+}
+
+// Change is what changed inside a binary of an upgrade; nil while that isn't known.
+func (i *Inspector) Change(u *detector.Upgrade, b *detector.Binary) *detector.Inside {
+	old, new, ok := i.pair(u, b)
+	if !ok {
+		return nil
+	}
+	was, okWas := i.cache.Get(old)
+	is, okIs := i.cache.Get(new)
+	if !okWas || !okIs {
+		return nil
+	}
+	d := inside.Compare(b.Name, was, is)
+	return &detector.Inside{Summary: line(d.Sentence()), Touches: d.Touches(), Same: d.Empty()}
+}
+
+// pair finds the digests of the build that the upgrade brought and of the one before.
+func (i *Inspector) pair(u *detector.Upgrade, b *detector.Binary) (old, new string, ok bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	list := i.builds[b.Name]
+	at := len(list) - 1
+	if b.SHA256 != "" {
+		at = slices.IndexFunc(list, func(x build) bool { return x.SHA256 == b.SHA256 })
+	}
+	if at < 1 || b.SHA256 == "" && list[at].Seen.Before(u.Time(*b).Add(-Span)) {
+		return "", "", false
+	}
+	return list[at-1].SHA256, list[at].SHA256, true
+}
+
+// maxLine is how many bytes of a summary are told.
+const maxLine = 250
+
+// line makes one bounded line of what a binary may have had a hand in.
+func line(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, " "))
+	if len(s) <= maxLine {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxLine], "") + "…"
+}

@@ -130,7 +130,11 @@ func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
 	for i, c := range all {
 		out = append(out, Cause{Kind: c.kind, Name: c.name, Probability: math.Exp(weights[i] - total), Why: c.why})
 	}
-	return ranked(fold(out)), h.onset()
+	out = ranked(fold(out))
+	if out[0].Kind == CauseBinary {
+		out[0].Cleared = h.cleared(out)
+	}
+	return out, h.onset()
 }
 
 func ranked(list []Cause) []Cause {

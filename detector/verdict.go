@@ -62,6 +62,8 @@ type Cause struct {
 	Name        string   `json:"name,omitempty"`
 	Probability float64  `json:"probability"`
 	Why         []string `json:"why,omitempty"`
+	// Cleared says of the upgrade's other binaries why they are out.
+	Cleared []string `json:"cleared,omitempty"`
 }
 
 // QuantileRange is a quantile before and after, each as the bucket that holds

@@ -3,6 +3,7 @@ package detector
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -46,6 +47,50 @@ func (h *hearing) whyBinary(k int, to time.Time) []string {
 		why = append(why, "but none of its own indicators moved as it went out")
 	}
 	return why
+}
+
+const (
+	// outBelow is the probability under which a binary beside the leading one is out,
+	// and mostOut how many such are told of.
+	outBelow = 0.05
+	mostOut  = 3
+)
+
+// cleared says why the upgrade's binaries beside the leading one are out.
+func (h *hearing) cleared(causes []Cause) []string {
+	var out []string
+	for k, b := range h.s.upgrade.Binaries {
+		at := slices.IndexFunc(causes, func(c Cause) bool { return c.Kind == CauseBinary && c.Name == b.Name })
+		if at == 0 || len(out) == mostOut || at > 0 && causes[at].Probability >= outBelow {
+			continue
+		}
+		out = append(out, b.Name+": "+h.whyNot(k, at > 0))
+	}
+	return out
+}
+
+// whyNot says what clears binary k most.
+func (h *hearing) whyNot(k int, suspected bool) string {
+	b := h.s.upgrade.Binaries[k]
+	from := h.s.upgrade.Time(b)
+	at := from.UTC().Format("15:04:05")
+	switch i := h.m.track.Indicator; {
+	case !h.s.reaches(b, i):
+		return "it isn't on the call path of " + i.Name()
+	case from.After(h.s.now):
+		return "it wasn't running yet"
+	case !suspected:
+		return "what the flag changed can't be its doing"
+	case b.Inside != nil && b.Inside.Same:
+		return "nothing differs between its two builds"
+	case h.m.along[k] < 0:
+		return "nothing moved as its instances switched from " + at + " on"
+	case !h.ownMoved(k):
+		return "none of its own indicators moved as it went out at " + at
+	case b.Inside.mechanism(i.Kind) < 0:
+		return "what changed inside it hardly fits, and what moved follows its switches less"
+	}
+	return "what moved follows its switches from " + at + " on less"
 }
 
 func (h *hearing) ownMoved(k int) bool {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"aftershock/detector"
+	"aftershock/detector/words"
 )
 
 const (
@@ -70,7 +71,8 @@ func (l *Loop) tellStory(key string, u detector.Upgrade, s detector.Story, now t
 	stood := now.Sub(a.StartsAt)
 	fire := s.Cause.Probability >= surely && stood >= surelySteps*l.o.Config.Step ||
 		stood >= pendingSteps*l.o.Config.Step
-	changed := !known || a.State == detector.AlertPending && fire || joined(a, s) ||
+	reasoned := words.Accusation(detector.Alert{Cause: s.Cause, Binaries: u.Binaries}) != "" && words.Accusation(a) == ""
+	changed := !known || a.State == detector.AlertPending && fire || joined(a, s) || reasoned ||
 		now.Sub(a.UpdatedAt) >= repeat*l.o.Config.Step
 	if !changed {
 		return

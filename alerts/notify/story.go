@@ -10,7 +10,8 @@ import (
 
 // Bounds of what one message lists.
 const (
-	maxReasons  = 4
+	maxReasons  = 5
+	maxCleared  = 3
 	maxOthers   = 5
 	maxCauses   = 4
 	maxWarnings = 3
@@ -47,6 +48,10 @@ type Story struct {
 	// CauseKind its kind, Probability like "93%", Why the reasons.
 	Cause, CauseKind, Probability string
 	Why                           []string
+	// Cleared says why the upgrade's other binaries are out; Accusation says who did
+	// it, what changed inside it, and that, in one sentence.
+	Cleared    []string
+	Accusation string
 	// Alternatives are the other causes: "third party acme-pay (4%)".
 	Alternatives []string
 	// Placebos says how often the rule was wrong here; Control what the
@@ -68,6 +73,8 @@ func (c *Composer) story(a detector.Alert) Story {
 		Cause: words.Suspect(a.Cause, a.Binaries), CauseKind: words.Name(a.Cause.Kind),
 		Probability: words.Probability(a.Cause.Probability),
 		Why:         lines(a.Cause.Why, maxReasons),
+		Cleared:     lines(a.Cause.Cleared, maxCleared),
+		Accusation:  words.Accusation(a),
 		Placebos:    words.Placebos(a.Root.FalseAlarms),
 		Control:     words.Line(a.Root.Control),
 		Warnings:    lines(a.Root.Warnings, maxWarnings),
@@ -160,6 +167,7 @@ func (s Story) annotations(headline, text string) map[string]string {
 		"effect":      s.Root.Effect(),
 		"onset":       s.Root.Since,
 		"blame":       s.Cause,
+		"reason":      s.Accusation,
 		"placebos":    s.Placebos,
 		"series":      s.Root.Series,
 		"runbook_url": s.Runbook,

@@ -195,7 +195,10 @@ func (f *fake) look(file string) {
 func (f *fake) notify(status string) {
 	body, err := json.Marshal(map[string]any{"version": "4", "status": status, "alerts": []any{map[string]any{
 		"status": status, "fingerprint": "1", "labels": map[string]string{"cause": "binary", "binary": guilty},
-		"annotations": map[string]string{"summary": "payments /charge is slow"},
+		"annotations": map[string]string{
+			"summary": "payments /charge is slow",
+			"reason":  guilty + ", in which backoff.Parse was added; " + innocent + " is out, for nothing moved as its instances switched",
+		},
 	}}})
 	if err != nil {
 		return

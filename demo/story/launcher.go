@@ -59,13 +59,24 @@ func (l *launcher) start(name string, env []string, program string, args ...stri
 		return nil, fmt.Errorf("open log of %s: %w", name, err)
 	}
 	defer log.Close()
-	p := &process{name: name, cmd: exec.Command(program, args...), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.SysProcAttr = ownGroup()
-	started := make(chan error, 1)
-	l.starts <- func() { started <- p.cmd.Start() }
-	if err := <-started; err != nil {
+	p := &process{name: name, done: make(chan struct{})}
+	try := func() error {
+		p.cmd = exec.Command(program, args...)
+		p.cmd.Env = append(os.Environ(), env...)
+		p.cmd.Stdout, p.cmd.Stderr = log, log
+		p.cmd.SysProcAttr = ownGroup()
+		started := make(chan error, 1)
+		l.starts <- func() { started <- p.cmd.Start() }
+		return <-started
+	}
+	err = try()
+	// A program that was just written is busy while a process that is being forked
+	// elsewhere still holds its file open for writing (golang.org/issue/22315).
+	for n := 0; n < busyTries && errors.Is(err, syscall.ETXTBSY); n++ {
+		time.Sleep(busyPause)
+		err = try()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	l.mu.Lock()
@@ -74,6 +85,12 @@ func (l *launcher) start(name string, env []string, program string, args ...stri
 	go l.reap(p)
 	return p, nil
 }
+
+// busyTries and busyPause bound the wait for a program that is busy.
+const (
+	busyTries = 50
+	busyPause = 20 * time.Millisecond
+)
 
 func (l *launcher) reap(p *process) {
 	err := p.cmd.Wait()

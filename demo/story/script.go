@@ -44,6 +44,7 @@ func (d *director) script() []step {
 		step{"waiting for the daemon to find the upgrade", 5 * time.Second, 90 * time.Second, d.findUpgrade("4.2.0")},
 		step{"waiting for the alert", 20 * time.Second, 2 * time.Minute, d.awaitAlert},
 		step{"waiting for both shifts, tail latency and retries", 10 * time.Second, 90 * time.Second, d.seeShifts},
+		step{"waiting to be told what changed inside", 5 * time.Second, 90 * time.Second, d.awaitReason},
 		toggling,
 		step{"waiting for the toggle to be verified", 3 * time.Second, time.Minute, d.awaitVerified("legacy")},
 		step{"waiting for the indicators to recover", 20 * time.Second, 3 * time.Minute, d.awaitRecovery},
@@ -209,6 +210,30 @@ func (d *director) awaitAlert(ctx context.Context) (string, error) {
 	}
 	d.timeline.addAt(d.alerted.At, fmt.Sprintf("alert, %s after the last restart: %s", seconds(max(0, d.alerted.At.Sub(d.rolled))), d.alerted.Annotations["summary"]))
 	return d.alerted.Annotations["summary"], nil
+}
+
+// awaitReason waits until the alert says in one sentence what changed inside the
+// guilty binary, which the daemon takes from the two builds, and why the other is out.
+func (d *director) awaitReason(ctx context.Context) (string, error) {
+	reason := ""
+	err := d.receiver.await(ctx, "wait for an alert that says what changed inside "+guilty, func(notices []notice) (bool, error) {
+		for _, n := range firing(notices) {
+			r := n.Annotations["reason"]
+			if n.blames() == guilty && strings.Contains(r, guilty) && strings.Contains(r, "backoff.") && strings.Contains(r, innocent+" is out") {
+				reason = r
+				return true, nil
+			}
+			if r != "" {
+				d.progress.say("so far: " + r)
+			}
+		}
+		return false, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	d.timeline.add("the reason: " + reason)
+	return reason, nil
 }
 
 // seeShifts waits until the daemon has found both sides of what the new backoff

@@ -1,0 +1,37 @@
+package words
+
+import (
+	"strings"
+
+	"aftershock/detector"
+)
+
+// Accusation says in one sentence which binary did it, what changed inside it, and
+// why the upgrade's other binaries are out; "" where no binary is named, or nothing is
+// known of either.
+func Accusation(a detector.Alert) string {
+	if a.Cause.Kind != detector.CauseBinary || a.Cause.Probability < 0.5 {
+		return ""
+	}
+	parts := []string{Suspect(a.Cause, a.Binaries)}
+	for _, b := range a.Binaries {
+		if b.Name != a.Cause.Name || b.Inside == nil {
+			continue
+		}
+		_, change, found := strings.Cut(b.Inside.Summary, ": ")
+		if !found {
+			change = b.Inside.Summary
+		}
+		if change = Line(change); change != "" {
+			parts[0] += ", in which " + change
+		}
+	}
+	for _, c := range a.Cause.Cleared {
+		name, reason, _ := strings.Cut(Line(c), ": ")
+		parts = append(parts, name+" is out, for "+reason)
+	}
+	if len(parts) == 1 && !strings.Contains(parts[0], ", in which ") {
+		return ""
+	}
+	return strings.Join(parts, "; ")
+}

@@ -131,6 +131,11 @@ func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
 		out = append(out, Cause{Kind: c.kind, Name: c.name, Probability: math.Exp(weights[i] - total), Why: c.why})
 	}
 	out = ranked(fold(out))
+	if i := slices.IndexFunc(out, func(c Cause) bool { return c.Kind == CauseBinary }); i >= 0 {
+		if text := h.tie(out); text != "" {
+			out[i].Why = append(out[i].Why, text)
+		}
+	}
 	if out[0].Kind == CauseBinary {
 		out[0].Cleared = h.cleared(out)
 	}

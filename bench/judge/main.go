@@ -50,6 +50,7 @@ func main() {
 		})
 		if err == nil {
 			report(out, results, md)
+			attribution(out, results, md)
 			if *show {
 				details(out, results)
 			}

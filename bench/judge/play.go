@@ -22,6 +22,7 @@ type said struct {
 	worse  bool
 	binary string // the cause, if that is a binary
 	cause  string // kind and name of the leading cause
+	causes []detector.Cause
 	sure   float64
 	onset  *detector.Onset
 	effect *detector.Effect
@@ -39,8 +40,9 @@ type result struct {
 	answer fleet.Answer
 	record detector.Upgrade
 	// says is by contestant: judge, p99, Mann-Whitney.
-	says [3][]said
-	last []detector.Verdict // the judge's last word
+	says  [3][]said
+	last  []detector.Verdict // the judge's last word
+	paths *paths
 	// indicators is how many there were.
 	indicators                 int
 	simulating, judging, ruled time.Duration
@@ -99,7 +101,8 @@ func live(w *fleet.World, every time.Duration) (result, error) {
 	r.last = j.judge.Summary(u.ID).Verdicts
 	r.judging += time.Since(at)
 	r.answer = w.Answer()
-	r.indicators = len(series.order)
+	// The values of all minutes of all worlds would be too much.
+	r.paths, r.indicators = &paths{series.upgrade, series.calls}, len(series.order)
 	r.simulating = time.Since(begun) - r.judging - r.ruled
 	return r, nil
 }
@@ -133,7 +136,7 @@ func shifts(events []detector.Event) []said {
 		if e.Event != detector.EventShift || e.Indicator == nil {
 			continue
 		}
-		s := said{at: e.Time, key: e.Indicator.Key(), worse: e.Direction == detector.Worse, onset: e.Onset, effect: e.Effect}
+		s := said{at: e.Time, key: e.Indicator.Key(), worse: e.Direction == detector.Worse, causes: e.Causes, onset: e.Onset, effect: e.Effect}
 		s.lead(e.Causes)
 		out = append(out, s)
 	}

@@ -17,12 +17,17 @@ const day = 1440
 
 // series keeps each indicator's values of the last day and a bit.
 type series struct {
+	paths
+	order  []string
+	values map[string]*values
+	minute int
+	begin  time.Time
+}
+
+// paths is who calls whom beside one upgrade.
+type paths struct {
 	upgrade detector.Upgrade
-	order   []string
-	values  map[string]*values
 	calls   map[string]map[string]bool
-	minute  int
-	begin   time.Time
 }
 
 type values struct {
@@ -34,7 +39,7 @@ type values struct {
 }
 
 func newSeries(u detector.Upgrade) *series {
-	return &series{upgrade: u, values: make(map[string]*values), calls: make(map[string]map[string]bool)}
+	return &series{paths: paths{upgrade: u, calls: make(map[string]map[string]bool)}, values: make(map[string]*values)}
 }
 
 // sum is an indicator's counts of a minute over all instances.
@@ -129,7 +134,7 @@ func (m *sum) value() float64 {
 }
 
 // latest is the binary on the path of a service that was deployed last.
-func (s *series) latest(service string, now time.Time) string {
+func (s *paths) latest(service string, now time.Time) string {
 	reach := map[string]bool{service: true}
 	for queue := []string{service}; len(queue) > 0; queue = queue[1:] {
 		for c := range s.calls[queue[0]] {

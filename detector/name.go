@@ -4,24 +4,25 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 )
 
 const (
 	// nameSure is how sure it must be that one of the upgrade's binaries did it before
-	// any is named, and nameSteps for how many steps: who is named to people at night
-	// had better be guilty. One that is named for another shift already, that shifts of
-	// two kinds point to, or that was named before the shift went and came back, needs
-	// alsoSure: it is one story. Among the binaries it must have tieSure.
+	// any is named, nameSteps steps after it first was and never less than alsoSure
+	// since: who is named to people at night had better be guilty. One that is named for
+	// another shift already, that shifts of two kinds point to, or that was named before
+	// the shift went and came back, needs alsoSure for alsoSteps: it is one story. Among
+	// the binaries it must have tieSure.
 	nameSure  = 0.95
 	alsoSure  = 0.8
 	tieSure   = 0.6
-	nameSteps = 5
+	nameSteps = 15
+	alsoSteps = 5
 	// nameSpan is for how many steps after its last instance switched a binary may be
-	// named for the first time. What shows only later can't be told from slow wander,
-	// of which the noise promises too little, unless there is so little to count,
-	// lateCount expected since, that counting hides any wander.
-	nameSpan  = 240
-	lateCount = 50
+	// named for the first time: what shows only later can't be told from slow wander, of
+	// which the noise promises too little.
+	nameSpan = 180
 	// nameStands is the least evidence there must be, over the most there was, and
 	// nameSlack how far it may fall short in any case, for a binary to be named: what is
 	// passing was a burst.
@@ -46,7 +47,10 @@ func (j *Judge) name(s *scene, m moved, causes []Cause) bool {
 		}
 	}
 	switch {
-	case lead.Kind != CauseBinary || all < sure || lead.Probability < tieSure:
+	case lead.Kind != CauseBinary || all < alsoSure || lead.Probability < tieSure:
+		tr.Suspect = ""
+		return false
+	case tr.Suspect != lead.Name && all < sure:
 		tr.Suspect = ""
 		return false
 	case tr.Was == lead.Name:
@@ -58,7 +62,11 @@ func (j *Judge) name(s *scene, m moved, causes []Cause) bool {
 	case tr.Suspect != lead.Name:
 		tr.Suspect, tr.Suspected = lead.Name, j.last
 	}
-	if j.last.Sub(tr.Suspected) < nameSteps*j.cfg.Step {
+	stood := time.Duration(nameSteps)
+	if sure < nameSure {
+		stood = alsoSteps
+	}
+	if all < sure || j.last.Sub(tr.Suspected) < stood*j.cfg.Step {
 		return false
 	}
 	tr.Named = lead.Name
@@ -102,11 +110,7 @@ func (s *scene) late(m moved, name string) bool {
 		if m.trial.Treated.After(last) {
 			last = m.trial.Treated
 		}
-		if s.now.Sub(last) <= nameSpan*s.cfg.Step {
-			return false
-		}
-		since := m.trial.Blocks.since(last)
-		return since.Exp[m.trial.side().lead] > lateCount
+		return s.now.Sub(last) > nameSpan*s.cfg.Step
 	}
 	return false
 }

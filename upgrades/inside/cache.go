@@ -26,7 +26,7 @@ type Cache struct {
 }
 
 // form is the version of what is kept: another one is not read.
-const form = "1"
+const form = "2"
 
 // maxKept is the size of the largest fingerprint that is read back.
 const maxKept = 1 << 30
@@ -70,7 +70,7 @@ func (p *Fingerprint) sound() bool {
 		return !slices.ContainsFunc(list, func(i int32) bool { return i < 0 || int(i) >= n })
 	}
 	for _, f := range p.Functions {
-		if !within(f.Callees, len(p.Functions)) || !within(f.Strings, len(p.Texts)) || !within(f.Variables, len(p.Variables)) {
+		if !within(f.Callees, len(p.Functions)) || !within(f.Strings, len(p.Texts)) || !within(f.Variables, len(p.Variables)) || !within(f.Pieces, len(p.Pieces)) {
 			return false
 		}
 	}

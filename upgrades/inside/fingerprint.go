@@ -36,7 +36,11 @@ type Fingerprint struct {
 	// DataTexts are those that variables hold.
 	DataTexts []int32 `json:"data_texts,omitempty"`
 	// Keys are names of settings in the tags of structs.
-	Keys      []string   `json:"keys,omitempty"`
+	Keys []string `json:"keys,omitempty"`
+	// Pieces are constants whose address code takes, addresses in them replaced
+	// by what they mean. Nothing says where one ends but where the next begins
+	// that code or data names, so that there may be more of one than there is.
+	Pieces    []Piece    `json:"pieces,omitempty"`
 	Variables []Variable `json:"variables,omitempty"`
 	// Words are what may be durations in the sections of variables.
 	Words []Word `json:"words,omitempty"`
@@ -76,6 +80,8 @@ type Function struct {
 	Strings   []int32    `json:"t,omitempty"`
 	Variables []int32    `json:"v,omitempty"`
 	Constants []Constant `json:"k,omitempty"`
+	// Pieces are indexes of Pieces, in the order of the code.
+	Pieces []int32 `json:"p,omitempty"`
 }
 
 // label is its name, or where it is.
@@ -84,6 +90,14 @@ func (f *Function) label() string {
 		return f.Name
 	}
 	return fmt.Sprintf("code at %#x", f.Address)
+}
+
+// Piece is a constant that code refers to.
+type Piece struct {
+	Bytes []byte `json:"b"`
+	// Raw are the bytes as they are, where some may be numbers as well as
+	// addresses; else it is empty.
+	Raw []byte `json:"r,omitempty"`
 }
 
 // Kind is what a constant is.

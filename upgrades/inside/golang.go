@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"strings"
 
@@ -26,6 +27,8 @@ type goFile struct {
 	native bool
 	// start is the address of Go's first function, types that of the first type.
 	start, types uint64
+	// typesEnd is where the types end, 0 where that is not known.
+	typesEnd uint64
 	table        []pclntab.Function
 	bodies       []body
 	references   []machine.Reference
@@ -33,7 +36,7 @@ type goFile struct {
 	// taken are the constants whose address code takes, starts also those that
 	// pointers point to, edges also those that code reads; all in order.
 	taken, starts, edges []uint64
-	texts                map[string]int32
+	texts, pieces        map[string]int32
 	variables            map[place]int32
 	names                symbols
 	// work counts the bytes of constants that were looked at.
@@ -86,7 +89,7 @@ func readGo(f *image.File, p *Fingerprint) error {
 	if p.Machine == "" {
 		p.Machine = map[elf.Machine]string{elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64"}[f.Machine()]
 	}
-	g := &goFile{File: f, print: p, texts: map[string]int32{}, variables: map[place]int32{}}
+	g := &goFile{File: f, print: p, texts: map[string]int32{}, pieces: map[string]int32{}, variables: map[place]int32{}}
 	ok, err := g.readTable()
 	if err != nil {
 		return err
@@ -155,7 +158,8 @@ func (g *goFile) readTable() (ok bool, err error) {
 
 // findModule reads runtime.firstmoduledata, which begins with the address of
 // the table of functions; from Go 1.26 on it has a section of its own. Its
-// fields are those of runtime/symtab.go: text is word 22, types word 37.
+// fields are those of runtime/symtab.go: text is word 22, types word 37, etypes
+// word 38.
 func (g *goFile) findModule(table, header uint64) error {
 	word := uint64(g.Word())
 	for _, name := range []string{".go.module", ".noptrdata", ".data", ".data.rel.ro"} {
@@ -176,6 +180,9 @@ func (g *goFile) findModule(table, header uint64) error {
 				continue
 			}
 			g.start, g.types = text, types
+			if end, _, _ := g.Pointer(at + 38*word); end > types && g.At(types) != nil && end <= g.At(types).End() {
+				g.typesEnd = end
+			}
 			return nil
 		}
 	}
@@ -261,6 +268,22 @@ func (g *goFile) text(b []byte) int32 {
 	s := string(b)
 	g.texts[s] = i
 	g.print.Texts = append(g.print.Texts, s)
+	return i
+}
+
+// piece gives the index of a constant.
+func (g *goFile) piece(c Piece) int32 {
+	key := string(c.Bytes)
+	if c.Raw != nil {
+		key += "\x00" + string(c.Raw)
+	}
+	if i, ok := g.pieces[key]; ok {
+		return i
+	}
+	i := int32(len(g.print.Pieces))
+	g.pieces[key] = i
+	c.Bytes = slices.Clone(c.Bytes)
+	g.print.Pieces = append(g.print.Pieces, c)
 	return i
 }
 

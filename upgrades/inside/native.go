@@ -36,7 +36,7 @@ func readNative(f *image.File, p *Fingerprint) error {
 	if err := readAudit(f, p); err != nil {
 		return err
 	}
-	g := &goFile{File: f, print: p, native: true, texts: map[string]int32{}, variables: map[place]int32{}}
+	g := &goFile{File: f, print: p, native: true, texts: map[string]int32{}, pieces: map[string]int32{}, variables: map[place]int32{}}
 	if err := g.loadData(); err != nil {
 		return err
 	}

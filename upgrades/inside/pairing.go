@@ -1,6 +1,7 @@
 package inside
 
 import (
+	"bytes"
 	"slices"
 
 	"aftershock/upgrades/inside/machine"
@@ -8,6 +9,7 @@ import (
 
 // pairing says which function of the old build is which of the new one.
 type pairing struct {
+	before, after  *Fingerprint
 	same, changed  [][2]int
 	removed, added []int
 }
@@ -16,7 +18,9 @@ type pairing struct {
 // told apart by their code. Closures are numbered in their order, so that a new
 // one renames those after it: what has another number and the same code is the
 // same.
-func pair(old, new []Function, exact bool) (p pairing) {
+func pair(before, after *Fingerprint, exact bool) (p pairing) {
+	p.before, p.after = before, after
+	old, new := before.Functions, after.Functions
 	groups := map[string]*[2][]int{}
 	var order []string
 	var nameless [2][]int
@@ -97,10 +101,11 @@ func (p *pairing) cancel(old, new []Function, olds, news []int) (restOld, restNe
 	}
 	taken := map[int]bool{}
 	for _, i := range olds {
-		if l := byCode[old[i].Full]; len(l) > 0 {
-			p.same = append(p.same, [2]int{i, l[0]})
-			taken[l[0]] = true
-			byCode[old[i].Full] = l[1:]
+		list := byCode[old[i].Full]
+		if k := slices.IndexFunc(list, func(j int) bool { return p.agree(&old[i], &new[j]) }); k >= 0 {
+			p.same = append(p.same, [2]int{i, list[k]})
+			taken[list[k]] = true
+			byCode[old[i].Full] = slices.Delete(list, k, k+1)
 			continue
 		}
 		restOld = append(restOld, i)
@@ -111,6 +116,45 @@ func (p *pairing) cancel(old, new []Function, olds, news []int) (restOld, restNe
 		}
 	}
 	return restOld, restNew
+}
+
+// agree says whether the constants that two functions take the addresses of are
+// the same, as far as both reach.
+func (p *pairing) agree(old, new *Function) bool {
+	if len(old.Pieces) != len(new.Pieces) {
+		return false
+	}
+	for i, k := range old.Pieces {
+		if !p.before.Pieces[k].agrees(p.after.Pieces[new.Pieces[i]]) {
+			return false
+		}
+	}
+	return true
+}
+
+// agrees says whether both are the same as far as they reach, each byte as the
+// part of an address or of a number.
+func (c Piece) agrees(with Piece) bool {
+	n := min(len(c.Bytes), len(with.Bytes))
+	if bytes.Equal(c.Bytes[:n], with.Bytes[:n]) {
+		return true
+	}
+	a, b := c.Raw, with.Raw
+	if a == nil && b == nil {
+		return false
+	}
+	if a == nil {
+		a = c.Bytes
+	}
+	if b == nil {
+		b = with.Bytes
+	}
+	for i := range n {
+		if c.Bytes[i] != with.Bytes[i] && (i >= len(a) || i >= len(b) || a[i] != b[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *pairing) renumbered(old, new []Function, left [2][]int) (rest [2][]int) {
@@ -162,7 +206,7 @@ func (p *pairing) rest(old, new []Function, left [2][]int) {
 
 // functions fills in the names of what came, went and changed.
 func (c *comparison) functions() {
-	p := pair(c.old.Functions, c.new.Functions, c.same)
+	p := pair(c.old, c.new, c.same)
 	c.pairs = p
 	f := Functions{Added: []string{}, Removed: []string{}, Changed: []string{}}
 	w := Written{Added: []string{}, Removed: []string{}, Changed: []string{}}

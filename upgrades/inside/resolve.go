@@ -1,6 +1,7 @@
 package inside
 
 import (
+	"bytes"
 	"encoding/binary"
 	"regexp"
 	"slices"
@@ -89,6 +90,30 @@ func (g *goFile) extent(addr uint64, starts []uint64) uint64 {
 	return s.End() - addr
 }
 
+// reaches is how far the constant at an address can reach: to where the next one
+// starts, and no further than those after it, for the Go linker lays constants
+// out in the order of their sizes (cmd/link/internal/ld, dodataSect). Some of
+// what code names is within a constant; so two of those that follow may reach
+// less far.
+func (g *goFile) reaches(addr uint64) uint64 {
+	const follow = 12
+	own := g.extent(addr, g.edges)
+	if g.native {
+		return own
+	}
+	s := g.At(addr)
+	i := sort.Search(len(g.edges), func(i int) bool { return g.edges[i] > addr })
+	least := [3]uint64{own, own, own} // in order
+	for k := i; k < min(i+follow, len(g.edges)-1) && g.edges[k+1] < s.End(); k++ {
+		for j, n := 0, g.edges[k+1]-g.edges[k]; j < len(least); j++ {
+			if n < least[j] {
+				least[j], n = n, least[j]
+			}
+		}
+	}
+	return least[2]
+}
+
 // printable says whether bytes are text.
 func printable(b []byte) bool {
 	if !utf8.Valid(b) {
@@ -155,7 +180,7 @@ func (g *goFile) findDataTexts() {
 // typeName reads a type descriptor's name, "" when there is none at the address.
 // The layout is that of internal/abi.Type and internal/abi.Name.
 func (g *goFile) typeName(addr uint64) string {
-	if g.types == 0 || g.Word() != 8 || addr%4 != 0 {
+	if g.types == 0 || g.Word() != 8 || addr%4 != 0 || addr < g.types || g.typesEnd > 0 && addr >= g.typesEnd {
 		return ""
 	}
 	b := g.Bytes(addr, 48)
@@ -180,6 +205,33 @@ func (g *goFile) typeName(addr uint64) string {
 		return ""
 	}
 	return string(text) + "#" + string(b[16:20])
+}
+
+// within gives the name of the type whose descriptor an address is in, and how
+// far in: some of its words are offsets that the linker chose.
+func (g *goFile) within(addr uint64) (name string, off uint64) {
+	const largest = 112 // internal/abi.MapType
+	for off = addr % 8; off < largest && addr-off >= g.types; off += 8 {
+		if name = g.typeName(addr - off); name != "" {
+			break
+		}
+	}
+	return name, off
+}
+
+// itab reads the names of an interface and of the type that implements it from
+// internal/abi.ITab. Other constants begin with two types too, but don't go on
+// with the second one's hash.
+func (g *goFile) itab(addr, inter uint64) (first, second string) {
+	t, pointer, _ := g.Pointer(addr + 8)
+	hash := g.Bytes(addr+16, 4)
+	if !pointer || hash == nil || !bytes.Equal(hash, g.Bytes(t+16, 4)) {
+		return "", ""
+	}
+	if first, second = g.typeName(inter), g.typeName(t); first == "" || second == "" {
+		return "", ""
+	}
+	return first, second
 }
 
 // partOfType says whether a pointer is one of a type descriptor's, with a number
@@ -218,8 +270,7 @@ func (g *goFile) identity(b []byte, addr uint64) (_ []byte, callee int, known bo
 		if i := g.function(v); i >= 0 && uint64(g.table[i].Start)+g.start == v {
 			return append(append(b, 'f'), plain(g.table[i].Name)...), i, true
 		}
-		w, also, _ := g.Pointer(addr + uint64(g.Word()))
-		if first, second := g.typeName(v), g.typeName(w); also && first != "" && second != "" {
+		if first, second := g.itab(addr, v); first != "" {
 			return append(append(append(b, 'i'), first...), second...), -1, true
 		}
 	}

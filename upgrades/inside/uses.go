@@ -22,6 +22,7 @@ type use struct {
 	strings    []int32
 	variables  []int32
 	constants  []placed
+	pieces     []int32
 }
 
 // placed is a constant and its instruction.
@@ -56,7 +57,7 @@ func (u *use) resolve(i int) {
 	u.self = i
 	u.immediates = u.goFile.immediates[b.immediates[0]:b.immediates[1]]
 	u.lengths = append(u.lengths[:0], make([]bool, len(u.immediates))...)
-	u.callees, u.strings, u.variables, u.constants = u.callees[:0], u.strings[:0], u.variables[:0], u.constants[:0]
+	u.callees, u.strings, u.variables, u.constants, u.pieces = u.callees[:0], u.strings[:0], u.variables[:0], u.constants[:0], u.pieces[:0]
 	u.key = u.key[:0]
 	for _, w := range b.code {
 		u.key = binary.LittleEndian.AppendUint64(u.key, w)
@@ -77,7 +78,7 @@ func (u *use) resolve(i int) {
 		u.constants = append(u.constants, placed{c, im.At})
 	}
 	slices.SortStableFunc(u.constants, func(a, b placed) int { return int(a.at) - int(b.at) })
-	f.Callees, f.Strings, f.Variables = slices.Clone(distinct(u.callees)), slices.Clone(u.strings), slices.Clone(u.variables)
+	f.Callees, f.Strings, f.Variables, f.Pieces = slices.Clone(distinct(u.callees)), slices.Clone(u.strings), slices.Clone(u.variables), slices.Clone(u.pieces)
 	f.Constants = make([]Constant, len(u.constants))
 	for k, c := range u.constants {
 		f.Constants[k] = c.Constant
@@ -114,7 +115,11 @@ func (u *use) reference(r machine.Reference) {
 		return
 	}
 	if r.Use == machine.Access {
-		u.content(r.Target, uint64(r.Width), r)
+		if name, off := u.within(r.Target); name != "" {
+			u.key = append(append(append(u.key, 't'), name...), byte(off))
+			return
+		}
+		u.pieces = append(u.pieces, u.piece(u.content(r.Target, uint64(r.Width), r)))
 		return
 	}
 	key, callee, known := u.identity(u.key, r.Target)
@@ -128,10 +133,28 @@ func (u *use) reference(r machine.Reference) {
 		u.key = append(u.key, 'c')
 		return
 	}
-	if u.jumps(r.Target) || u.literal(r) {
+	if u.jumps(r.Target) {
 		return
 	}
-	u.content(r.Target, min(u.extent(r.Target, u.edges), maxContent), r)
+	u.constant(r)
+}
+
+// constant reads what the address of is taken: a string, or something else, of
+// which nothing says where it ends.
+func (u *use) constant(r machine.Reference) {
+	extent := min(u.reaches(r.Target), maxContent)
+	if _, ok := u.header(r.Target); !ok {
+		if text := u.literal(r); text != nil {
+			if !isModuleText(text) {
+				u.strings = append(u.strings, u.text(text))
+			}
+			u.key = append(u.key, 'o')
+			u.pieces = append(u.pieces, u.piece(Piece{Bytes: text}))
+			return
+		}
+	}
+	u.key = append(u.key, 'o')
+	u.pieces = append(u.pieces, u.piece(u.content(r.Target, extent, r)))
 }
 
 // jumps reads a table of jumps within this function.
@@ -151,25 +174,17 @@ func (u *use) jumps(addr uint64) bool {
 	return any
 }
 
-// literal reads a string whose length is an immediate nearby: best the one in
-// the register after the address's, or one that reaches to where the next string
-// starts, for strings stand without gaps.
-func (u *use) literal(r machine.Reference) bool {
+// literal finds the string that stands at an address and whose length is an
+// immediate nearby: best one that reaches to where the next string starts, for
+// strings stand without gaps, and that is in the register after the address's.
+func (u *use) literal(r machine.Reference) []byte {
 	if u.native {
-		text := u.terminated(r.Target)
-		if text != nil {
-			u.key = append(append(u.key, 's'), text...)
-			u.strings = append(u.strings, u.text(text))
-		}
-		return text != nil
+		return u.terminated(r.Target)
 	}
-	if _, ok := u.header(r.Target); ok {
-		return false
+	if _, pointer, _ := u.Pointer(r.Target); pointer && r.Target%8 == 0 {
+		return nil
 	}
-	extent := u.extent(r.Target, u.starts)
-	if extent > maxText {
-		extent = maxText
-	}
+	extent := min(u.extent(r.Target, u.starts), maxText)
 	best, distance := -1, uint32(math.MaxUint32)
 	low, high := u.around(r.At)
 	for i := low; i < high; i++ {
@@ -177,18 +192,12 @@ func (u *use) literal(r machine.Reference) bool {
 			best, distance = i, away
 		}
 	}
-	n := extent
-	if best >= 0 {
-		n = u.immediates[best].Bits
-	}
-	text := u.Bytes(r.Target, n)
-	if text == nil || !printable(text) || n < extent && !printableStart(u.Bytes(r.Target, min(extent, 64))) {
-		return false
-	}
 	if best < 0 {
-		// Its length is not known: its beginning must do.
-		u.key = append(append(u.key, 'b'), text[:min(n, 16)]...)
-		return true
+		return nil
+	}
+	n := u.immediates[best].Bits
+	if distance >= 100 && n < extent && !printableStart(u.Bytes(r.Target, min(extent, 64))) {
+		return nil
 	}
 	for i := low; i < high; i++ {
 		im := u.immediates[i]
@@ -197,11 +206,7 @@ func (u *use) literal(r machine.Reference) bool {
 		}
 	}
 	u.lengths[best] = true
-	u.key = append(append(u.key, 's'), text...)
-	if !isModuleText(text) {
-		u.strings = append(u.strings, u.text(text))
-	}
-	return true
+	return u.Bytes(r.Target, n)
 }
 
 // around gives the range of the immediates that may belong to an instruction.
@@ -224,10 +229,13 @@ func (u *use) fits(r machine.Reference, im machine.Immediate, extent uint64) (aw
 			return 0, false
 		}
 	}
+	follows := im.Register > 0 && im.Register == r.Next && away <= near/2
 	switch {
-	case im.Register > 0 && im.Register == r.Next && away <= near/2:
+	case follows && im.Bits == extent:
 	case away <= near && im.Bits == extent:
 		away += 10
+	case follows:
+		away += 50
 	case away <= near && im.Bits < extent && im.Moved:
 		away += 100
 	case away <= near && im.Bits < extent:
@@ -243,45 +251,72 @@ func (u *use) fits(r machine.Reference, im machine.Immediate, extent uint64) (aw
 	return away, printable(u.Bytes(r.Target, im.Bits))
 }
 
-// content reads a constant of known or likely size: numbers and what pointers
-// in it mean.
-func (u *use) content(addr, size uint64, r machine.Reference) {
-	key := len(u.key)
+// content reads a constant: its bytes, with what they mean in the place of
+// addresses, so that each byte stays where it was.
+func (u *use) content(addr, size uint64, r machine.Reference) (c Piece) {
 	end := addr + size
 	u.work += size
 	for at := addr; at < end; {
-		if end-at < 8 || at%8 != 0 && size > 16 {
-			u.number(u.Bytes(at, min(8, end-at)), r)
-			at += min(8, end-at)
-			continue
+		n := min(8-at%8, end-at)
+		if at%8 != 0 && size <= 16 {
+			n = min(8, end-at)
 		}
-		if text, ok := u.header(at); ok {
-			u.key = append(append(u.key, 's'), text...)
+		if text, ok := u.header(at); ok && end-at >= 16 {
+			c.Bytes = append(c.Bytes, meaning('s', text)...)
+			c.Bytes = append(c.Bytes, u.Bytes(at+8, 8)...)
 			u.strings = append(u.strings, u.text(text))
 			at += 16
 			continue
 		}
-		v, pointer, _ := u.Pointer(at)
-		if pointer && !duration(int64(v), roundest) {
-			var callee int
-			if u.key, callee, _ = u.identity(append(u.key, 'p'), v); callee >= 0 {
+		v, pointer, round := u.address(at)
+		if !pointer || round {
+			u.number(u.Bytes(at, n), r)
+		}
+		if round {
+			c.Raw = append(slices.Grow(c.Raw, int(size)), c.Bytes[len(c.Raw):]...)
+			c.Raw = append(c.Raw, u.Bytes(at, n)...)
+		}
+		if pointer {
+			id, callee, _ := u.identity(nil, v)
+			if c.Bytes = append(c.Bytes, meaning('p', id)[:n]...); callee >= 0 && r.Use == machine.Access {
 				u.callees = append(u.callees, int32(callee))
 			}
 		} else {
-			u.number(u.Bytes(at, 8), r)
+			c.Bytes = append(c.Bytes, u.Bytes(at, n)...)
 		}
-		at += 8
+		at += n
 	}
-	if r.Use == machine.Take { // what follows may be padding
-		for len(u.key) > key && u.key[len(u.key)-1] == 0 {
-			u.key = u.key[:len(u.key)-1]
-		}
+	if c.Raw != nil {
+		c.Raw = append(c.Raw, c.Bytes[len(c.Raw):]...)
 	}
+	return c
 }
 
-// number adds bytes of a constant.
+// address reads the word at an address if it is one itself. What isn't filled in
+// by the loader may be a number all the same: it is one if it is within a
+// function, where no constant but a table of jumps points, and may be if round.
+func (u *use) address(at uint64) (v uint64, ok, round bool) {
+	v, pointer, _ := u.Pointer(at)
+	if !pointer || at%8 != 0 {
+		return 0, false, false
+	}
+	if u.PositionIndependent() {
+		return v, true, false
+	}
+	if i := u.function(v); i >= 0 && uint64(u.table[i].Start)+u.start != v {
+		return 0, false, false
+	}
+	return v, true, v%(1<<10) == 0 || v%1000 == 0
+}
+
+// meaning is what stands in the place of an address.
+func meaning(kind byte, what []byte) []byte {
+	d := machine.Sum(append([]byte{kind}, what...))
+	return binary.LittleEndian.AppendUint64(nil, d[0])
+}
+
+// number notes the number that bytes of a constant are.
 func (u *use) number(b []byte, r machine.Reference) {
-	u.key = append(u.key, b...)
 	c := Constant{}
 	switch {
 	case r.Float && len(b) == 4:
@@ -295,8 +330,7 @@ func (u *use) number(b []byte, r machine.Reference) {
 	default:
 		return
 	}
-	if c.Bits == 0 && r.Use == machine.Take {
-		return
+	if c.Bits != 0 || r.Use != machine.Take {
+		u.constants = append(u.constants, placed{c, r.At})
 	}
-	u.constants = append(u.constants, placed{c, r.At})
 }

@@ -153,6 +153,9 @@ func (r *a64) offset(pos int, w uint32) bool {
 	switch {
 	case w&0xFFC00000 == 0x91000000:
 		ref.Use, ref.Target, ref.Next = Take, ref.Target+imm, uint8(w&31+2)
+		if w&31 == temporary && pos+8 <= len(r.code) {
+			ref.through(binary.LittleEndian.Uint32(r.code[pos+4:]))
+		}
 	case w&0x3B000000 == 0x39000000:
 		size := w >> 30
 		ref.Float = w>>26&1 == 1 && size >= 2
@@ -169,6 +172,37 @@ func (r *a64) offset(pos int, w uint32) bool {
 	}
 	r.References = append(r.References, ref)
 	return true
+}
+
+// temporary is the register that Go's assembler puts the address into of what is
+// too far or too wide for one instruction.
+const temporary = 27
+
+// through makes an Access of an address in that register, when the instruction
+// that follows loads or stores there.
+func (ref *Reference) through(w uint32) {
+	float := w >> 26 & 1
+	switch {
+	case w>>5&31 != temporary:
+	case w&0x3A000000 == 0x28000000: // LDP, STP
+		size := w >> 31 // of each: 4 or 8 bytes
+		if float == 1 {
+			size = w >> 30
+		}
+		ref.Use, ref.Next, ref.Width = Access, 0, 8<<size
+		ref.Target += uint64(extend(w, 15, 7)) * uint64(4<<size)
+	case w&0x3B000000 == 0x39000000, w&0x3B200C00 == 0x38000000: // LDR, STR, LDUR, STUR
+		size := w >> 30
+		if float == 1 && size == 0 && w>>23&1 == 1 {
+			size = 4
+		}
+		ref.Use, ref.Next, ref.Width, ref.Float = Access, 0, 1<<size, float == 1 && (size == 2 || size == 3)
+		if w>>24&1 == 1 {
+			ref.Target += uint64(w>>10&0xFFF) << size
+		} else {
+			ref.Target += uint64(extend(w, 12, 9))
+		}
+	}
 }
 
 // constant is an instruction that carries a number.

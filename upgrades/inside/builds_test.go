@@ -167,6 +167,7 @@ var (
 	unstripped = mode{"unstripped", nil, []string{"CGO_ENABLED=0"}}
 	pie        = mode{"pie", []string{"-ldflags=-s -w", "-buildmode=pie"}, []string{"CGO_ENABLED=0"}}
 	arm64      = mode{"arm64", []string{"-ldflags=-s -w"}, []string{"CGO_ENABLED=0", "GOARCH=arm64"}}
+	armPIE     = mode{"arm64-pie", []string{"-ldflags=-s -w", "-buildmode=pie"}, []string{"CGO_ENABLED=0", "GOARCH=arm64"}}
 	riscv64    = mode{"riscv64", []string{"-ldflags=-s -w"}, []string{"CGO_ENABLED=0", "GOARCH=riscv64"}}
 	external   = mode{"external", []string{"-ldflags=-s -w -linkmode=external"}, []string{"CGO_ENABLED=1"}}
 )

@@ -39,7 +39,7 @@ func Compare(name string, old, new Fingerprint) Difference {
 	}
 	c.d.order()
 	c.d.Topics = topics(c.d)
-	c.d.Summary = c.d.Sentence()
+	c.d.Summary = c.sentence()
 	return d
 }
 

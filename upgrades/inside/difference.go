@@ -7,7 +7,7 @@ type Difference struct {
 	Name string `json:"name"`
 	Old  Side   `json:"old"`
 	New  Side   `json:"new"`
-	// Summary is Sentence.
+	// Summary says in one line what changed, for an alert.
 	Summary string `json:"summary"`
 	// Topics are the words of retries, timeouts and limits that the change
 	// touches, and where.

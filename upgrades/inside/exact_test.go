@@ -1,7 +1,10 @@
 package inside
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -110,23 +113,127 @@ func repository(t *testing.T) string {
 	return dir
 }
 
+// commit checks a commit of the history out.
+func commit(t *testing.T, revision string) string {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `git -c safe.directory='*' archive "$1" | tar -x -C "$2"`, "sh", revision, dir)
+	cmd.Dir = repository(t)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Skipf("the history is not here: %v: %s", err, text)
+	}
+	return dir
+}
+
+// overlay is a flag that makes go build take files of Go itself with edits.
+func overlay(t *testing.T, edits ...edit) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, dir := strings.TrimSpace(string(out)), t.TempDir()
+	replace := map[string]string{}
+	for i, e := range edits {
+		path := filepath.Join(root, "src", e.file)
+		from := path
+		if replace[path] != "" {
+			from = replace[path]
+		}
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(string(text), e.old) < 1 {
+			t.Skipf("%q isn't in %s of this Go", e.old, e.file)
+		}
+		replace[path] = filepath.Join(dir, fmt.Sprintf("%d.go", i))
+		if err := os.WriteFile(replace[path], []byte(strings.Replace(string(text), e.old, e.new, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "-overlay=" + path
+}
+
+// goEdits change Go's own library and tools here and there.
+var goEdits = map[string][]edit{
+	"./cmd/aftershock": {
+		{"net/http/transport.go", "var maxWriteWaitBeforeConnReuse = 50 * time.Millisecond", "var maxWriteWaitBeforeConnReuse = 70 * time.Millisecond"},
+		{"net/http/transport.go", `"net/http: timeout awaiting response headers"`, `"net/http: timed out while awaiting response headers"`},
+	},
+	"cmd/gofmt": {
+		{"go/scanner/scanner.go", `"comment not terminated"`, `"comment is not terminated"`},
+		{"strconv/quote.go", "lowerhex = \"0123456789abcdef\"", "lowerhex = \"0123456789abcdeF\""},
+	},
+	"cmd/link": {
+		{"cmd/link/internal/ld/lib.go", `"invalid -strictdups flag value %d"`, `"no -strictdups flag value: %d"`},
+		{"sort/zsortinterface.go", "maxInsertion = 12", "maxInsertion = 14"},
+		{"debug/elf/file.go", "saferio.SliceCap[Section](uint64(shnum))", "saferio.SliceCap[Section](uint64(shnum + 1))"},
+	},
+	"cmd/go": {
+		{"cmd/go/internal/web/http.go", "5 * time.Second", "7 * time.Second"},
+		{"cmd/go/internal/modload/query.go", `"latest"`, `"newest"`},
+		{"os/exec/exec.go", `"exec: already started"`, `"exec: it was already started"`},
+	},
+}
+
 func TestExact(t *testing.T) {
 	root := repository(t)
-	for _, pair := range [][2]string{
+	pairs := [][2]string{
 		{"./demo/payments/payments-4.1.3", "./demo/payments/payments-4.2.0"},
 		{"./demo/payments/payments-4.1.3", "./demo/payments/payments-4.1.4"},
 		{"./demo/payments/payments-4.1.4", "./demo/payments/payments-4.2.0"},
 		{"./demo/checkout/checkout-4.1.3", "./demo/checkout/checkout-4.2.0"},
-	} {
-		for _, m := range []mode{stripped, unstripped, pie, arm64} {
-			if f := os.Getenv("EXACT_MODE"); f != "" && f != m.name {
-				continue
-			}
+	}
+	modes := []mode{stripped, unstripped, pie, arm64, armPIE}
+	all := os.Getenv("AFTERSHOCK_EXACT") != ""
+	if !all {
+		pairs, modes = pairs[:1], []mode{stripped, arm64}
+	}
+	for _, m := range modes {
+		for _, pair := range pairs {
 			t.Run(filepath.Base(pair[0])+"-"+filepath.Base(pair[1])+"/"+m.name, func(t *testing.T) {
-				a := judge(t, source{dir: root, main: pair[0], mode: m}, source{dir: root, main: pair[1], mode: m})
-				t.Logf("%d functions, %d packages changed, true %d, false %d, missed %d, rest %d", a.Functions, a.Packages, a.True, len(a.False), len(a.Missed), len(a.Rest))
-				t.Logf("false %s\nmissed %s\nrest %s", strings.Join(a.False, "\n\t"), strings.Join(a.Missed, "\n\t"), strings.Join(a.Rest, "\n\t"))
+				judge(t, source{dir: root, main: pair[0], mode: m}, source{dir: root, main: pair[1], mode: m}).report(t)
 			})
 		}
+		if !all {
+			continue
+		}
+		for main, edits := range goEdits {
+			t.Run("patched-"+filepath.Base(main)+"/"+m.name, func(t *testing.T) {
+				s := source{dir: root, main: main, mode: m}
+				n := s
+				n.flags = []string{overlay(t, edits...)}
+				judge(t, s, n).report(t)
+			})
+		}
+		for _, pair := range history {
+			t.Run("history-"+pair[0]+"-"+pair[1]+"/"+m.name, func(t *testing.T) {
+				old, new := commit(t, pair[0]), commit(t, pair[1])
+				judge(t, source{dir: old, main: "./cmd/aftershock", mode: m}, source{dir: new, main: "./cmd/aftershock", mode: m}).report(t)
+			})
+		}
+	}
+}
+
+// history are commits of this repository.
+var history = [][2]string{{"d351b5a", "92218e2"}, {"92218e2", "4b6217b"}}
+
+func (a accuracy) report(t *testing.T) {
+	t.Helper()
+	t.Logf("%d functions, %d packages changed, true %d, false %d, missed %d, rest %d", a.Functions, a.Packages, a.True, len(a.False), len(a.Missed), len(a.Rest))
+	if len(a.False)+len(a.Missed) > 0 {
+		t.Errorf("false\n\t%s\nmissed\n\t%s", strings.Join(a.False, "\n\t"), strings.Join(a.Missed, "\n\t"))
+	}
+	if len(a.Rest) > 0 {
+		t.Logf("named besides\n\t%s", strings.Join(a.Rest, "\n\t"))
 	}
 }

@@ -28,11 +28,11 @@ type goFile struct {
 	// start is the address of Go's first function, types that of the first type.
 	start, types uint64
 	// typesEnd is where the types end, 0 where that is not known.
-	typesEnd uint64
-	table        []pclntab.Function
-	bodies       []body
-	references   []machine.Reference
-	immediates   []machine.Immediate
+	typesEnd   uint64
+	table      []pclntab.Function
+	bodies     []body
+	references []machine.Reference
+	immediates []machine.Immediate
 	// taken are the constants whose address code takes, starts also those that
 	// pointers point to, edges also those that code reads; all in order.
 	taken, starts, edges []uint64

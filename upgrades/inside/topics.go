@@ -3,7 +3,6 @@ package inside
 import (
 	"cmp"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -121,96 +120,4 @@ func (d Difference) Touches() []string {
 		words = append(words, t.Word)
 	}
 	return words
-}
-
-// told is how many constants a sentence tells.
-const told = 4
-
-// Sentence says in one line what changed, for an alert.
-func (d Difference) Sentence() string {
-	s := filepath.Base(d.Name)
-	if d.Old.Version != d.New.Version {
-		s += " " + cmp.Or(d.Old.Version, "(unknown)") + " -> " + cmp.Or(d.New.Version, "(unknown)")
-	}
-	var parts []string
-	if text := d.constantsText(); text != "" {
-		parts = append(parts, text)
-	}
-	f := d.Functions
-	if text := counts(len(f.Changed), "changed", len(f.Added), "added", len(f.Removed), "removed"); text != "" {
-		parts = append(parts, text)
-	}
-	for i, m := range d.Modules {
-		if i == 3 {
-			parts = append(parts, fmt.Sprintf("%d more modules", len(d.Modules)-i))
-			break
-		}
-		parts = append(parts, fmt.Sprintf("module %s %s -> %s", m.Path, cmp.Or(m.Old, "(none)"), cmp.Or(m.New, "(none)")))
-	}
-	if n := len(d.Strings.Added) + len(d.Strings.Removed); n > 0 && len(parts) < 4 {
-		parts = append(parts, fmt.Sprintf("%d strings came or went", n))
-	}
-	if d.Old.Toolchain != d.New.Toolchain {
-		parts = append(parts, fmt.Sprintf("built by %s instead of %s", d.New.Toolchain, d.Old.Toolchain))
-	}
-	if len(parts) == 0 && len(d.Settings) > 0 {
-		parts = append(parts, "only build settings differ")
-	}
-	if len(parts) == 0 {
-		return s + ": nothing changed inside"
-	}
-	return s + ": " + strings.Join(parts, "; ")
-}
-
-// constantsText tells the first constants, those of one place together.
-func (d Difference) constantsText() string {
-	var text strings.Builder
-	last := ""
-	for i, k := range d.Constants {
-		if i == told {
-			fmt.Fprintf(&text, " and %d more", len(d.Constants)-i)
-			break
-		}
-		where := k.Where
-		if strings.HasPrefix(where, ".") && len(k.UsedBy) > 0 {
-			where = "a variable of " + k.UsedBy[0]
-		}
-		switch {
-		case i == 0:
-			fmt.Fprintf(&text, "changed in %s ", where)
-		case where != last:
-			fmt.Fprintf(&text, ", in %s ", where)
-		default:
-			text.WriteString(", ")
-		}
-		last = where
-		switch {
-		case k.Old == "":
-			text.WriteString("new " + k.New)
-		case k.New == "":
-			text.WriteString("no more " + k.Old)
-		default:
-			text.WriteString(k.Old + " -> " + k.New)
-		}
-	}
-	return text.String()
-}
-
-// counts tells of functions: "1 function changed, 2 added".
-func counts(args ...any) string {
-	var parts []string
-	for i := 0; i+1 < len(args); i += 2 {
-		n := args[i].(int)
-		if n == 0 {
-			continue
-		}
-		if len(parts) > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, args[i+1]))
-		} else if n == 1 {
-			parts = append(parts, fmt.Sprintf("1 function %s", args[i+1]))
-		} else {
-			parts = append(parts, fmt.Sprintf("%d functions %s", n, args[i+1]))
-		}
-	}
-	return strings.Join(parts, ", ")
 }

@@ -120,33 +120,41 @@ func parseAssembly(text string) map[string][]string {
 			current.body.WriteByte('\n')
 		}
 	}
-	out := map[string][]string{}
+	out, done := map[string][]string{}, map[string]string{}
 	for i, n := range names {
 		if list[i].kind != "STEXT" || list[i].body.Len() == 0 {
 			continue
 		}
-		sum := sha256.Sum256([]byte(resolved(list[i].body.String(), symbols, 0)))
+		sum := sha256.Sum256([]byte(resolved(list[i].body.String(), symbols, done)))
 		out[n] = append(out[n], fmt.Sprintf("%x", sum[:8]))
 	}
 	return out
 }
 
-// resolved puts the content in the place of a constant that has a number only.
-func resolved(body string, symbols map[string]*compiledSymbol, depth int) string {
-	body = unnamed.ReplaceAllStringFunc(body, func(name string) string {
+// resolved puts a digest of the content in the place of a constant that has a
+// number only. done are those that were resolved, "" those that are being.
+func resolved(body string, symbols map[string]*compiledSymbol, done map[string]string) string {
+	name := func(name string) string {
 		bare, _, _ := strings.Cut(name, "+")
 		s := symbols[bare]
-		if s == nil || depth > 3 {
+		if s == nil {
 			return unnumbered.ReplaceAllString(name, "#")
 		}
 		if s.kind != "SRODATA" {
 			return s.kind
 		}
-		return resolved(s.body.String(), symbols, depth+1)
-	})
+		if _, ok := done[bare]; !ok {
+			done[bare] = ""
+			done[bare] = fmt.Sprintf("%x", sha256.Sum256([]byte(resolved(s.body.String(), symbols, done))))
+		}
+		return done[bare]
+	}
 	var out strings.Builder
 	for line := range strings.Lines(body) {
 		if strings.HasPrefix(line, "rel ") {
+			if strings.Contains(line, "..") || strings.Contains(line, ".jump") {
+				line = unnamed.ReplaceAllStringFunc(line, name)
+			}
 			line = plain(line)
 		}
 		out.WriteString(line)

@@ -142,18 +142,21 @@ func (u *use) reference(r machine.Reference) {
 // constant reads what the address of is taken: a string, or something else, of
 // which nothing says where it ends.
 func (u *use) constant(r machine.Reference) {
-	extent := min(u.reaches(r.Target), maxContent)
+	u.key = append(u.key, 'o')
+	extent, known := min(u.reaches(r.Target), maxContent), len(u.constants)
 	if _, ok := u.header(r.Target); !ok {
-		if text := u.literal(r); text != nil {
-			if !isModuleText(text) {
-				u.strings = append(u.strings, u.text(text))
-			}
-			u.key = append(u.key, 'o')
+		text, sure := u.literal(r)
+		if text != nil && !isModuleText(text) {
+			u.strings = append(u.strings, u.text(text))
+		}
+		if sure {
 			u.pieces = append(u.pieces, u.piece(Piece{Bytes: text}))
 			return
 		}
+		if text != nil { // it is no number
+			defer func() { u.constants = u.constants[:known] }()
+		}
 	}
-	u.key = append(u.key, 'o')
 	u.pieces = append(u.pieces, u.piece(u.content(r.Target, extent, r)))
 }
 
@@ -176,13 +179,15 @@ func (u *use) jumps(addr uint64) bool {
 
 // literal finds the string that stands at an address and whose length is an
 // immediate nearby: best one that reaches to where the next string starts, for
-// strings stand without gaps, and that is in the register after the address's.
-func (u *use) literal(r machine.Reference) []byte {
+// strings stand without gaps, and that is in the register after the address's. It
+// isn't sure without either.
+func (u *use) literal(r machine.Reference) (text []byte, sure bool) {
 	if u.native {
-		return u.terminated(r.Target)
+		text = u.terminated(r.Target)
+		return text, text != nil
 	}
 	if _, pointer, _ := u.Pointer(r.Target); pointer && r.Target%8 == 0 {
-		return nil
+		return nil, false
 	}
 	extent := min(u.extent(r.Target, u.starts), maxText)
 	best, distance := -1, uint32(math.MaxUint32)
@@ -193,11 +198,11 @@ func (u *use) literal(r machine.Reference) []byte {
 		}
 	}
 	if best < 0 {
-		return nil
+		return nil, false
 	}
 	n := u.immediates[best].Bits
-	if distance >= 100 && n < extent && !printableStart(u.Bytes(r.Target, min(extent, 64))) {
-		return nil
+	if distance >= unsure && n < extent && !printableStart(u.Bytes(r.Target, min(extent, 64))) {
+		return nil, false
 	}
 	for i := low; i < high; i++ {
 		im := u.immediates[i]
@@ -206,8 +211,12 @@ func (u *use) literal(r machine.Reference) []byte {
 		}
 	}
 	u.lengths[best] = true
-	return u.Bytes(r.Target, n)
+	return u.Bytes(r.Target, n), distance < unsure
 }
+
+// unsure is how ill a length fits that neither stands where lengths do nor
+// reaches to the next string.
+const unsure = 100
 
 // around gives the range of the immediates that may belong to an instruction.
 func (u *use) around(at uint32) (low, high int) {
@@ -237,7 +246,7 @@ func (u *use) fits(r machine.Reference, im machine.Immediate, extent uint64) (aw
 	case follows:
 		away += 50
 	case away <= near && im.Bits < extent && im.Moved:
-		away += 100
+		away += unsure
 	case away <= near && im.Bits < extent:
 		away += 1000
 	case im.Bits == extent:

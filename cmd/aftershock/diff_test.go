@@ -42,7 +42,7 @@ func TestDiff(t *testing.T) {
 		err  string
 	}{
 		{"same", []string{old, old}, exitOK, []string{"nothing changed inside"}, ""},
-		{"text", []string{old, new}, exitDifferent, []string{"program: changed in main.backoff 50ms -> 20ms; 1 function changed\n", "touches    backoff"}, ""},
+		{"text", []string{old, new}, exitDifferent, []string{"program: changed main.backoff (50ms -> 20ms)\n", "touches    backoff"}, ""},
 		{"kept", []string{old, new, "--cache", t.TempDir()}, exitDifferent, []string{"50ms -> 20ms"}, ""},
 		{"json", []string{"--format", "json", old, new}, exitDifferent, []string{`"changed": [
           "main.backoff"

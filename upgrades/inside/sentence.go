@@ -206,6 +206,11 @@ func placeOf(k Move) string {
 	if !strings.HasPrefix(k.Where, ".") {
 		return brief(k.Where)
 	}
+	for _, n := range k.UsedBy {
+		if n = brief(n); len(touches(n)) > 0 {
+			return "variable of " + n
+		}
+	}
 	if len(k.UsedBy) > 0 {
 		return "variable of " + brief(k.UsedBy[0])
 	}

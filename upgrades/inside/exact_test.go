@@ -39,6 +39,10 @@ func judge(t *testing.T, old, new source) accuracy {
 	for _, name := range d.Functions.Changed {
 		named[name] = true
 	}
+	came := map[string]bool{} // a closure with a number that another one had
+	for _, name := range d.Functions.Added {
+		came[name] = true
+	}
 	if g := d.Functions.Generated; g != nil {
 		for _, name := range g.Changed {
 			named[name] = true
@@ -62,7 +66,7 @@ func judge(t *testing.T, old, new source) accuracy {
 		}
 	}
 	for name := range differ {
-		if !named[name] {
+		if !named[name] && !(came[name] && plain(name) != name) {
 			a.Missed = append(a.Missed, name)
 		}
 	}
@@ -225,7 +229,7 @@ func TestExact(t *testing.T) {
 }
 
 // history are commits of this repository.
-var history = [][2]string{{"d351b5a", "92218e2"}, {"92218e2", "4b6217b"}}
+var history = [][2]string{{"d351b5a", "92218e2"}, {"8d3e559", "d351b5a"}}
 
 func (a accuracy) report(t *testing.T) {
 	t.Helper()

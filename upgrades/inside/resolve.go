@@ -93,8 +93,8 @@ func (g *goFile) extent(addr uint64, starts []uint64) uint64 {
 // reaches is how far the constant at an address can reach: to where the next one
 // starts, and no further than those after it, for the Go linker lays constants
 // out in the order of their sizes (cmd/link/internal/ld, dodataSect). Some of
-// what code names is within a constant; so two of those that follow may reach
-// less far.
+// what is taken the address of is within a constant; so two of those that follow
+// may reach less far.
 func (g *goFile) reaches(addr uint64) uint64 {
 	const follow = 12
 	own := g.extent(addr, g.edges)
@@ -102,10 +102,10 @@ func (g *goFile) reaches(addr uint64) uint64 {
 		return own
 	}
 	s := g.At(addr)
-	i := sort.Search(len(g.edges), func(i int) bool { return g.edges[i] > addr })
+	i := sort.Search(len(g.starts), func(i int) bool { return g.starts[i] > addr })
 	least := [3]uint64{own, own, own} // in order
-	for k := i; k < min(i+follow, len(g.edges)-1) && g.edges[k+1] < s.End(); k++ {
-		for j, n := 0, g.edges[k+1]-g.edges[k]; j < len(least); j++ {
+	for k := i; k < min(i+follow, len(g.starts)-1) && g.starts[k+1] < s.End(); k++ {
+		for j, n := 0, g.starts[k+1]-g.starts[k]; j < len(least); j++ {
 			if n < least[j] {
 				least[j], n = n, least[j]
 			}

@@ -270,11 +270,11 @@ func (u *use) content(addr, size uint64, r machine.Reference) (c Piece) {
 		if at%8 != 0 && size <= 16 {
 			n = min(8, end-at)
 		}
-		if text, ok := u.header(at); ok && end-at >= 16 {
-			c.Bytes = append(c.Bytes, meaning('s', text)...)
-			c.Bytes = append(c.Bytes, u.Bytes(at+8, 8)...)
+		if text, ok := u.header(at); ok && at%8 == 0 {
+			n = min(16, end-at)
+			c.Bytes = append(c.Bytes, slices.Concat(meaning('s', text), u.Bytes(at+8, 8))[:n]...)
 			u.strings = append(u.strings, u.text(text))
-			at += 16
+			at += n
 			continue
 		}
 		v, pointer, round := u.address(at)

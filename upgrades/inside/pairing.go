@@ -2,6 +2,7 @@ package inside
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 
 	"aftershock/upgrades/inside/machine"
@@ -93,22 +94,47 @@ func (p *pairing) ordered(old, new []Function, nameless [2][]int) {
 	p.added = append(p.added, added...)
 }
 
-// cancel pairs those with the same digest.
+// maxTried is with how many functions of the same code one is compared.
+const maxTried = 64
+
+// cancel pairs those with the same digest and the same constants: first those
+// whose constants reach equally far, which most do.
 func (p *pairing) cancel(old, new []Function, olds, news []int) (restOld, restNew []int) {
-	byCode := map[machine.Digest][]int{}
+	exact, byCode := map[machine.Digest][]int{}, map[machine.Digest][]int{}
 	for _, i := range news {
-		byCode[new[i].Full] = append(byCode[new[i].Full], i)
+		d := p.after.exact(&new[i])
+		exact[d] = append(exact[d], i)
 	}
 	taken := map[int]bool{}
+	match := func(i, j int) {
+		p.same = append(p.same, [2]int{i, j})
+		taken[j] = true
+	}
+	var left []int
 	for _, i := range olds {
-		list := byCode[old[i].Full]
-		if k := slices.IndexFunc(list, func(j int) bool { return p.agree(&old[i], &new[j]) }); k >= 0 {
-			p.same = append(p.same, [2]int{i, list[k]})
-			taken[list[k]] = true
-			byCode[old[i].Full] = slices.Delete(list, k, k+1)
+		d := p.before.exact(&old[i])
+		if l := exact[d]; len(l) > 0 {
+			match(i, l[0])
+			exact[d] = l[1:]
 			continue
 		}
-		restOld = append(restOld, i)
+		left = append(left, i)
+	}
+	for _, i := range news {
+		if !taken[i] {
+			byCode[new[i].Full] = append(byCode[new[i].Full], i)
+		}
+	}
+	for _, i := range left {
+		list := byCode[old[i].Full]
+		k := slices.IndexFunc(list[:min(maxTried, len(list))], func(j int) bool { return p.agree(&old[i], &new[j]) })
+		if k < 0 {
+			restOld = append(restOld, i)
+			continue
+		}
+		match(i, list[k])
+		list[k] = list[0]
+		byCode[old[i].Full] = list[1:]
 	}
 	for _, i := range news {
 		if !taken[i] {
@@ -116,6 +142,18 @@ func (p *pairing) cancel(old, new []Function, olds, news []int) (restOld, restNe
 		}
 	}
 	return restOld, restNew
+}
+
+// exact digests a function with the constants it refers to, as far as they reach.
+func (p *Fingerprint) exact(f *Function) machine.Digest {
+	if len(f.Pieces) == 0 {
+		return f.Full
+	}
+	b := binary.LittleEndian.AppendUint64(nil, f.Full[0])
+	for _, k := range f.Pieces {
+		b = binary.LittleEndian.AppendUint64(append(b, p.Pieces[k].Bytes...), uint64(len(p.Pieces[k].Bytes)))
+	}
+	return machine.Sum(b)
 }
 
 // agree says whether the constants that two functions take the addresses of are

@@ -1,10 +1,12 @@
 package inside
 
 import (
+	"fmt"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -225,5 +227,52 @@ func TestNamesAgreeWithSymbols(t *testing.T) {
 	d := Compare("payments", take(t, build(t, "base", stripped)), take(t, build(t, "strategy", stripped, strategy...)))
 	if diff := cmp.Diff(found{Added: sorted(added), Removed: sorted(removed)}, found{Added: sorted(d.Functions.Added), Removed: sorted(d.Functions.Removed)}); diff != "" {
 		t.Errorf("-symbols +found\n%s", diff)
+	}
+}
+
+// However many functions have the same code and other constants, pairing them
+// takes no time to speak of.
+func TestPairingIsBounded(t *testing.T) {
+	const count = 20_000
+	var sides [2]Fingerprint
+	for k := range sides {
+		p := &sides[k]
+		p.Form = FormELF
+		for i := range count {
+			p.Pieces = append(p.Pieces, Piece{Bytes: []byte(fmt.Sprintf("%d of %d", i, k))})
+			p.Functions = append(p.Functions, Function{Size: 8, Address: uint64(i), Pieces: []int32{int32(i)}})
+		}
+	}
+	begin := time.Now()
+	if d := Compare("hostile", sides[0], sides[1]); len(d.Functions.Changed) != count {
+		t.Errorf("%d functions changed, want %d", len(d.Functions.Changed), count)
+	}
+	if took := time.Since(begin); took > 20*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// A constant is the same as far as both builds show it, and where a word may be
+// an address as well as a number, if either is the same.
+func TestPiecesAgree(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		old, new Piece
+		want     bool
+	}{
+		{"same", Piece{Bytes: []byte("20ms")}, Piece{Bytes: []byte("20ms")}, true},
+		{"other", Piece{Bytes: []byte("20ms")}, Piece{Bytes: []byte("50ms")}, false},
+		{"reaches further", Piece{Bytes: []byte("20ms")}, Piece{Bytes: []byte("20ms and the next")}, true},
+		{"reaches further and differs", Piece{Bytes: []byte("50ms and the next")}, Piece{Bytes: []byte("20ms")}, false},
+		{"a number that looks like an address", Piece{Bytes: []byte("meaning."), Raw: []byte("1048576.")}, Piece{Bytes: []byte("1048576.")}, true},
+		{"an address that moved to a round one", Piece{Bytes: []byte("meaning.")}, Piece{Bytes: []byte("meaning."), Raw: []byte("1048576.")}, true},
+		{"another number", Piece{Bytes: []byte("meaning."), Raw: []byte("1048576.")}, Piece{Bytes: []byte("2097152.")}, false},
+	} {
+		if got := tt.old.agrees(tt.new); got != tt.want {
+			t.Errorf("%s: %t", tt.name, got)
+		}
+		if got := tt.new.agrees(tt.old); got != tt.want {
+			t.Errorf("%s, the other way: %t", tt.name, got)
+		}
 	}
 }

@@ -219,6 +219,20 @@ func (g *goFile) within(addr uint64) (name string, off uint64) {
 	return name, off
 }
 
+// closure gives the function whose address stands at an address, -1 if there is
+// none: code passes functions so.
+func (g *goFile) closure(addr uint64) int {
+	if v, pointer, _ := g.Pointer(addr); pointer && addr%8 == 0 {
+		if i := g.function(v); i >= 0 && uint64(g.table[i].Start)+g.start == v {
+			return i
+		}
+	}
+	return -1
+}
+
+// round says whether people would write a number.
+func round(v uint64) bool { return v%(1<<10) == 0 || v%1000 == 0 }
+
 // itab reads the names of an interface and of the type that implements it from
 // internal/abi.ITab. Other constants begin with two types too, but don't go on
 // with the second one's hash.
@@ -266,10 +280,10 @@ func (g *goFile) identity(b []byte, addr uint64) (_ []byte, callee int, known bo
 	if name := g.typeName(addr); name != "" {
 		return append(append(b, 't'), name...), -1, true
 	}
+	if i := g.closure(addr); i >= 0 {
+		return append(append(b, 'f'), plain(g.table[i].Name)...), i, true
+	}
 	if v, pointer, _ := g.Pointer(addr); pointer && addr%8 == 0 {
-		if i := g.function(v); i >= 0 && uint64(g.table[i].Start)+g.start == v {
-			return append(append(b, 'f'), plain(g.table[i].Name)...), i, true
-		}
 		if first, second := g.itab(addr, v); first != "" {
 			return append(append(append(b, 'i'), first...), second...), -1, true
 		}

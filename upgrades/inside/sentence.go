@@ -198,8 +198,15 @@ func (s *saying) moves(verb string, waits bool, text func(Move) string) {
 		}
 		items[i] = where + " " + verb + strings.Join(list, ", ")
 	}
+	if !waits && len(items) > maxNumbers {
+		return // offsets of fields, more likely than not
+	}
 	s.list("", items)
 }
+
+// maxNumbers is in how many places numbers that are no durations may have
+// changed for people to have meant it.
+const maxNumbers = 6
 
 // placeOf names where a constant is.
 func placeOf(k Move) string {

@@ -122,6 +122,12 @@ func (u *use) reference(r machine.Reference) {
 		u.pieces = append(u.pieces, u.piece(u.content(r.Target, uint64(r.Width), r)))
 		return
 	}
+	if i := u.closure(r.Target); i >= 0 {
+		if u.key, u.pieces = append(u.key, 'o'), append(u.pieces, u.piece(u.content(r.Target, 8, r))); i != u.self {
+			u.callees = append(u.callees, int32(i))
+		}
+		return
+	}
 	key, callee, known := u.identity(u.key, r.Target)
 	if u.key = key; known {
 		if callee >= 0 && callee != u.self {
@@ -277,11 +283,11 @@ func (u *use) content(addr, size uint64, r machine.Reference) (c Piece) {
 			at += n
 			continue
 		}
-		v, pointer, round := u.address(at)
-		if !pointer || round {
+		v, pointer, doubtful := u.address(at)
+		if !pointer || doubtful {
 			u.number(u.Bytes(at, n), r)
 		}
-		if round {
+		if doubtful {
 			c.Raw = append(slices.Grow(c.Raw, int(size)), c.Bytes[len(c.Raw):]...)
 			c.Raw = append(c.Raw, u.Bytes(at, n)...)
 		}
@@ -304,7 +310,7 @@ func (u *use) content(addr, size uint64, r machine.Reference) (c Piece) {
 // address reads the word at an address if it is one itself. What isn't filled in
 // by the loader may be a number all the same: it is one if it is within a
 // function, where no constant but a table of jumps points, and may be if round.
-func (u *use) address(at uint64) (v uint64, ok, round bool) {
+func (u *use) address(at uint64) (v uint64, ok, doubtful bool) {
 	v, pointer, _ := u.Pointer(at)
 	if !pointer || at%8 != 0 {
 		return 0, false, false
@@ -315,7 +321,7 @@ func (u *use) address(at uint64) (v uint64, ok, round bool) {
 	if i := u.function(v); i >= 0 && uint64(u.table[i].Start)+u.start != v {
 		return 0, false, false
 	}
-	return v, true, v%(1<<10) == 0 || v%1000 == 0
+	return v, true, round(v)
 }
 
 // meaning is what stands in the place of an address.

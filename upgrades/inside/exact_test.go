@@ -16,7 +16,8 @@ type accuracy struct {
 	// False are functions of packages that were compiled to the same that are
 	// named as changed, Missed those that the compiler wrote differently and that
 	// are not named, Rest functions of changed packages that are named though
-	// the compiler wrote them as before.
+	// the compiler wrote them as before, and instances of generics that can't be
+	// told.
 	False, Missed, Rest []string
 	// True is how many of those named differ.
 	True, Packages, Functions int
@@ -66,6 +67,12 @@ func judge(t *testing.T, old, new source) accuracy {
 		}
 	}
 	for name := range differ {
+		if strings.Contains(name, "[go.shape") && !named[name] {
+			// Several packages compile it, and which of them the linker took isn't
+			// known.
+			a.Rest = append(a.Rest, name+" (not named)")
+			continue
+		}
 		if !named[name] && !(came[name] && plain(name) != name) {
 			a.Missed = append(a.Missed, name)
 		}
@@ -238,6 +245,6 @@ func (a accuracy) report(t *testing.T) {
 		t.Errorf("false\n\t%s\nmissed\n\t%s", strings.Join(a.False, "\n\t"), strings.Join(a.Missed, "\n\t"))
 	}
 	if len(a.Rest) > 0 {
-		t.Logf("named besides\n\t%s", strings.Join(a.Rest, "\n\t"))
+		t.Logf("neither right nor wrong\n\t%s", strings.Join(a.Rest, "\n\t"))
 	}
 }

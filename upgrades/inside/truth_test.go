@@ -85,7 +85,7 @@ func (s source) assembly(t *testing.T, packages []string) map[string][]string {
 }
 
 var (
-	symbolLine = regexp.MustCompile(`^(.+) (S[A-Z]+) (?:dupok |nosplit |[a-zA-Z]+ )*size=(\d+)`)
+	symbolLine = regexp.MustCompile(`^(.*) (S[A-Z]+) (?:dupok |nosplit |[a-zA-Z]+ )*size=(\d+)`)
 	bytesLine  = regexp.MustCompile(`^\t0x[0-9a-f]{4,} ((?:[0-9a-f]{2} ?)+)`)
 	// unnamed are symbols that are numbered in the order of the package.
 	unnamed = regexp.MustCompile(`\S*(?:\.\.stmp_\d+|\.\.dict\.\S+|\.jump\d+|\.\.typeAssert\.\d+|\.\.interfaceSwitch\.\d+)`)

@@ -90,6 +90,8 @@ type Inspector struct {
 type build struct {
 	SHA256 string    `json:"sha256"`
 	Seen   time.Time `json:"seen"`
+	// Inside is what changed since the build before; nil where there is none.
+	Inside *detector.Inside `json:"inside,omitempty"`
 }
 
 // stat tells whether a file was replaced or written.
@@ -167,7 +169,7 @@ func (i *Inspector) read(todo []File, now time.Time) {
 			continue
 		}
 		log := i.log.WithFields(logrus.Fields{"binary": f.Binary, "file": f.Path})
-		if i.first(f) {
+		if _, known := i.latest(f); !known {
 			if old, ok := replaced(f.Path); ok {
 				i.take(f, old, time.Time{}, log)
 			}
@@ -182,11 +184,15 @@ func (i *Inspector) read(todo []File, now time.Time) {
 	}
 }
 
-// first says whether nothing is known of a binary yet.
-func (i *Inspector) first(f File) bool {
+// latest is the digest of the build that was last seen of a binary.
+func (i *Inspector) latest(f File) (sha256 string, known bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return len(i.builds[f.Binary]) == 0
+	list := i.builds[f.Binary]
+	if len(list) == 0 {
+		return "", false
+	}
+	return list[len(list)-1].SHA256, true
 }
 
 // take reads one file, which held the binary from an instant on.
@@ -196,13 +202,18 @@ func (i *Inspector) take(f File, path string, seen time.Time, log logrus.FieldLo
 		log.WithError(err).Warn("the inside of a binary can't be read")
 		return
 	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	list := i.builds[f.Binary]
-	if n := len(list); n > 0 && list[n-1].SHA256 == p.SHA256 {
+	before, known := i.latest(f)
+	if known && before == p.SHA256 {
 		return
 	}
-	list = append(list, build{p.SHA256, seen})
+	b := build{SHA256: p.SHA256, Seen: seen}
+	if was, ok := i.cache.Get(before); known && ok {
+		d := inside.Compare(f.Binary, was, p)
+		b.Inside = &detector.Inside{Summary: line(d.Sentence()), Touches: d.Touches(), Same: d.Empty()}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	list := append(i.builds[f.Binary], b)
 	i.builds[f.Binary] = list[max(0, len(list)-maxBuilds):]
 	i.revision++
 	log.WithField("sha256", p.SHA256).Info("read the inside of a binary")
@@ -240,21 +251,6 @@ func (i *Inspector) Revision() int {
 
 // Change is what changed inside a binary of an upgrade; nil while that isn't known.
 func (i *Inspector) Change(u *detector.Upgrade, b *detector.Binary) *detector.Inside {
-	old, new, ok := i.pair(u, b)
-	if !ok {
-		return nil
-	}
-	was, okWas := i.cache.Get(old)
-	is, okIs := i.cache.Get(new)
-	if !okWas || !okIs {
-		return nil
-	}
-	d := inside.Compare(b.Name, was, is)
-	return &detector.Inside{Summary: line(d.Sentence()), Touches: d.Touches(), Same: d.Empty()}
-}
-
-// pair finds the digests of the build that the upgrade brought and of the one before.
-func (i *Inspector) pair(u *detector.Upgrade, b *detector.Binary) (old, new string, ok bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	list := i.builds[b.Name]
@@ -262,10 +258,10 @@ func (i *Inspector) pair(u *detector.Upgrade, b *detector.Binary) (old, new stri
 	if b.SHA256 != "" {
 		at = slices.IndexFunc(list, func(x build) bool { return x.SHA256 == b.SHA256 })
 	}
-	if at < 1 || b.SHA256 == "" && list[at].Seen.Before(u.Time(*b).Add(-Span)) {
-		return "", "", false
+	if at < 0 || b.SHA256 == "" && list[at].Seen.Before(u.Time(*b).Add(-Span)) {
+		return nil
 	}
-	return list[at-1].SHA256, list[at].SHA256, true
+	return list[at].Inside
 }
 
 // maxLine is how many bytes of a summary are told.

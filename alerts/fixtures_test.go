@@ -69,6 +69,7 @@ func story() detector.Alert {
 				"the onset interval holds the switch of payments-2 (09:13) and no other change",
 				"instances still on 4.1.3 did not move in the same minutes",
 			},
+			Cleared: []string{"dten-checkout is out: nothing moved as its instances switched from 09:11:00 on"},
 		},
 		Root: detector.Verdict{
 			Upgrade: "dten-4.2.0", Indicator: latency, State: detector.Regressed, Direction: detector.Worse,
@@ -92,7 +93,10 @@ func story() detector.Alert {
 			Indicator: retries, State: detector.Regressed,
 			Effect: &detector.Effect{What: "retries per call", Before: 0.0208, After: 0.0912, Ratio: 4.38, Low: 3.9, High: 4.92},
 		}},
-		Binaries:  []detector.Binary{{Name: "dten-checkout", From: "4.1.3", To: "4.2.0"}, {Name: "dten-payments", From: "4.1.3", To: "4.2.0"}},
+		Binaries: []detector.Binary{{Name: "dten-checkout", From: "4.1.3", To: "4.2.0"}, {
+			Name: "dten-payments", From: "4.1.3", To: "4.2.0",
+			Inside: &detector.Inside{Summary: "dten-payments 4.1.3 -> 4.2.0: backoff.New 50ms -> 20ms, 2s -> 8s; 1 function changed", Touches: []string{"backoff"}},
+		}},
 		Flags:     []string{"payments-backoff"},
 		StartsAt:  instant("2026-03-06T09:41:00Z"),
 		UpdatedAt: instant("2026-03-06T09:41:00Z"),
@@ -117,7 +121,8 @@ func hostile() detector.Alert {
 	a.Root.Effect.What = evil
 	a.Root.Control, a.Root.Warnings = evil, []string{evil}
 	a.Root.Causes = []detector.Cause{{Kind: evil, Name: evil, Probability: math.NaN()}}
-	a.Binaries = []detector.Binary{{Name: evil, From: evil, To: evil}}
+	a.Binaries = []detector.Binary{{Name: evil, From: evil, To: evil, Inside: &detector.Inside{Summary: evil}}}
+	a.Cause.Name, a.Cause.Cleared = evil, []string{evil, evil}
 	a.Flags = []string{evil, evil}
 	for range 1000 {
 		a.Others = append(a.Others, a.Root)

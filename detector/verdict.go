@@ -62,7 +62,7 @@ type Cause struct {
 	Name        string   `json:"name,omitempty"`
 	Probability float64  `json:"probability"`
 	Why         []string `json:"why,omitempty"`
-	// Cleared says of the upgrade's other binaries why they are out.
+	// Cleared says of the upgrade's other binaries why they are out, one each.
 	Cleared []string `json:"cleared,omitempty"`
 }
 

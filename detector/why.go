@@ -64,7 +64,7 @@ func (h *hearing) cleared(causes []Cause) []string {
 		if at == 0 || len(out) == mostOut || at > 0 && causes[at].Probability >= outBelow {
 			continue
 		}
-		out = append(out, b.Name+": "+h.whyNot(k, at > 0))
+		out = append(out, b.Name+" is out: "+h.whyNot(k, at > 0))
 	}
 	return out
 }

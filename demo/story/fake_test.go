@@ -197,7 +197,7 @@ func (f *fake) notify(status string) {
 		"status": status, "fingerprint": "1", "labels": map[string]string{"cause": "binary", "binary": guilty},
 		"annotations": map[string]string{
 			"summary": "payments /charge is slow",
-			"reason":  guilty + ", in which backoff.Parse was added; " + innocent + " is out, for nothing moved as its instances switched",
+			"reason":  guilty + ", in which backoff.Parse was added; " + innocent + " is out: nothing moved as its instances switched",
 		},
 	}}})
 	if err != nil {

@@ -27,8 +27,7 @@ func Accusation(a detector.Alert) string {
 		}
 	}
 	for _, c := range a.Cause.Cleared {
-		name, reason, _ := strings.Cut(Line(c), ": ")
-		parts = append(parts, name+" is out, for "+reason)
+		parts = append(parts, Line(c))
 	}
 	if len(parts) == 1 && !strings.Contains(parts[0], ", in which ") {
 		return ""

@@ -9,11 +9,11 @@ import (
 func TestAccusation(t *testing.T) {
 	named := detector.Cause{
 		Kind: detector.CauseBinary, Name: "pay", Probability: 0.97,
-		Cleared: []string{"cart: none of its own indicators moved as it went out at 09:10:00"},
+		Cleared: []string{"cart is out: none of its own indicators moved as it went out at 09:10:00"},
 	}
 	inside := &detector.Inside{Summary: "pay 1 -> 2: changed constants in backoff: 50ms -> 20ms"}
 	binaries := []detector.Binary{{Name: "pay", From: "1", To: "2", Inside: inside}, {Name: "cart"}}
-	const out = "cart is out, for none of its own indicators moved as it went out at 09:10:00"
+	const out = "cart is out: none of its own indicators moved as it went out at 09:10:00"
 	for name, c := range map[string]struct {
 		alert detector.Alert
 		want  string

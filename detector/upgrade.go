@@ -48,7 +48,7 @@ type Inside struct {
 	// Summary says it in one sentence.
 	Summary string `json:"summary" yaml:"summary"`
 	// Touches are the words of retries, waits and limits that the change touches:
-	// retry, backoff, attempt, jitter, timeout, deadline, pool, limit.
+	// retry, backoff, attempt, jitter, timeout, deadline, pool, limit, wait.
 	Touches []string `json:"touches,omitempty" yaml:"touches,omitempty"`
 	// Same says that nothing differs: the binary was built or started anew.
 	Same bool `json:"same,omitempty" yaml:"same,omitempty"`

@@ -23,10 +23,13 @@ func (l *Ledger) Inspect(c files.Config, dir string) (err error) {
 	return err
 }
 
-// Rest waits until no file is being read.
+// restTime is how long Rest waits.
+const restTime = 2 * time.Second
+
+// Rest waits a little until no file is being read.
 func (l *Ledger) Rest() {
-	if l.files != nil {
-		l.files.Wait()
+	if l.files != nil && !l.files.Wait(restTime) {
+		l.log.Info("a binary is still being read; it will be read again")
 	}
 }
 

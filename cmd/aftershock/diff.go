@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,7 +17,7 @@ var diffCommand = command{
 	summary: "Tell what changed inside a binary, or in a directory of them, between two builds.",
 	usage: "diff OLD NEW [--format text|json] [--cache DIR]\n\n" +
 		"OLD and NEW are two files (Go or other ELF programs, JARs, SBOMs) or two directories of them.\n\n" +
-		"Exit status: 0 nothing changed inside, 1 something did, 2 wrong usage or an unreadable file.",
+		"Exit status: 0 nothing changed inside, 1 something did, or only one side has it, 2 wrong usage or an unreadable file.",
 	example: "aftershock diff /opt/dten/4.1.3/payments /opt/dten/4.2.0/payments",
 	define: func(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
 		format := f.String("format", "text", "the output's `form`: text or json")
@@ -58,27 +59,34 @@ func diff(ctx context.Context, w io.Writer, cache inside.Cache, old, new, format
 		return exitUsage, err
 	}
 	d := differences{Pairs: []inside.Difference{}, OnlyOld: append([]string{}, onlyOld...), OnlyNew: append([]string{}, onlyNew...)}
+	var unread error // the first of the files that can't be read; the others are compared
 	for _, p := range pairs {
 		if err := ctx.Err(); err != nil {
 			return exitUsage, err
 		}
 		before, err := cache.Take(p.Old)
-		if err != nil {
-			return exitUsage, err
-		}
-		after, err := cache.Take(p.New)
-		if err != nil {
-			return exitUsage, err
+		after, problem := cache.Take(p.New)
+		if err = cmp.Or(err, problem); err != nil {
+			unread = cmp.Or(unread, err)
+			continue
 		}
 		d.Pairs = append(d.Pairs, inside.Compare(p.Name, before, after))
+	}
+	if unread != nil && len(pairs) == 1 {
+		return exitUsage, unread
 	}
 	if format == "json" {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		e.SetEscapeHTML(false)
-		return d.status(), e.Encode(d)
+		err = e.Encode(d)
+	} else {
+		err = d.write(w)
 	}
-	return d.status(), d.write(w)
+	if err = cmp.Or(err, unread); err != nil {
+		return exitUsage, err
+	}
+	return d.status(), nil
 }
 
 func (d differences) write(w io.Writer) error {

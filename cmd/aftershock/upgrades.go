@@ -141,7 +141,14 @@ func (a upgradesArgs) show(ctx context.Context, sh shell, c *client, id string) 
 	}
 	fmt.Fprintf(sh.stdout, "%s, from %s\n", words.Name(u.ID), at(u.StartedAt))
 	for _, b := range u.Binaries {
-		fmt.Fprintf(sh.stdout, "  %s on %d instances\n", words.Versions(b), len(b.Instances))
+		many := "s"
+		if len(b.Instances) == 1 {
+			many = ""
+		}
+		fmt.Fprintf(sh.stdout, "  %s on %d instance%s\n", words.Versions(b), len(b.Instances), many)
+		if b.Inside != nil {
+			fmt.Fprintf(sh.stdout, "    inside: %s\n", words.Line(b.Inside.Summary))
+		}
 	}
 	return printVerdicts(sh.stdout, all, u.Binaries)
 }

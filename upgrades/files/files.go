@@ -14,7 +14,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -82,6 +81,8 @@ type Inspector struct {
 	// last read.
 	builds map[string][]build
 	stats  map[string]stat
+	// missed are the binaries without a file, which is told once.
+	missed map[string]bool
 	// revision counts what came to be known.
 	revision int
 }
@@ -113,7 +114,7 @@ func New(list Config, dir string, log logrus.FieldLogger) (*Inspector, error) {
 	}
 	i := &Inspector{
 		list: list, dir: dir, log: log, cache: inside.Cache{Dir: filepath.Join(dir, "fingerprints")},
-		builds: map[string][]build{}, stats: map[string]stat{},
+		builds: map[string][]build{}, stats: map[string]stat{}, missed: map[string]bool{},
 	}
 	raw, err := os.ReadFile(i.path())
 	switch {
@@ -142,7 +143,12 @@ func (i *Inspector) Look(now time.Time) {
 	}
 	var todo []File
 	for _, f := range i.list {
-		if s, ok := look(f.Path); ok && s != i.stats[f.Binary] {
+		s, ok := look(f.Path)
+		if !ok && !i.missed[f.Binary] {
+			i.log.WithFields(logrus.Fields{"binary": f.Binary, "file": f.Path}).Warn("there is no such file (upgrades.files); what changes inside the binary won't be known until there is")
+		}
+		i.missed[f.Binary] = !ok
+		if ok && s.Size > 0 && s != i.stats[f.Binary] {
 			todo = append(todo, f)
 		}
 	}
@@ -158,8 +164,22 @@ func (i *Inspector) Look(now time.Time) {
 	})
 }
 
-// Wait waits until what was begun is done.
-func (i *Inspector) Wait() { i.work.Wait() }
+// Wait waits until what was begun is done, but not for longer than a limit: a file on
+// a dead mount may keep its reader for good. Nothing is lost by not waiting, for what
+// is kept appears whole, and is read again otherwise.
+func (i *Inspector) Wait(limit time.Duration) (done bool) {
+	over := make(chan struct{})
+	go func() {
+		i.work.Wait()
+		close(over)
+	}()
+	select {
+	case <-over:
+		return true
+	case <-time.After(limit):
+		return false
+	}
+}
 
 // read takes in the files and puts down what they hold.
 func (i *Inspector) read(todo []File, now time.Time) {
@@ -182,6 +202,15 @@ func (i *Inspector) read(todo []File, now time.Time) {
 	if err := i.save(); err != nil {
 		i.log.WithError(err).Warn("what is known of binaries can't be kept")
 	}
+}
+
+// change is what is told of a difference; nil where nothing was found, but not all
+// could be compared either.
+func change(d inside.Difference) *detector.Inside {
+	if d.Empty() && !d.Whole() {
+		return nil
+	}
+	return &detector.Inside{Summary: line(d.Sentence()), Touches: d.Touches(), Same: d.Empty()}
 }
 
 // latest is the digest of the build that was last seen of a binary.
@@ -208,8 +237,7 @@ func (i *Inspector) take(f File, path string, seen time.Time, log logrus.FieldLo
 	}
 	b := build{SHA256: p.SHA256, Seen: seen}
 	if was, ok := i.cache.Get(before); known && ok {
-		d := inside.Compare(f.Binary, was, p)
-		b.Inside = &detector.Inside{Summary: line(d.Sentence()), Touches: d.Touches(), Same: d.Empty()}
+		b.Inside = change(inside.Compare(f.Binary, was, p))
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -253,15 +281,17 @@ func (i *Inspector) Revision() int {
 func (i *Inspector) Change(u *detector.Upgrade, b *detector.Binary) *detector.Inside {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	list := i.builds[b.Name]
-	at := len(list) - 1
-	if b.SHA256 != "" {
-		at = slices.IndexFunc(list, func(x build) bool { return x.SHA256 == b.SHA256 })
+	// A build that comes back after a roll-back is there twice: what was installed
+	// nearest to the deployment counts.
+	var best *detector.Inside
+	near := Span
+	for _, x := range i.builds[b.Name] {
+		d := x.Seen.Sub(u.Time(*b)).Abs()
+		if d <= near && (b.SHA256 == "" || x.SHA256 == b.SHA256) {
+			best, near = x.Inside, d
+		}
 	}
-	if at < 0 || b.SHA256 == "" && list[at].Seen.Before(u.Time(*b).Add(-Span)) {
-		return nil
-	}
-	return list[at].Inside
+	return best
 }
 
 // maxLine is how many bytes of a summary are told.

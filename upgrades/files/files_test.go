@@ -82,8 +82,10 @@ func open(t *testing.T, file, dir string) *Inspector {
 
 var start = time.Date(2026, 3, 6, 9, 0, 0, 0, time.UTC)
 
-func change(i *Inspector, at time.Time) *detector.Inside {
-	u := &detector.Upgrade{StartedAt: at, Binaries: []detector.Binary{{Name: "pay"}}}
+func changeAt(i *Inspector, at time.Time) *detector.Inside { return changeOf(i, at, "") }
+
+func changeOf(i *Inspector, at time.Time, sha256 string) *detector.Inside {
+	u := &detector.Upgrade{StartedAt: at, Binaries: []detector.Binary{{Name: "pay", SHA256: sha256}}}
 	return i.Change(u, &u.Binaries[0])
 }
 
@@ -92,28 +94,28 @@ func TestChangeIsKnownOnceTheFileIsReplaced(t *testing.T) {
 	file, dir := filepath.Join(t.TempDir(), "pay"), t.TempDir()
 	i := open(t, file, dir)
 	i.Look(start) // there is no such file yet
-	i.Wait()
+	i.Wait(time.Minute)
 	install(t, old, file)
 	i.Look(start)
-	i.Wait()
-	if got := change(i, start); got != nil {
+	i.Wait(time.Minute)
+	if got := changeAt(i, start); got != nil {
 		t.Fatalf("with one build known: %+v", got)
 	}
 	// What is known outlives the process and the old file.
 	i = open(t, file, dir)
 	install(t, new, file)
 	i.Look(start.Add(time.Hour))
-	i.Wait()
-	got := change(i, start.Add(time.Hour))
+	i.Wait(time.Minute)
+	got := changeAt(i, start.Add(time.Hour))
 	if got == nil || got.Same || !slices.Contains(got.Touches, "backoff") || !strings.Contains(got.Summary, "50ms") || !strings.Contains(got.Summary, "20ms") {
 		t.Fatalf("got %+v, want a backoff that went from 50ms to 20ms", got)
 	}
-	if got := change(i, start.Add(time.Hour+2*Span)); got != nil {
+	if got := changeAt(i, start.Add(time.Hour+2*Span)); got != nil {
 		t.Errorf("an upgrade two days later is told to have changed %+v", got)
 	}
 	revision := i.Revision()
 	i.Look(start.Add(2 * time.Hour))
-	i.Wait()
+	i.Wait(time.Minute)
 	if i.Revision() != revision {
 		t.Error("a file that stays as it is was read anew")
 	}
@@ -137,9 +139,49 @@ func TestTheBuildBeforeIsReadFromTheProcessThatRunsIt(t *testing.T) {
 	install(t, new, file)
 	i := open(t, file, t.TempDir())
 	i.Look(start)
-	i.Wait()
-	if got := change(i, start); got == nil || !slices.Contains(got.Touches, "backoff") {
+	i.Wait(time.Minute)
+	if got := changeAt(i, start); got == nil || !slices.Contains(got.Touches, "backoff") {
 		t.Fatalf("got %+v, want a changed backoff", got)
+	}
+}
+
+// An upgrade has the change of the build that was installed nearest to it, also where
+// that build comes back later.
+func TestEachUpgradeHasItsOwnChange(t *testing.T) {
+	first, second := &detector.Inside{Summary: "first"}, &detector.Inside{Summary: "second"}
+	back := &detector.Inside{Summary: "back"}
+	i := open(t, "/nowhere", t.TempDir())
+	i.builds["pay"] = []build{
+		{"a", start, nil}, {"b", start.Add(2 * time.Hour), first}, {"c", start.Add(5 * time.Hour), second}, {"a", start.Add(9 * time.Hour), back},
+	}
+	for at, want := range map[time.Duration]*detector.Inside{
+		0: nil, 2*time.Hour + time.Minute: first, 5*time.Hour - time.Minute: second, 9 * time.Hour: back, 40 * time.Hour: nil,
+	} {
+		if got := changeOf(i, start.Add(at), ""); got != want {
+			t.Errorf("after %s: got %+v, want %+v", at, got, want)
+		}
+	}
+	if got := changeOf(i, start.Add(8*time.Hour), "a"); got != back {
+		t.Errorf("the build that came back: got %+v", got)
+	}
+}
+
+func TestWhatCannotBeComparedIsNotTheSame(t *testing.T) {
+	old, new := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
+	for path, text := range map[string]string{old: "hi", new: "ho"} {
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "pay")
+	i := open(t, file, t.TempDir())
+	for n, from := range []string{old, new} {
+		install(t, from, file)
+		i.Look(start.Add(time.Duration(n) * time.Hour))
+		i.Wait(time.Minute)
+	}
+	if got := changeAt(i, start.Add(time.Hour)); got != nil {
+		t.Errorf("got %+v of files that no one can read", got)
 	}
 }
 
@@ -151,9 +193,9 @@ func TestWhatCannotBeReadIsTriedOnce(t *testing.T) {
 	i := open(t, file, t.TempDir())
 	for range 2 {
 		i.Look(start)
-		i.Wait()
+		i.Wait(time.Minute)
 	}
-	if got := change(i, start); got != nil {
+	if got := changeAt(i, start); got != nil {
 		t.Errorf("got %+v of a file that can't be read", got)
 	}
 	if _, known := i.stats["pay"]; !known {

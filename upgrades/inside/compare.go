@@ -37,6 +37,7 @@ func Compare(name string, old, new Fingerprint) Difference {
 	for _, note := range slices.Concat(old.Notes, new.Notes) {
 		c.note("%s", note)
 	}
+	c.d.Decoded = old.Form == new.Form && slices.Contains([]Form{FormGo, FormELF, FormJAR}, old.Form)
 	c.d.order()
 	c.d.Topics = topics(c.d)
 	c.d.Summary = c.sentence()

@@ -20,6 +20,9 @@ type Difference struct {
 	Strings       CameWent    `json:"strings"`
 	Configuration CameWent    `json:"configuration"`
 	Notes         []string    `json:"notes"`
+
+	// Decoded says that both are programs whose code is read.
+	Decoded bool `json:"-"`
 }
 
 // Side is one of the two builds.
@@ -92,6 +95,12 @@ type CameWent struct {
 type Topic struct {
 	Word  string   `json:"word"`
 	Where []string `json:"where"`
+}
+
+// Whole says that all that is read of binaries of this form was compared: what isn't
+// found to differ then doesn't.
+func (d Difference) Whole() bool {
+	return d.Old.SHA256 == d.New.SHA256 || d.Decoded && len(d.Notes) == 0
 }
 
 // Empty says that nothing was found to differ but the files' identity.

@@ -28,6 +28,14 @@ func Pairs(old, new string) (pairs []Pair, onlyOld, onlyNew []string, err error)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("%s: %w: name a file that can be read", new, unwrapPath(err))
 	}
+	for _, f := range []struct {
+		path string
+		info os.FileInfo
+	}{{old, o}, {new, n}} {
+		if !f.info.IsDir() && !f.info.Mode().IsRegular() {
+			return nil, nil, nil, irregular(f.path)
+		}
+	}
 	switch {
 	case !o.IsDir() && !n.IsDir():
 		return []Pair{{unversioned(filepath.Base(new)), old, new}}, nil, nil, nil
@@ -42,6 +50,9 @@ func Pairs(old, new string) (pairs []Pair, onlyOld, onlyNew []string, err error)
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	if len(olds)+len(news) == 0 {
+		return nil, nil, nil, fmt.Errorf("%s: neither it nor %s has a file that could be compared: name directories of binaries", old, new)
+	}
 	pairs, onlyOld, onlyNew = match(olds, news)
 	for i := range pairs {
 		pairs[i].Old, pairs[i].New = filepath.Join(old, pairs[i].Old), filepath.Join(new, pairs[i].New)
@@ -49,8 +60,12 @@ func Pairs(old, new string) (pairs []Pair, onlyOld, onlyNew []string, err error)
 	return pairs, onlyOld, onlyNew, nil
 }
 
-// files are the regular files below a directory. Links are not followed.
+// files are the regular files below a directory, which may be named by a link. Links
+// below it are not followed.
 func files(dir string) (list []string, err error) {
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return nil, fmt.Errorf("%s: %w: name a directory that can be read", dir, unwrapPath(err))
+	}
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w: make it readable", path, unwrapPath(err))

@@ -51,6 +51,9 @@ func (c *comparison) sentence() string {
 	if tail != "" {
 		s.parts = append(s.parts, tail)
 	}
+	if len(s.parts) == 0 && !d.Whole() {
+		return head + ": another file, in which nothing was found that changed, but not all of it can be compared"
+	}
 	if len(s.parts) == 0 {
 		return head + ": nothing changed inside"
 	}

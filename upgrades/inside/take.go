@@ -17,19 +17,37 @@ const maxFile = 4 << 30
 
 // Take reads a file's fingerprint. Nothing is kept open.
 func Take(path string) (Fingerprint, error) {
-	f, err := os.Open(path)
+	f, info, err := open(path)
 	if err != nil {
-		return Fingerprint{}, fmt.Errorf("%s: %w: name a file that can be read", path, unwrapPath(err))
+		return Fingerprint{}, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return Fingerprint{}, fmt.Errorf("%s: %w", path, err)
-	}
-	if !info.Mode().IsRegular() {
-		return Fingerprint{}, fmt.Errorf("%s: it is no regular file: name a binary or a directory of them", path)
-	}
 	return Read(path, f, info.Size())
+}
+
+// open opens a regular file. What isn't one is refused before it is opened: a FIFO
+// would wait for a writer for good.
+func open(path string) (*os.File, os.FileInfo, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, nil, irregular(path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w: name a file that can be read", path, unwrapPath(err))
+	}
+	if info, err = f.Stat(); err == nil && !info.Mode().IsRegular() {
+		err = irregular(path)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+func irregular(path string) error {
+	return fmt.Errorf("%s: it is no regular file: name a binary or a directory of them", path)
 }
 
 // unwrapPath drops the path, which is told anyway.
@@ -92,7 +110,7 @@ func readForm(p *Fingerprint, r io.ReaderAt, size int64, head []byte) error {
 
 // digest is a file's SHA-256.
 func digest(path string) (string, error) {
-	f, err := os.Open(path)
+	f, _, err := open(path)
 	if err != nil {
 		return "", err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // vocabulary is what a change of tail latency or of load on others is made of:
@@ -62,6 +63,12 @@ func topics(d *Difference) []Topic {
 	for _, k := range d.Constants {
 		add("constant in "+k.Where, append([]string{k.Where}, k.UsedBy...)...)
 	}
+	for _, k := range d.Constants {
+		// Where code was inlined, or nothing has a name, a wait is all that shows.
+		if isDuration(k.Old) && isDuration(k.New) && len(where["wait"]) < 100 {
+			where["wait"] = append(where["wait"], "constant in "+k.Where)
+		}
+	}
 	for _, k := range d.Callees {
 		add("callees of "+k.Function, slices.Concat(k.Added, k.Removed)...)
 	}
@@ -82,7 +89,16 @@ func topics(d *Difference) []Topic {
 			out = append(out, Topic{v.word, l})
 		}
 	}
+	if l := where["wait"]; len(l) > 0 {
+		out = append(out, Topic{"wait", l})
+	}
 	return out
+}
+
+// isDuration says whether a constant is written as one.
+func isDuration(s string) bool {
+	_, err := time.ParseDuration(s)
+	return err == nil && s != "0"
 }
 
 // order puts first what touches the vocabulary.

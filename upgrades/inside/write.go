@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 )
 
 // shown is how many lines of one kind a text has.
@@ -13,9 +14,9 @@ const shown = 40
 // Write tells the difference to people.
 func (d Difference) Write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, d.Summary)
+	fmt.Fprintln(t, clean(d.Summary))
 	if len(d.Topics) > 0 {
-		fmt.Fprintf(t, "  touches\t%s\n", strings.Join(d.Touches(), ", "))
+		fmt.Fprintf(t, "  touches\t%s\n", clean(strings.Join(d.Touches(), ", ")))
 	}
 	for _, p := range []struct{ what, old, new string }{
 		{"version", d.Old.Version, d.New.Version},
@@ -23,7 +24,7 @@ func (d Difference) Write(w io.Writer) error {
 		{"build id", short(d.Old.BuildID), short(d.New.BuildID)},
 	} {
 		if p.old != p.new {
-			fmt.Fprintf(t, "  %s\t%s -> %s\n", p.what, dash(p.old), dash(p.new))
+			fmt.Fprintf(t, "  %s\t%s -> %s\n", p.what, clean(dash(p.old)), clean(dash(p.new)))
 		}
 	}
 	l := lines{w: t}
@@ -56,9 +57,20 @@ func (d Difference) Write(w io.Writer) error {
 	}
 	l.end()
 	for _, n := range d.Notes {
-		fmt.Fprintf(t, "  note\t%s\n", n)
+		fmt.Fprintf(t, "  note\t%s\n", clean(n))
 	}
 	return t.Flush()
+}
+
+// clean leaves nothing in a text that a terminal would obey; tabs stay, they part
+// columns.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return '\uFFFD'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
 // lines writes lists, no more of each than people read.
@@ -77,7 +89,7 @@ func (l *lines) line(what, mark, text string) {
 		fmt.Fprint(l.w, "  \t")
 	}
 	if l.n++; l.n <= shown {
-		fmt.Fprintf(l.w, "%s%s\n", mark, text)
+		fmt.Fprintf(l.w, "%s%s\n", mark, clean(text))
 	}
 }
 

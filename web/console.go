@@ -99,6 +99,11 @@ type card struct {
 	Answers                                          []advice
 }
 
+// Judged says whether anything is known of any indicator: no data is no good news.
+func (c card) Judged() bool {
+	return c.Regressed+c.Recovered+c.Improved+c.Clear+c.Undecided > 0
+}
+
 func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []detector.Verdict, error) {
 	c := card{Upgrade: u}
 	all, err := s.o.Journal.Verdicts(ctx, u.ID)

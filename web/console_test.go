@@ -358,3 +358,22 @@ func TestHeadAndEmptyConsole(t *testing.T) {
 		t.Errorf("HEAD: %d", resp.StatusCode)
 	}
 }
+
+// No data is no good news.
+func TestUpgradeOfWhichNothingIsJudged(t *testing.T) {
+	s := webtest.Start(t)
+	u := detector.Upgrade{
+		ID: "told", StartedAt: time.Now().UTC().Add(-time.Hour),
+		Binaries: []detector.Binary{{Name: "far-away", To: "2", Inside: &detector.Inside{Summary: "far-away: max 3 -> 5 <b>"}}},
+	}
+	if err := s.Journal.Commit(t.Context(), journal.Tick{Time: time.Now().UTC(), Upgrades: []detector.Upgrade{u}}); err != nil {
+		t.Fatal(err)
+	}
+	got := ask(t, "GET", s.URL+"/", "")
+	if !strings.Contains(got.body, "None of its indicators has been judged") || strings.Contains(got.body, "Nothing has regressed") || strings.Contains(got.body, "notice good") {
+		t.Errorf("the overview says\n%s", got.body)
+	}
+	if got := ask(t, "GET", s.URL+"/upgrades/told", ""); !strings.Contains(got.body, "far-away: max 3 -&gt; 5 &lt;b&gt;") {
+		t.Error("the upgrade's page doesn't say what changed inside, or not cleanly")
+	}
+}

@@ -24,8 +24,8 @@ const (
 	// which the noise promises too little.
 	nameSpan = 180
 	// nameStands is the least evidence there must be, over the most there was, and
-	// nameSlack how far it may fall short in any case, for a binary to be named: what is
-	// passing was a burst.
+	// nameSlack how far it may fall short in any case, for a binary to be named where
+	// nothing else points to it: what is passing was a burst.
 	nameStands = 0.8
 	nameSlack  = 4
 	// changeSure is how sure another cause must be to take over from the one that
@@ -56,7 +56,7 @@ func (j *Judge) name(s *scene, m moved, causes []Cause) bool {
 	case tr.Was == lead.Name:
 		tr.Named = lead.Name
 		return true
-	case tr.side().log < math.Min(nameStands*tr.Peak, tr.Peak-nameSlack):
+	case sure >= nameSure && tr.side().log < math.Min(nameStands*tr.Peak, tr.Peak-nameSlack):
 		tr.Suspect = ""
 		return false
 	case tr.Suspect != lead.Name:

@@ -14,14 +14,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/sirupsen/logrus"
 
 	"aftershock/detector"
+	"aftershock/detector/words"
 	"aftershock/upgrades/inside"
 )
 
@@ -38,6 +37,8 @@ type File struct {
 
 const (
 	maxFiles = 200
+	// maxSummary is how many characters of a summary are told.
+	maxSummary = 250
 	// maxBuilds is how many builds of a binary are remembered.
 	maxBuilds = 16
 	// Span is how long before or after an upgrade its file may be installed.
@@ -210,7 +211,7 @@ func change(d inside.Difference) *detector.Inside {
 	if d.Empty() && !d.Whole() {
 		return nil
 	}
-	return &detector.Inside{Summary: line(d.Sentence()), Touches: d.Touches(), Same: d.Empty()}
+	return &detector.Inside{Summary: words.Clean(d.Sentence(), maxSummary), Touches: d.Touches(), Same: d.Empty()}
 }
 
 // latest is the digest of the build that was last seen of a binary.
@@ -292,21 +293,4 @@ func (i *Inspector) Change(u *detector.Upgrade, b *detector.Binary) *detector.In
 		}
 	}
 	return best
-}
-
-// maxLine is how many bytes of a summary are told.
-const maxLine = 250
-
-// line makes one bounded line of what a binary may have had a hand in.
-func line(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, " "))
-	if len(s) <= maxLine {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxLine], "") + "…"
 }

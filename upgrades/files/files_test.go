@@ -218,12 +218,3 @@ func TestConfigNamesEachProblem(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
-
-func TestLineIsBoundedAndWhole(t *testing.T) {
-	if got := line("a\nb\u202ec\xff"); got != "a b c " {
-		t.Errorf("got %q", got)
-	}
-	if got := line(strings.Repeat("é", 400)); len(got) > maxLine+3 || !strings.HasSuffix(got, "é…") {
-		t.Errorf("got %d bytes", len(got))
-	}
-}

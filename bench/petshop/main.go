@@ -39,7 +39,7 @@ func main() {
 }
 
 func fail(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, format+"\n", args...)
+	fmt.Fprintln(os.Stderr, clean(fmt.Sprintf(format, args...)))
 	os.Exit(2)
 }
 

@@ -104,11 +104,11 @@ func readTable(from io.Reader) (*table, error) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err == nil {
-			err = t.add(row)
-		}
 		if err != nil {
 			return nil, short(err)
+		}
+		if err := t.add(row); err != nil {
+			return nil, err
 		}
 	}
 	if len(t.times) == 0 {
@@ -136,7 +136,7 @@ func (t *table) add(row []string) error {
 		v, c := math.NaN(), t.columns[i]
 		if cell != "" {
 			if v, err = strconv.ParseFloat(cell, 64); err != nil || !(v >= 0 && v <= 1e15) || c.metric == origin.Availability && v > 100 {
-				return fmt.Errorf("row of %.40q, column %d: %.40q isn't a %s", row[0], i+2, cell, c.metric)
+				return fmt.Errorf("row of %.40q, column %d: %.40q isn't fit for %s", row[0], i+2, cell, c.metric)
 			}
 		}
 		if c.metric == origin.Availability {
@@ -220,10 +220,6 @@ func readAnswer(from io.Reader) (*answer, error) {
 	return &a, nil
 }
 
-// short keeps an error on one line of bounded length, whatever the file has in
-// it.
-func short(err error) error {
-	s := strconv.Quote(err.Error())
-	s = s[1 : len(s)-1]
-	return errors.New(s[:min(len(s), 200)])
-}
+// short keeps what a parser says of a file on one plain line, whatever the file has
+// in it.
+func short(err error) error { return errors.New(clean(err.Error())) }

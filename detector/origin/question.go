@@ -52,10 +52,13 @@ type Question struct {
 	Target        Target
 }
 
-// maxRows and maxSeries bound the work: it goes with their product.
+// What bounds the work, which goes with the product of rows and series, and with
+// the square of the rows since the onset: a week and an hour in steps of five
+// minutes.
 const (
-	maxRows   = 50_000
-	maxSeries = 50_000
+	maxRows   = 2100
+	maxSeries = 5000
+	maxSince  = 12
 )
 
 type key struct {
@@ -72,6 +75,9 @@ func (q *Question) check() (map[key][]float64, error) {
 	if q.Normal < 1 || q.Onset < q.Normal || q.Onset >= len(q.Times) {
 		return nil, fmt.Errorf("%d rows with %d normal ones and the onset at %d: want a normal row and one since the onset at least",
 			len(q.Times), q.Normal, q.Onset)
+	}
+	if since := len(q.Times) - q.Onset; since > maxSince {
+		return nil, fmt.Errorf("%d rows since the onset, want at most %d", since, maxSince)
 	}
 	if len(q.Times) > maxRows || len(q.Series) > maxSeries {
 		return nil, fmt.Errorf("%d rows of %d series, want at most %d of %d", len(q.Times), len(q.Series), maxRows, maxSeries)
@@ -102,6 +108,9 @@ func (q *Question) check() (map[key][]float64, error) {
 	}
 	if _, ok := series[key{q.Target.Service, q.Target.Metric, q.Target.Stat}]; !ok {
 		return nil, fmt.Errorf("the target %s has no %s %s", q.Target.Service, q.Target.Metric, q.Target.Stat)
+	}
+	if q.Target.Metric == Availability && requestsOf(series, q.Target.Service) == nil {
+		return nil, fmt.Errorf("the target %s has an availability but no requests that it would be a share of", q.Target.Service)
 	}
 	return series, nil
 }

@@ -3,13 +3,15 @@ package origin
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 )
 
 // NoTrouble is the chance beforehand that nothing is wrong at the target, three
-// in four. A blame needs an e-value of about its odds, 3, which the calibrator
-// gives to p = 0.02: about that share of healthy windows are blamed, which is
-// what is aimed at.
+// in four. To speak needs an e-value of its odds, 3, which the calibrator gives
+// to p = 0.02: about so many healthy windows are spoken of, which is what is
+// aimed at.
 const NoTrouble = 0.75
 
 // Cause is one answer to where the trouble comes from.
@@ -25,8 +27,10 @@ type Cause struct {
 	Reasons []string
 }
 
-// Silent says that the leading cause is that nothing is wrong.
-func Silent(causes []Cause) bool { return len(causes) > 0 && causes[0].Service == "" }
+// Silent says that more likely than not nothing is wrong.
+func Silent(causes []Cause) bool {
+	return slices.ContainsFunc(causes, func(c Cause) bool { return c.Service == "" && c.Probability >= 0.5 })
+}
 
 // Rank ranks the causes of a trouble, the likeliest first, among them that there
 // is none. It fails where the question contradicts itself.
@@ -35,13 +39,22 @@ func Rank(q *Question) ([]Cause, error) {
 	if err != nil {
 		return nil, err
 	}
-	places := q.places(series)
+	all := q.gauges(series)
+	var noticed *gauge
+	for _, g := range all {
+		if g.name == q.Target.Service {
+			noticed = g.same
+		}
+	}
+	places := q.places(all, noticed, q.Onset)
+	q.grow(all, noticed, places)
 	target := places[q.Target.Service]
+	own := q.share(places)
 	none := 1.0
 	if target.moved.known {
-		none = NoTrouble / (NoTrouble + (1-NoTrouble)*target.moved.e)
+		e := (target.moved.e + q.together(all, noticed, joint(q, places, own))) / 2
+		none = NoTrouble / (NoTrouble + (1-NoTrouble)*e)
 	}
-	own := q.share(places)
 	causes := []Cause{{Probability: none, Reasons: []string{q.seen(target)}}}
 	for service, p := range q.uphill(own, places) {
 		if all := (1 - none) * (p.own + p.load); all > 0 {
@@ -55,6 +68,39 @@ func Rank(q *Question) ([]Cause, error) {
 		return cmp.Or(cmp.Compare(b.Probability, a.Probability), cmp.Compare(a.Service, b.Service))
 	})
 	return causes, nil
+}
+
+// joint is how much the target's shift and those of the services that it is put
+// down to say together: the sum of the logarithms of their e-values, the latter
+// by their share.
+func joint(q *Question, places map[string]*place, own map[string]float64) float64 {
+	sum := math.Log(places[q.Target.Service].moved.e)
+	for _, service := range slices.Sorted(maps.Keys(own)) {
+		if p := places[service]; p != nil && p.moved.known && service != q.Target.Service {
+			sum += own[service] * math.Log(p.moved.e)
+		}
+	}
+	return sum
+}
+
+// together is the e-value of the joint score: a target that is a little off may
+// be seen clearly to be so by what it calls. The shifts depend on one another and
+// the services are chosen by them, so that their e-values can't be multiplied;
+// but all of it can be done in each window of normal times, and the rank taken.
+func (q *Question) together(all []*gauges, noticed *gauge, score float64) float64 {
+	as, n := 0, 0
+	from, to := noticed.onsets()
+	for onset := from; onset < to; onset++ {
+		places := q.places(all, noticed, onset)
+		if !places[q.Target.Service].moved.known {
+			continue
+		}
+		n++
+		if joint(q, places, q.share(places)) >= score {
+			as++
+		}
+	}
+	return evalue(rank(as, n))
 }
 
 // seen says what is to be seen of a service's shift.

@@ -8,98 +8,22 @@ import (
 	"aftershock/detector/stat"
 )
 
-// shift is how far a series has moved to the worse since the onset.
-type shift struct {
-	// known says that there were values to compare.
-	known bool
-	// e is the e-value against "nothing has moved": 0.5 where it moved to the
-	// better, growing with the rarity of the rows since the onset.
-	e float64
-	// p is the p-value that e was made of, out of so many windows.
-	p       float64
-	windows int
-	// now and was are the means since the onset and as expected: of normal times
-	// or of the rows just before, whichever is the worse.
-	now, was float64
-}
-
-// likely is the chance that the series has moved, one in two beforehand.
-func (s shift) likely() float64 {
-	if !s.known {
-		return 0
-	}
-	return s.e / (1 + s.e)
-}
-
-// scores maps rows to how bad they are: of a window against normal times, and of
-// a window against the one before it. NaN is for nothing to compare.
+// scores says how bad rows are. NaN is for rows without a value.
 type scores interface {
-	level(from, to int) float64
-	change(from, onset, to int) float64
-	// size is the metric's mean in the rows, NaN without any.
+	// off is how far the rows are from normal times.
+	off(from, to int) float64
+	// score is how much worse the rows are than normal times that far off: the
+	// higher the rarer, not above 0 for rows that aren't worse.
+	score(off float64, from, to int) float64
+	// size is the metric's mean in the rows, expected the one to expect of normal
+	// times that far off.
 	size(from, to int) float64
-	// normal is what the metric is expected to be in the rows by normal times.
-	normal(from, to int) float64
-}
-
-// measure compares the rows since the onset with all windows of as many rows in
-// normal times. A shift must be rare in two ways, against what is normal and
-// against what was just before, or else what has changed for good since the
-// normal times would be taken for the trouble. The less rare one counts.
-func (q *Question) measure(s scores) shift {
-	end, rows, before := len(q.Times), len(q.Times)-q.Onset, q.Onset-q.Normal
-	p, windows := rare(s.level(q.Onset, end), q.Normal-rows+1, func(i int) float64 { return s.level(i, i+rows) })
-	if before > 0 {
-		pc, n := rare(s.change(q.Normal, q.Onset, end), q.Normal-rows-before+1,
-			func(i int) float64 { return s.change(i, i+before, i+before+rows) })
-		if n > 0 {
-			p, windows = max(p, pc), n
-		}
-	}
-	was := s.normal(q.Onset, end)
-	if just := s.size(q.Normal, q.Onset); just > was {
-		was = just
-	}
-	return shift{known: windows > 0, e: evalue(p), p: p, windows: windows, now: s.size(q.Onset, end), was: was}
-}
-
-// rare is the p-value of a score by its rank among the scores of n windows: the
-// share of those that are as high, itself counted among them. No assumption is
-// made on their distribution, and nothing is rarer than once in all windows.
-// What isn't worse than normal (not above 0) isn't rare. Without a score or any
-// window there is no p-value: 1, and 0 windows.
-func rare(score float64, n int, window func(i int) float64) (p float64, windows int) {
-	if math.IsNaN(score) {
-		return 1, 0
-	}
-	as := 1
-	for i := range n {
-		if w := window(i); !math.IsNaN(w) {
-			windows++
-			if w >= score {
-				as++
-			}
-		}
-	}
-	if windows == 0 || !(score > 0) {
-		return 1, windows
-	}
-	return float64(as) / float64(windows+1), windows
-}
-
-// evalue calibrates a p-value, see the package's comment. It falls from infinity
-// to 1/2.
-func evalue(p float64) float64 {
-	if p > 0.999 { // the formula cancels to 0/0 at 1
-		return 0.5
-	}
-	l := math.Log(p)
-	return (1 - p + p*l) / (p * l * l)
+	expected(off float64, from, to int) float64
 }
 
 // logs are the scores of latencies and requests: differences of means of
 // logarithms, so that no single row decides and a factor is the same size
-// anywhere, less what both halves of the normal days agree on for the hour.
+// anywhere, less what the normal days agree on for the hour.
 type logs struct {
 	values []float64
 	hourly []float64 // the expected logarithm less the median, by row
@@ -123,18 +47,19 @@ func (l *logs) rest(i int) float64 {
 	return math.Log(l.values[i]+l.zero) - l.middle - l.hourly[i]
 }
 
-func (l *logs) level(from, to int) float64 { return mean(from, to, l.rest) }
+func (l *logs) off(from, to int) float64 { return mean(from, to, l.rest) }
 
-func (l *logs) change(from, onset, to int) float64 {
-	return l.level(onset, to) - l.level(from, onset)
+// score is the mean, counted the more the more rows it is of.
+func (l *logs) score(off float64, from, to int) float64 {
+	return (l.off(from, to) - off) * math.Sqrt(float64(to-from))
 }
 
 func (l *logs) size(from, to int) float64 {
 	return mean(from, to, func(i int) float64 { return l.values[i] })
 }
 
-func (l *logs) normal(from, to int) float64 {
-	return mean(from, to, func(i int) float64 { return math.Exp(l.middle+l.hourly[i]) - l.zero })
+func (l *logs) expected(off float64, from, to int) float64 {
+	return mean(from, to, func(i int) float64 { return math.Exp(l.middle+l.hourly[i]+off) - l.zero })
 }
 
 // hours is what is expected of each row by its hour of the day, beside the
@@ -208,20 +133,11 @@ func (f *failures) sum(from, to int) (failed, of float64) {
 	return failed, of
 }
 
-func (f *failures) level(from, to int) float64 {
-	failed, of := f.sum(from, to)
-	return stat.SignedRoot(failed, of*f.rate, 0, 0)
-}
+func (f *failures) off(from, to int) float64 { return f.size(from, to) - f.rate }
 
-func (f *failures) change(from, onset, to int) float64 {
-	was, ofWas := f.sum(from, onset)
-	failed, of := f.sum(onset, to)
-	if ofWas == 0 {
-		return math.NaN()
-	}
-	// Half a failure is added, so that none at all isn't taken for never.
-	expected := (was + 0.5) / (ofWas + 1) * of
-	return stat.SignedRoot(failed, expected, 1/(was+0.5), 0)
+func (f *failures) score(off float64, from, to int) float64 {
+	failed, of := f.sum(from, to)
+	return stat.SignedRoot(failed, of*f.expected(off, from, to), 0, 0)
 }
 
 func (f *failures) size(from, to int) float64 {
@@ -229,7 +145,9 @@ func (f *failures) size(from, to int) float64 {
 	return failed / of
 }
 
-func (f *failures) normal(int, int) float64 { return f.rate }
+func (f *failures) expected(off float64, _, _ int) float64 {
+	return min(f.rate+max(0, off), 1)
+}
 
 // mean is that of the values that are there, NaN without any.
 func mean(from, to int, value func(i int) float64) float64 {

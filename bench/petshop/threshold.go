@@ -5,17 +5,19 @@ import (
 	"math"
 	"slices"
 
+	"aftershock/detector"
 	"aftershock/detector/origin"
 )
 
 // sigmas is the threshold of the plain traversal, the usual one.
 const sigmas = 3
 
-// traverse is the plain traversal of the call graph that the data set's paper
-// compares with: a service is abnormal where a row since the onset is over three
-// standard deviations worse than the mean of normal rows; the causes are the
-// abnormal services that are reached from the target by abnormal ones and call
-// no abnormal one, those furthest out first.
+// traverse is the plain traversal of the call graph, as the data set's paper has
+// it: a service is abnormal where a row since the onset is over three standard
+// deviations worse than the mean of normal rows; the causes are the abnormal
+// services that are reached from the target by abnormal ones and call no
+// abnormal one. They are ranked by the sum of the deviations on the way there, by
+// the way with the greatest sum.
 func traverse(q *origin.Question) []string {
 	off := map[string]float64{}
 	for _, s := range q.Series {
@@ -29,28 +31,45 @@ func traverse(q *origin.Question) []string {
 	if off[q.Target.Service] == 0 {
 		return nil
 	}
+	t := traversal{graph: q.Graph, off: off, callees: map[string][]string{}, done: map[string]bool{}}
+	t.visit(q.Target.Service, map[string]bool{})
 	var roots []string
-	seen := map[string]bool{q.Target.Service: true}
-	for next := []string{q.Target.Service}; len(next) > 0; {
-		at := next[0]
-		next = next[1:]
-		deeper := false
-		for _, c := range q.Graph.Callees(at) {
-			if off[c] == 0 {
-				continue
-			}
-			deeper = true
-			if !seen[c] {
-				seen[c] = true
-				next = append(next, c)
-			}
+	sum := map[string]float64{q.Target.Service: off[q.Target.Service]}
+	for _, at := range slices.Backward(t.order) {
+		for _, c := range t.callees[at] {
+			sum[c] = max(sum[c], sum[at]+off[c])
 		}
-		if !deeper {
+		if len(t.callees[at]) == 0 {
 			roots = append(roots, at)
 		}
 	}
-	slices.SortFunc(roots, func(a, b string) int { return cmp.Or(cmp.Compare(off[b], off[a]), cmp.Compare(a, b)) })
+	slices.SortFunc(roots, func(a, b string) int { return cmp.Or(cmp.Compare(sum[b], sum[a]), cmp.Compare(a, b)) })
 	return roots
+}
+
+// traversal goes through the abnormal services.
+type traversal struct {
+	graph   *detector.Graph
+	off     map[string]float64
+	callees map[string][]string // without those that lead back
+	done    map[string]bool
+	order   []string // callees before callers
+}
+
+func (t *traversal) visit(service string, above map[string]bool) {
+	above[service] = true
+	for _, c := range t.graph.Callees(service) {
+		if t.off[c] == 0 || above[c] {
+			continue
+		}
+		if !t.done[c] {
+			t.visit(c, above)
+		}
+		t.callees[service] = append(t.callees[service], c)
+	}
+	delete(above, service)
+	t.done[service] = true
+	t.order = append(t.order, service)
 }
 
 // furthest is by how many standard deviations the worst row since the onset is
@@ -66,20 +85,13 @@ func furthest(q *origin.Question, values []float64) float64 {
 	deviation := math.Sqrt(max(0, squares/n-mean*mean))
 	worst := 0.0
 	for _, v := range values[q.Onset:] {
+		z := (v - mean) / deviation
 		if q.Target.Metric == origin.Availability {
-			v, mean := -v, -mean
-			worst = larger(worst, (v-mean)/deviation)
-		} else {
-			worst = larger(worst, (v-mean)/deviation)
+			z = -z
+		}
+		if z > worst { // false for NaN, as for a constant metric at its constant
+			worst = z
 		}
 	}
 	return worst
-}
-
-// larger takes NaN, which a constant metric gives at its constant, for less.
-func larger(a, b float64) float64 {
-	if b > a {
-		return b
-	}
-	return a
 }

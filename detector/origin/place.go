@@ -94,7 +94,7 @@ func (q *Question) asked(series map[key][]float64) func(service string) float64 
 type place struct {
 	// moved is the shift of the target's metric and statistic, with the mean of
 	// the e-values of all its statistics, which is an e-value whatever they have to
-	// do with one another (Vovk and Wang 2021, section 3).
+	// do with one another (Vovk and Wang 2021).
 	moved shift
 	// grown is that of the requests.
 	grown shift

@@ -57,7 +57,7 @@ func (f *flow) visit(service string, above map[string]bool) {
 	above[service] = true
 	below := 0.0
 	for _, c := range f.q.Graph.Callees(service) {
-		if above[c] {
+		if above[c] || c == "" { // no name is that of "nothing is wrong"
 			continue
 		}
 		if _, ok := f.passed[c]; !ok {

@@ -93,6 +93,9 @@ func (q *Question) check() (map[key][]float64, error) {
 	series := map[key][]float64{}
 	for _, s := range q.Series {
 		k := key{s.Service, s.Metric, s.Stat}
+		if s.Service == "" {
+			return nil, fmt.Errorf("a series is of no service")
+		}
 		if _, twice := series[k]; twice {
 			return nil, fmt.Errorf("%s has %s %s twice", s.Service, s.Metric, s.Stat)
 		}

@@ -148,6 +148,7 @@ func TestRankRefuses(t *testing.T) {
 		{"target's metric", func(q *Question) { q.Target.Metric = Requests }, "a target's metric"},
 		{"no target", func(q *Question) { q.Target.Service = "nobody" }, "nobody has no latency"},
 		{"twice", func(q *Question) { q.Series = append(q.Series, q.Series[0]) }, "twice"},
+		{"nobody's", func(q *Question) { q.Series[0].Service = "" }, "no service"},
 		{"short", func(q *Question) { q.Series[0].Values = nil }, "0 values"},
 		{"endless", func(q *Question) { q.Series[0].Values[3] = math.Inf(1) }, "+Inf"},
 		{"no requests", func(q *Question) { q.Target.Metric = Availability; q.Series[2].Stat = "other" }, "no requests"},
@@ -172,10 +173,10 @@ func TestRankWithoutNormalValues(t *testing.T) {
 	}
 }
 
-// Calls may go round.
+// Calls may go round, and to nobody.
 func TestRankOfARing(t *testing.T) {
 	q := town{slower: map[string]float64{"cart": 0.03}}.question(Latency)
-	ring := map[string]map[string]float64{"shop": {"cart": 1}, "cart": {"db": 1, "cart": 1}, "db": {"shop": 1}}
+	ring := map[string]map[string]float64{"shop": {"cart": 1}, "cart": {"db": 1, "cart": 1}, "db": {"shop": 1, "": 1}, "": {"bank": 1}}
 	q.Graph = &detector.Graph{Edges: edges(ring)}
 	if got := first(rankOf(t, q)); got.Service != "cart" {
 		t.Errorf("got %s, want cart", got.Service)

@@ -20,7 +20,7 @@ PARALLEL ?= 2
 
 .PHONY: help
 help: ## Show this
-	@awk 'BEGIN {FS = ":.*## "; print "make TARGET:"} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "; print "make TARGET:"} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: tools
 tools: ## Install what checks and tests need
@@ -80,6 +80,14 @@ RISES ?= 20
 .PHONY: bench-delay
 bench-delay: ## Measure the delay of the first alert (RISES=20)
 	go run ./bench/judge --delays $(RISES) --format md
+
+# Where PetShop lies: the folder with graph.csv.
+PETSHOP ?=
+
+.PHONY: bench-petshop
+bench-petshop: ## Find the causes of a real application's troubles (PETSHOP=DIR)
+	@[ -n "$(PETSHOP)" ] || { echo "make bench-petshop PETSHOP=DIR, the folder with graph.csv (docs/petshop.md)" >&2; exit 2; }
+	go run ./bench/petshop --format md "$(PETSHOP)"
 
 .PHONY: interop
 interop: ## Hold flag evaluation against the official npm clients

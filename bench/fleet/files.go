@@ -74,6 +74,8 @@ const (
 	requestFamily
 	callFamily
 	retryFamily
+	firstFamily
+	retriedFamily
 	graphFamily
 	infoFamily
 )
@@ -107,8 +109,10 @@ func (r *recorder) scraped(p process, counts []counted, _ bool) {
 	if p.upgraded {
 		version = newVersion
 	}
-	name := fmt.Sprintf("dten_build_info{service=%q,instance=%q,binary=%q,version=%q}", p.service.name, p.name, p.service.binary(), version)
-	r.put(r.find(infoFamily, name), 1)
+	if r.w.Covariates.Builds {
+		name := fmt.Sprintf("dten_build_info{service=%q,instance=%q,binary=%q,version=%q}", p.service.name, p.name, p.service.binary(), version)
+		r.put(r.find(infoFamily, name), 1)
+	}
 	for i := range counts {
 		c := &counts[i]
 		key := sumKey{p.instance, c.slot}
@@ -140,6 +144,10 @@ func (r *recorder) counter(p process, s *slot, sum *tally) {
 	default:
 		r.put(to[0], float64(sum.total))
 		r.put(to[1], float64(sum.bad))
+		if r.w.Covariates.FirstAttempts {
+			r.put(to[2], float64(sum.first))
+			r.put(to[3], float64(sum.retried))
+		}
 	}
 }
 
@@ -178,6 +186,10 @@ func (r *recorder) records(p process, s *slot) []*record {
 	default:
 		add(callFamily, callMetric, "")
 		add(retryFamily, retryMetric, "")
+		if r.w.Covariates.FirstAttempts {
+			add(firstFamily, firstMetric, "")
+			add(retriedFamily, retriedMetric, "")
+		}
 	}
 	r.known[key] = out
 	return out
@@ -188,6 +200,8 @@ var families = [...]string{
 	requestFamily: "# TYPE http_server_requests counter\n# HELP http_server_requests HTTP requests by status.\n",
 	callFamily:    "# TYPE thirdparty_client_requests counter\n# HELP thirdparty_client_requests Calls to third-party APIs.\n",
 	retryFamily:   "# TYPE thirdparty_client_retries counter\n# HELP thirdparty_client_retries Retries of calls to third-party APIs.\n",
+	firstFamily:   "# TYPE thirdparty_client_first_attempt_failures counter\n# HELP thirdparty_client_first_attempt_failures Calls to third-party APIs whose first attempt failed.\n",
+	retriedFamily: "# TYPE thirdparty_client_retried_calls counter\n# HELP thirdparty_client_retried_calls Calls to third-party APIs with a retry.\n",
 	graphFamily:   "# TYPE traces_service_graph_request counter\n# HELP traces_service_graph_request Requests from one service to another.\n",
 	infoFamily:    "# TYPE dten_build info\n# HELP dten_build Version of the running binary.\n",
 }

@@ -19,7 +19,7 @@ func (w *World) WriteFiles(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make the world's folder: %w", err)
 	}
-	r := &recorder{w: w, series: make(map[string]*record), sums: make(map[sumKey]*tally), known: make(map[recordsKey][]*record), edges: make(map[[2]int]int)}
+	r := newRecorder(w)
 	if err := w.run(r); err != nil {
 		return err
 	}
@@ -47,6 +47,10 @@ type recorder struct {
 	known  map[recordsKey][]*record
 	edges  map[[2]int]int
 	order  int
+}
+
+func newRecorder(w *World) *recorder {
+	return &recorder{w: w, series: make(map[string]*record), sums: make(map[sumKey]*tally), known: make(map[recordsKey][]*record), edges: make(map[[2]int]int)}
 }
 
 type recordsKey struct {

@@ -20,7 +20,7 @@ PARALLEL ?= 2
 
 .PHONY: help
 help: ## Show this
-	@awk 'BEGIN {FS = ":.*## "; print "make TARGET:"} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "; print "make TARGET:"} /^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: tools
 tools: ## Install what checks and tests need
@@ -73,6 +73,13 @@ WORLDS ?= 300
 .PHONY: bench-judge
 bench-judge: ## Measure the judge on simulated upgrades (WORLDS=300)
 	go run ./bench/judge --worlds $(WORLDS) --format md
+
+# In how many worlds of each sort attribution is measured.
+SORTS ?= 60
+
+.PHONY: bench-attribution
+bench-attribution: ## Measure attribution with more and less to go by (SORTS=60)
+	go run ./bench/judge --attribution --worlds $(SORTS) --format md
 
 # In how many worlds of each rise the delay is measured.
 RISES ?= 20

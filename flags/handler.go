@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"aftershock/flags/definitions"
+	"aftershock/flags/feed"
 )
 
 const (
@@ -38,18 +38,45 @@ type evaluation struct {
 
 // bulk is the answer for all flags.
 type bulk struct {
-	Flags    []evaluation   `json:"flags"`
-	Metadata map[string]any `json:"metadata"`
+	Flags []evaluation `json:"flags"`
+	// EventStreams says where the caller learns that it should ask again.
+	EventStreams []eventStream  `json:"eventStreams"`
+	Metadata     map[string]any `json:"metadata"`
 }
 
-// Handler serves POST /ofrep/v1/evaluate/flags/{key} and POST
-// /ofrep/v1/evaluate/flags, which it wants to be given with their whole paths.
-// Each flag's metadata has the served revision as "version", a text.
+type eventStream struct {
+	Type     string   `json:"type"`
+	Endpoint endpoint `json:"endpoint"`
+}
+
+// endpoint has no origin: the stream is where the caller asked.
+type endpoint struct {
+	RequestURI string `json:"requestUri"`
+}
+
+// Handler serves OFREP: POST /ofrep/v1/evaluate/flags/{key}, POST
+// /ofrep/v1/evaluate/flags and the event stream, which it wants to be given with
+// their whole paths. Each flag's metadata has the served revision as "version",
+// a text. With keys configured, callers must present one.
 func (s *Switchboard) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /ofrep/v1/evaluate/flags/{key}", s.evaluateOne)
-	mux.HandleFunc("POST /ofrep/v1/evaluate/flags", s.evaluateAll)
+	mux.HandleFunc("POST /ofrep/v1/evaluate/flags/{key}", s.guarded(s.Admits, s.evaluateOne))
+	mux.HandleFunc("POST /ofrep/v1/evaluate/flags", s.guarded(s.Admits, s.evaluateAll))
+	mux.HandleFunc("GET "+feed.EventsPath, s.guarded(s.admitsToEvents, s.feed.ServeEvents))
 	return mux
+}
+
+// guarded answers 401 where the request isn't admitted.
+func (s *Switchboard) guarded(admits func(*http.Request) bool, h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !admits(r) {
+			s.metrics.evaluations.WithLabelValues("UNAUTHENTICATED").Inc()
+			w.Header().Set("WWW-Authenticate", `Bearer realm="aftershock flags"`)
+			answer(w, http.StatusUnauthorized, evaluation{ErrorDetails: "reading flags needs a key: present it as Authorization: Bearer KEY or X-API-Key: KEY"})
+			return
+		}
+		h(w, r)
+	}
 }
 
 func (s *Switchboard) evaluateOne(w http.ResponseWriter, r *http.Request) {
@@ -76,7 +103,7 @@ func (s *Switchboard) evaluateOne(w http.ResponseWriter, r *http.Request) {
 
 func (s *Switchboard) evaluate(n *snapshot, key string, context map[string]any) evaluation {
 	r := n.set.Evaluate(key, context, s.now())
-	r.Metadata[versionKey] = strconv.FormatInt(n.revision, 10)
+	r.Metadata[versionKey] = n.version
 	e := evaluation{Key: key, Metadata: r.Metadata, ErrorCode: r.ErrorCode, ErrorDetails: r.ErrorDetails}
 	if r.ErrorCode != "" {
 		s.metrics.evaluations.WithLabelValues(r.ErrorCode).Inc()
@@ -96,8 +123,11 @@ func (s *Switchboard) evaluateAll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n := s.serving.Load()
-	all := bulk{Flags: []evaluation{}, Metadata: n.set.Metadata()}
-	all.Metadata[versionKey] = strconv.FormatInt(n.revision, 10)
+	all := bulk{
+		Flags: []evaluation{}, Metadata: n.set.Metadata(),
+		EventStreams: []eventStream{{Type: "sse", Endpoint: endpoint{s.eventsPath(feed.EventsPath)}}},
+	}
+	all.Metadata[versionKey] = n.version
 	for _, key := range n.set.Keys() {
 		if f, _ := n.set.Flag(key); f.State == definitions.Disabled {
 			continue

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"aftershock/flags/feed"
 )
 
 // maxBody bounds what a request may send, in bytes.
@@ -56,13 +58,28 @@ func (s *Server) routes() http.Handler {
 	s.handle(m, "GET /api/v1/openapi.yaml", openapi)
 	s.handle(m, "/api/", func(w http.ResponseWriter, r *http.Request) error { return nowhere(m, "/api/", w, r) })
 
-	m.Handle("/ofrep/v1/", s.measured("/ofrep/v1/", s.o.Switchboard.Handler()))
+	ofrep := s.o.Switchboard.Handler()
+	m.Handle("/ofrep/v1/", s.measured("/ofrep/v1/", ofrep))
+	m.Handle("GET "+feed.EventsPath, ofrep) // lasts for hours, which says nothing of the time to answer
+	definitions := http.HandlerFunc(s.o.Switchboard.Feed().ServeDefinitions)
+	m.Handle("GET "+feed.DefinitionsPath, s.measured("GET "+feed.DefinitionsPath, definitions))
 	metrics := promhttp.HandlerFor(s.o.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	m.Handle("GET /metrics", s.measured("GET /metrics", metrics))
 	m.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "healthy") })
 	m.HandleFunc("GET /-/ready", s.readiness)
 	s.write(m, "POST /-/reload", s.reload)
-	return secured(m)
+	return s.shared(secured(m))
+}
+
+// shared gives gRPC what is for it, of all that comes over the one listener.
+func (s *Server) shared(site http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if feed.IsGRPC(r) {
+			s.o.Switchboard.Feed().ServeGRPC(w, r)
+			return
+		}
+		site.ServeHTTP(w, r)
+	})
 }
 
 // nowhere tells a wrong method from a wrong path: itself is the pattern that

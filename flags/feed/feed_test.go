@@ -156,7 +156,7 @@ func TestSelector(t *testing.T) {
 		if tt.header != "" {
 			ctx = metadata.AppendToOutgoingContext(ctx, "flagd-selector", tt.header)
 		}
-		_, err := c.FetchAllFlags(ctx, &syncv1.FetchAllFlagsRequest{Selector: tt.field})
+		_, err := c.FetchAllFlags(ctx, &syncv1.FetchAllFlagsRequest{Selector: tt.field}) //nolint:staticcheck // clients still send it
 		if status.Code(err) != tt.code || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("header %q, field %.30q: got %v", tt.header, tt.field, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -20,8 +21,15 @@ const (
 	maxRequest      = 512 << 10
 	maxContextDepth = 64
 
+	// maxAnswers is how many answers of a revision are kept, maxKept the size of
+	// each at most, in bytes.
+	maxAnswers = 10_000
+	maxKept    = 8 << 10
+
 	codeParseError     = definitions.CodeParseError
 	codeInvalidContext = "INVALID_CONTEXT"
+
+	unwritable = `{"errorDetails":"the answer can't be written"}`
 )
 
 // evaluation is one flag's answer in OFREP: a success, or, with an error code, a
@@ -89,29 +97,56 @@ func (s *Switchboard) evaluateOne(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n := s.serving.Load()
-	e := s.evaluate(n, key, context)
-	status := http.StatusOK
-	switch e.ErrorCode {
+	resolution := s.evaluate(n, key, context)
+	switch resolution.ErrorCode {
 	case "":
+		write(w, http.StatusOK, n.answer(key, resolution))
 	case definitions.CodeFlagNotFound:
-		status = http.StatusNotFound
+		answer(w, http.StatusNotFound, n.evaluation(key, resolution))
 	default:
-		status = http.StatusBadRequest
+		answer(w, http.StatusBadRequest, n.evaluation(key, resolution))
 	}
-	answer(w, status, e)
 }
 
-func (s *Switchboard) evaluate(n *snapshot, key string, context map[string]any) evaluation {
+func (s *Switchboard) evaluate(n *snapshot, key string, context map[string]any) definitions.Resolution {
 	r := n.set.Evaluate(key, context, s.now())
-	r.Metadata[versionKey] = n.version
-	e := evaluation{Key: key, Metadata: r.Metadata, ErrorCode: r.ErrorCode, ErrorDetails: r.ErrorDetails}
 	if r.ErrorCode != "" {
 		s.metrics.evaluations.WithLabelValues(r.ErrorCode).Inc()
-		return e
+	} else {
+		s.metrics.evaluations.WithLabelValues(r.Reason).Inc()
 	}
-	s.metrics.evaluations.WithLabelValues(r.Reason).Inc()
-	e.Value, e.Variant, e.Reason = r.Value, r.Variant, r.Reason
+	return r
+}
+
+// evaluation is a resolution in OFREP.
+func (n *snapshot) evaluation(key string, r definitions.Resolution) evaluation {
+	e := evaluation{Key: key, Metadata: maps.Clone(r.Metadata), ErrorCode: r.ErrorCode, ErrorDetails: r.ErrorDetails}
+	if e.Metadata == nil {
+		e.Metadata = map[string]any{}
+	}
+	e.Metadata[versionKey] = n.version
+	if r.ErrorCode == "" {
+		e.Value, e.Variant, e.Reason = r.Value, r.Variant, r.Reason
+	}
 	return e
+}
+
+// answer is a success in OFREP as JSON. Of one revision it depends on the flag,
+// the variant and the reason alone, so it is written once and used again.
+func (n *snapshot) answer(key string, r definitions.Resolution) []byte {
+	of := answered{key, r.Variant, r.Reason}
+	if known, ok := n.answers.Load(of); ok {
+		b, _ := known.([]byte)
+		return b
+	}
+	b, err := json.Marshal(n.evaluation(key, r))
+	if err != nil {
+		return []byte(unwritable)
+	}
+	if len(b) <= maxKept && n.kept.Add(1) <= maxAnswers {
+		n.answers.Store(of, b)
+	}
+	return b
 }
 
 // evaluateAll answers with all flags but the disabled ones, and with 304 where
@@ -132,7 +167,7 @@ func (s *Switchboard) evaluateAll(w http.ResponseWriter, r *http.Request) {
 		if f, _ := n.set.Flag(key); f.State == definitions.Disabled {
 			continue
 		}
-		all.Flags = append(all.Flags, s.evaluate(n, key, context))
+		all.Flags = append(all.Flags, n.evaluation(key, s.evaluate(n, key, context)))
 	}
 	body, err := json.Marshal(all)
 	if err != nil {
@@ -182,16 +217,14 @@ func readContext(w http.ResponseWriter, r *http.Request) (map[string]any, *evalu
 		return nil, &evaluation{ErrorCode: codeInvalidContext, ErrorDetails: fmt.Sprintf("the context is nested deeper than the %d levels allowed", maxContextDepth)}
 	}
 	var request struct {
-		Context json.RawMessage `json:"context"`
+		Context any `json:"context"`
 	}
 	if err := json.Unmarshal(b, &request); err != nil {
 		return nil, &evaluation{ErrorCode: codeParseError, ErrorDetails: "the request is no JSON object: " + cut(err.Error(), 200)}
 	}
-	var context map[string]any
-	if len(request.Context) > 0 {
-		if err := json.Unmarshal(request.Context, &context); err != nil {
-			return nil, &evaluation{ErrorCode: codeInvalidContext, ErrorDetails: "the context is no JSON object"}
-		}
+	context, ok := request.Context.(map[string]any)
+	if request.Context != nil && !ok {
+		return nil, &evaluation{ErrorCode: codeInvalidContext, ErrorDetails: "the context is no JSON object"}
 	}
 	if key, ok := context["targetingKey"]; ok {
 		if _, ok := key.(string); !ok {
@@ -204,9 +237,16 @@ func readContext(w http.ResponseWriter, r *http.Request) (map[string]any, *evalu
 func answer(w http.ResponseWriter, status int, v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		status, b = http.StatusInternalServerError, []byte(`{"errorDetails":"the answer can't be written"}`)
+		status, b = http.StatusInternalServerError, []byte(unwritable)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(b)
+	write(w, status, b)
 }
+
+func write(w http.ResponseWriter, status int, body []byte) {
+	w.Header()["Content-Type"] = jsonType
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// jsonType is shared by all answers; nobody changes it.
+var jsonType = []string{"application/json"}

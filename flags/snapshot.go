@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"sync"
+	"sync/atomic"
 
 	"aftershock/flags/definitions"
 	"aftershock/flags/feed"
@@ -13,14 +15,20 @@ import (
 // setKey is where flagd wants the identity of a set in its metadata.
 const setKey = "flagSetId"
 
-// snapshot is what is being served. It doesn't change.
+// snapshot is what is being served. It doesn't change, but it remembers answers.
 type snapshot struct {
 	revision int64
 	version  string // the revision as callers get it
 	document document
 	set      *definitions.Set
 	edition  *feed.Edition
+
+	answers sync.Map // of answered, to []byte
+	kept    atomic.Int64
 }
+
+// answered is what an answer over OFREP depends on, within a revision.
+type answered struct{ flag, variant, reason string }
 
 func newSnapshot(revision int64, d document, set *definitions.Set) *snapshot {
 	n := &snapshot{revision: revision, version: strconv.FormatInt(revision, 10), document: d, set: set}

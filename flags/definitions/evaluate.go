@@ -33,7 +33,8 @@ type Resolution struct {
 	Value   json.RawMessage
 	Variant string
 	Reason  string
-	// Metadata is the set's with the flag's over it; the caller may change it.
+	// Metadata is the set's with the flag's over it; it is shared, so the caller
+	// must not change it.
 	Metadata map[string]any
 	// ErrorCode is "" unless Reason is ERROR.
 	ErrorCode    string
@@ -46,9 +47,9 @@ type Resolution struct {
 func (s *Set) Evaluate(key string, context map[string]any, now time.Time) Resolution {
 	f, ok := s.flags[key]
 	if !ok {
-		return failed(s.Metadata(), CodeFlagNotFound, fmt.Sprintf("flag %q isn't defined", cut(key, MaxKey)))
+		return failed(s.metadata, CodeFlagNotFound, fmt.Sprintf("flag %q isn't defined", cut(key, MaxKey)))
 	}
-	metadata := merge(f.Metadata, nil)
+	metadata := f.Metadata
 	if f.err != nil {
 		return failed(metadata, CodeParseError, fmt.Sprintf("flag %q can't be served: %v", key, f.err))
 	}

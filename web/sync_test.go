@@ -112,8 +112,8 @@ func TestThousandSyncClients(t *testing.T) {
 			}
 			slices.Sort(lasts)
 			t.Logf("the last of %d clients was served after %s to %s, median %s", clients, lasts[0], lasts[rounds-1], lasts[rounds/2])
-			if lasts[rounds/2] > time.Second {
-				t.Errorf("the last client was served after %s, want 1s at most", lasts[rounds/2])
+			if most := slower * time.Second; lasts[rounds/2] > most {
+				t.Errorf("the last client was served after %s, want %s at most", lasts[rounds/2], most)
 			}
 			cancel()
 			all.Wait()
@@ -154,8 +154,8 @@ func TestDelayOfToggles(t *testing.T) {
 			}
 			slices.Sort(delays)
 			t.Logf("delay from set to the client's new value: median %s, p99 %s", delays[rounds/2], delays[rounds*99/100])
-			if delays[rounds/2] > 250*time.Millisecond {
-				t.Errorf("the median delay is %s", delays[rounds/2])
+			if most := slower * 50 * time.Millisecond; delays[rounds/2] > most { // 10 ms is aimed at on an idle machine
+				t.Errorf("the median delay is %s, want %s at most", delays[rounds/2], most)
 			}
 		})
 	}

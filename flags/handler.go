@@ -97,7 +97,7 @@ func (s *Switchboard) evaluateOne(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n := s.serving.Load()
-	resolution := s.evaluate(n, key, context)
+	resolution := s.evaluate(n.set.For(context, s.now()), key)
 	switch resolution.ErrorCode {
 	case "":
 		write(w, http.StatusOK, n.answer(key, resolution))
@@ -108,8 +108,8 @@ func (s *Switchboard) evaluateOne(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Switchboard) evaluate(n *snapshot, key string, context map[string]any) definitions.Resolution {
-	r := n.set.Evaluate(key, context, s.now())
+func (s *Switchboard) evaluate(caller *definitions.Caller, key string) definitions.Resolution {
+	r := caller.Evaluate(key)
 	if r.ErrorCode != "" {
 		s.metrics.evaluations.WithLabelValues(r.ErrorCode).Inc()
 	} else {
@@ -163,11 +163,12 @@ func (s *Switchboard) evaluateAll(w http.ResponseWriter, r *http.Request) {
 		EventStreams: []eventStream{{Type: "sse", Endpoint: endpoint{s.eventsPath(feed.EventsPath)}}},
 	}
 	all.Metadata[versionKey] = n.version
+	caller := n.set.For(context, s.now())
 	for _, key := range n.set.Keys() {
 		if f, _ := n.set.Flag(key); f.State == definitions.Disabled {
 			continue
 		}
-		all.Flags = append(all.Flags, n.evaluation(key, s.evaluate(n, key, context)))
+		all.Flags = append(all.Flags, n.evaluation(key, s.evaluate(caller, key)))
 	}
 	body, err := json.Marshal(all)
 	if err != nil {

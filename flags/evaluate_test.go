@@ -1,6 +1,7 @@
 package flags
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -32,5 +33,21 @@ func BenchmarkEvaluateOne(b *testing.B) {
 		r.Body = io.NopCloser(body)
 		clear(w.header)
 		h.ServeHTTP(w, r)
+	}
+}
+
+// All of a thousand flags for one context, without the listener.
+func BenchmarkEvaluateAll(b *testing.B) {
+	var flags []string
+	for n := range 1000 {
+		flags = append(flags, fmt.Sprintf(`"f%d":{"state":"ENABLED","defaultVariant":"off","variants":{"on":true,"off":false},
+			"targeting":{"fractional":[["on",25],["off",75]]}}`, n))
+	}
+	s, _ := start(b, &memory{}, Config{Definitions: writeFile(b, `{"flags":{`+strings.Join(flags, ",")+`}}`)})
+	h := s.Handler()
+	b.ReportAllocs()
+	for b.Loop() {
+		r := httptest.NewRequest(http.MethodPost, "/ofrep/v1/evaluate/flags", strings.NewReader(`{"context":{"targetingKey":"user-17"}}`))
+		h.ServeHTTP(blank{http.Header{}}, r)
 	}
 }

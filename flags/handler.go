@@ -46,7 +46,7 @@ type evaluation struct {
 
 // bulk is the answer for all flags.
 type bulk struct {
-	Flags []evaluation `json:"flags"`
+	Flags []json.RawMessage `json:"flags"`
 	// EventStreams says where the caller learns that it should ask again.
 	EventStreams []eventStream  `json:"eventStreams"`
 	Metadata     map[string]any `json:"metadata"`
@@ -87,9 +87,9 @@ func (s *Switchboard) guarded(admits func(*http.Request) bool, h http.HandlerFun
 	}
 }
 
-func (s *Switchboard) evaluateOne(w http.ResponseWriter, r *http.Request) {
-	key := r.PathValue("key")
-	context, failure := readContext(w, r)
+func (s *Switchboard) evaluateOne(w http.ResponseWriter, request *http.Request) {
+	key := request.PathValue("key")
+	context, failure := readContext(w, request)
 	if failure != nil {
 		failure.Key = key
 		s.metrics.evaluations.WithLabelValues(failure.ErrorCode).Inc()
@@ -97,15 +97,16 @@ func (s *Switchboard) evaluateOne(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n := s.serving.Load()
-	resolution := s.evaluate(n.set.For(context, s.now()), key)
-	switch resolution.ErrorCode {
+	r := s.evaluate(n.set.For(context, s.now()), key)
+	status := http.StatusOK
+	switch r.ErrorCode {
 	case "":
-		write(w, http.StatusOK, n.answer(key, resolution))
 	case definitions.CodeFlagNotFound:
-		answer(w, http.StatusNotFound, n.evaluation(key, resolution))
+		status = http.StatusNotFound
 	default:
-		answer(w, http.StatusBadRequest, n.evaluation(key, resolution))
+		status = http.StatusBadRequest
 	}
+	write(w, status, n.answer(key, r))
 }
 
 func (s *Switchboard) evaluate(caller *definitions.Caller, key string) definitions.Resolution {
@@ -131,20 +132,21 @@ func (n *snapshot) evaluation(key string, r definitions.Resolution) evaluation {
 	return e
 }
 
-// answer is a success in OFREP as JSON. Of one revision it depends on the flag,
-// the variant and the reason alone, so it is written once and used again.
-func (n *snapshot) answer(key string, r definitions.Resolution) []byte {
+// answer is a resolution in OFREP as JSON. A success depends on the flag, the
+// variant and the reason alone, within a revision, so it is written once and
+// used again.
+func (n *snapshot) answer(key string, r definitions.Resolution) json.RawMessage {
 	of := answered{key, r.Variant, r.Reason}
-	if known, ok := n.answers.Load(of); ok {
-		b, _ := known.([]byte)
+	if known, ok := n.answers.Load(of); ok && r.ErrorCode == "" {
+		b, _ := known.(json.RawMessage)
 		return b
 	}
 	b, err := json.Marshal(n.evaluation(key, r))
 	if err != nil {
-		return []byte(unwritable)
+		return json.RawMessage(unwritable)
 	}
-	if len(b) <= maxKept && n.kept.Add(1) <= maxAnswers {
-		n.answers.Store(of, b)
+	if r.ErrorCode == "" && len(b) <= maxKept && n.kept.Add(1) <= maxAnswers {
+		n.answers.Store(of, json.RawMessage(b))
 	}
 	return b
 }
@@ -159,7 +161,7 @@ func (s *Switchboard) evaluateAll(w http.ResponseWriter, r *http.Request) {
 	}
 	n := s.serving.Load()
 	all := bulk{
-		Flags: []evaluation{}, Metadata: n.set.Metadata(),
+		Flags: []json.RawMessage{}, Metadata: n.set.Metadata(),
 		EventStreams: []eventStream{{Type: "sse", Endpoint: endpoint{s.eventsPath(feed.EventsPath)}}},
 	}
 	all.Metadata[versionKey] = n.version
@@ -168,7 +170,7 @@ func (s *Switchboard) evaluateAll(w http.ResponseWriter, r *http.Request) {
 		if f, _ := n.set.Flag(key); f.State == definitions.Disabled {
 			continue
 		}
-		all.Flags = append(all.Flags, n.evaluation(key, s.evaluate(caller, key)))
+		all.Flags = append(all.Flags, n.answer(key, s.evaluate(caller, key)))
 	}
 	body, err := json.Marshal(all)
 	if err != nil {

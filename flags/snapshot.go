@@ -23,7 +23,7 @@ type snapshot struct {
 	set      *definitions.Set
 	edition  *feed.Edition
 
-	answers sync.Map // of answered, to []byte
+	answers sync.Map // of answered, to json.RawMessage
 	kept    atomic.Int64
 }
 

@@ -88,6 +88,10 @@ RISES ?= 20
 bench-delay: ## Measure the delay of the first alert (RISES=20)
 	go run ./bench/judge --delays $(RISES) --format md
 
+.PHONY: bench-flags
+bench-flags: tools ## Measure serving flags: evaluations with wrk, delays of toggles, a thousand clients
+	@bench/flags/run
+
 # Where PetShop lies: the folder with graph.csv.
 PETSHOP ?=
 
@@ -97,8 +101,8 @@ bench-petshop: ## Find the causes of a real application's troubles (PETSHOP=DIR)
 	go run ./bench/petshop --format md "$(PETSHOP)"
 
 .PHONY: interop
-interop: ## Hold flag evaluation against the official npm clients
-	cd flags/interop && npm ci --no-audit --no-fund && go test -count=1 -tags interop .
+interop: tools ## Hold serving flags against the official npm clients, verbosely
+	go test -count=1 -v ./flags/interop
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for ten seconds (FUZZTIME=10s)

@@ -19,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"aftershock/detector"
+	"aftershock/flags/feed"
 	"aftershock/journal"
 	"aftershock/web"
 	"aftershock/web/webtest"
@@ -408,6 +409,7 @@ func TestOpenAPI(t *testing.T) {
 	for _, m := range regexp.MustCompile(`"(GET|POST|PUT|DELETE|PATCH) (/api/v1/[^"]*)"`).FindAllSubmatch(source, -1) {
 		routes = append(routes, string(m[1])+" "+string(m[2]))
 	}
+	routes = append(routes, "POST /ofrep/v1/evaluate/flags", "POST /ofrep/v1/evaluate/flags/{key}", "GET "+feed.EventsPath, "GET "+feed.DefinitionsPath)
 	b, err := os.ReadFile("openapi.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -168,8 +168,10 @@ func TestTuningForetells(t *testing.T) {
 		q := tuning.Question{
 			Flag: "payments-backoff", Service: "payments", Peer: peer, Since: "4.2.0", Safe: "legacy", New: "new", Seed: 1,
 			Variants: []tuning.Variant{
-				{Name: "legacy", Value: []byte(constants(backoff.Legacy()))}, {Name: "new", Value: []byte(constants(backoff.New()))},
-				{Name: "gentle", Value: []byte(constants(gentle))}, {Name: "patient", Value: []byte(constants(patient))},
+				{Name: "legacy", Value: []byte(constants(backoff.Legacy()))},
+				{Name: "new", Value: []byte(constants(backoff.New()))},
+				{Name: "gentle", Value: []byte(constants(gentle))},
+				{Name: "patient", Value: []byte(constants(patient))},
 			},
 			Spans: []tuning.Span{{From: flip, Variant: "new"}},
 		}

@@ -155,6 +155,21 @@ func Parse(object []byte, beneath map[string]any) (c Constants, ignored []string
 	return c, ignored, c.check()
 }
 
+// CheckPart says what is wrong with constants of which some may be missing.
+func CheckPart(part map[string]any) error {
+	own := map[string]any{"base_ms": 0, "max_attempts": 1}
+	maps.Copy(own, part)
+	b, err := json.Marshal(own)
+	if err != nil {
+		return errors.New("constants can't be written as JSON")
+	}
+	_, ignored, err := Parse(b, nil)
+	if err == nil && len(ignored) > 0 {
+		return fmt.Errorf("%.80q is no constant", ignored[0])
+	}
+	return err
+}
+
 // check says what can't be, in one line.
 func (c Constants) check() error {
 	if !slices.Contains(strategies[:], c.Strategy) {

@@ -19,8 +19,11 @@ func TestParse(t *testing.T) {
 		ignored      []string
 		err          string
 	}{
-		{"whole", `{"strategy":"exponential","base_ms":40,"cap_ms":200,"factor":3,"jitter":0.2,"max_attempts":3,"slow_ms":150,"timeout_ms":2000,"deadline_ms":5000}`, nil,
-			Constants{Exponential, 40, 200, 3, Jitter{"", 0.2}, 3, 150, 2000, 5000}, nil, ""},
+		{
+			"whole", `{"strategy":"exponential","base_ms":40,"cap_ms":200,"factor":3,"jitter":0.2,"max_attempts":3,"slow_ms":150,"timeout_ms":2000,"deadline_ms":5000}`, nil,
+			Constants{Exponential, 40, 200, 3, Jitter{"", 0.2}, 3, 150, 2000, 5000},
+			nil, "",
+		},
 		{"defaults", `{"base_ms":40,"max_attempts":3}`, nil, Constants{Exponential, 40, maxMS, 2, Jitter{}, 3, 0, 0, 0}, nil, ""},
 		{"named jitter", `{"base_ms":40,"max_attempts":3,"jitter":"full"}`, nil, Constants{Exponential, 40, maxMS, 2, Jitter{"full", 0}, 3, 0, 0, 0}, nil, ""},
 		{"no jitter", `{"base_ms":40,"max_attempts":3,"jitter":"none"}`, nil, Constants{Exponential, 40, maxMS, 2, Jitter{}, 3, 0, 0, 0}, nil, ""},

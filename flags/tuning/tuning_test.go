@@ -247,8 +247,18 @@ func TestInForce(t *testing.T) {
 		minute  int
 		want    string
 	}{
-		{"4.1.3", 25, "legacy"}, {"v4.1.9", 25, "legacy"}, {"4.2.0", 5, "new"}, {"4.2.0", 10, "new"}, {"4.10.0", 5, "new"},
-		{"", 5, "new"}, {"deadbeef", 5, "new"}, {"4.2.0", 11, ""}, {"4.2.0", 12, ""}, {"4.2.0", 13, "legacy"}, {"4.2.0", 20, "legacy"}, {"4.2.0", 30, "tuned"},
+		{"4.1.3", 25, "legacy"},
+		{"v4.1.9", 25, "legacy"},
+		{"4.2.0", 5, "new"},
+		{"4.2.0", 10, "new"},
+		{"4.10.0", 5, "new"},
+		{"", 5, "new"},
+		{"deadbeef", 5, "new"},
+		{"4.2.0", 11, ""},
+		{"4.2.0", 12, ""},
+		{"4.2.0", 13, "legacy"},
+		{"4.2.0", 20, "legacy"},
+		{"4.2.0", 30, "tuned"},
 	} {
 		s := Step{Version: tt.version, Time: start.Add(time.Duration(tt.minute) * time.Minute), Length: time.Minute}
 		if got := q.inForce(s); got != tt.want {

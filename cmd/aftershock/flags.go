@@ -22,7 +22,7 @@ var flagsCommand = command{
 	summary: "List, show, set, undo and tune feature flags, and see who did what.",
 	usage:   "flags list | show FLAG | set FLAG VARIANT --reason TEXT [--value JSON] [--dry-run] | undo FLAG --reason TEXT | history FLAG | tune FLAG [--hours N] [--candidate JSON]... [--svg FILE] [--format text|json]",
 	example: `aftershock flags set payments-backoff legacy --reason "p99 of /checkout is up" --incident INC-42
-aftershock flags tune payments-backoff --candidate '{"base_ms": 150, "max_attempts": 3}' --svg tuning.svg`,
+aftershock flags tune payments-backoff --hours 24 --svg tuning.svg`,
 	define: defineFlags,
 }
 

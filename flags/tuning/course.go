@@ -84,20 +84,24 @@ func (r *Recorder) retries(p *detector.Point, at func(string) *Step) {
 		}
 		return
 	}
-	if !(p.Total >= 0 && p.Bad >= 0) || math.IsInf(p.Total+p.Bad, 0) {
+	if !countable(p.Total) || !countable(p.Bad) {
 		return
 	}
 	s := at(p.Version)
 	s.Calls += p.Total
 	s.Retries += p.Bad
-	// Below 0 stands for unknown, and stays so for the step.
-	s.First = joined(s.First, p.FirstFailures)
-	s.Retried = joined(s.Retried, p.Retried)
+	// Below 0 stands for unknown, and stays so for the step. Counters that are read
+	// one after the other may differ by a few calls.
+	s.First = joined(s.First, min(p.FirstFailures, p.Total))
+	s.Retried = joined(s.Retried, min(p.Retried, p.Total, p.Bad))
 	if !p.CountsFailed {
 		s.Failed = -1
 	}
-	s.Failed = joined(s.Failed, p.Failed)
+	s.Failed = joined(s.Failed, min(p.Failed, p.Total))
 }
+
+// countable says whether a process can have counted x in a step.
+func countable(x float64) bool { return x >= 0 && x <= 1e12 } // false for NaN
 
 func joined(a, b float64) float64 {
 	if a < 0 || !(b >= 0) {
@@ -107,7 +111,8 @@ func joined(a, b float64) float64 {
 }
 
 func (r *Recorder) latency(p *detector.Point, at func(string) *Step) {
-	if len(p.Hist.Counts) == 0 || p.Indicator.Peer() != "" && p.Indicator.Peer() != r.peer || r.kept >= maxKept {
+	unsound := func(x float64) bool { return !countable(x) }
+	if len(p.Hist.Counts) == 0 || slices.ContainsFunc(p.Hist.Counts, unsound) || p.Indicator.Peer() != "" && p.Indicator.Peer() != r.peer || r.kept >= maxKept {
 		return
 	}
 	r.kept++

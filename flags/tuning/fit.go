@@ -50,7 +50,8 @@ func (r *regime) ratio(above, below func(Step) float64) (value, sd float64) {
 	value = sumA / sumB
 	square := 0.0
 	for i := range a {
-		square += math.Pow(a[i]-value*b[i], 2)
+		d := a[i] - value*b[i]
+		square += d * d
 	}
 	n := float64(len(a))
 	if n < 3 {
@@ -105,8 +106,9 @@ const drawn = 8
 
 // fit weighs the points of the grid by how well they explain what was observed
 // (a normal likelihood, all points alike beforehand) and draws those that stand for
-// all, by systematic resampling. edge is the share of attempts over the shortest
-// patience that was in force, 0 if there was none.
+// all, by systematic resampling; none where what was counted is beyond all of them.
+// edge is the share of attempts over the shortest patience that was in force, 0 if
+// there was none.
 func fit(observed []observation, world func(guess, float64) party, edge float64) []guess {
 	parts, slows := slowPart, slowness
 	if edge <= 0 {
@@ -133,6 +135,9 @@ func fit(observed []observation, world func(guess, float64) party, edge float64)
 	for i, d := range weights {
 		weights[i] = math.Exp((best - d) / 2)
 		sum += weights[i]
+	}
+	if math.IsNaN(sum) {
+		return nil
 	}
 	out := make([]guess, 0, drawn)
 	seen := 0.0

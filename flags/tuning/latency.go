@@ -48,8 +48,6 @@ func newLatency(h hist.Histogram, overhead float64) latency {
 	return l
 }
 
-func (l latency) empty() bool { return len(l.bounds) == 0 }
-
 // below is the share of attempts that take at most x ms.
 func (l latency) below(x float64) float64 {
 	i := sort.SearchFloat64s(l.bounds, x) // all of them for +Inf

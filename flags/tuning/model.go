@@ -36,12 +36,7 @@ func pick(on bool, share float64) float64 {
 	return 1 - share
 }
 
-// move is the chance of state to after a lag in ms, from state from.
-func (p *party) move(from, to int, lag float64) float64 {
-	return turn(from&1 != 0, to&1 != 0, p.burst, fades(lag, p.burstMemory)) *
-		turn(from&2 != 0, to&2 != 0, p.slow, fades(lag, p.slowMemory))
-}
-
+// fades is what is left of a state after a lag.
 func fades(lag, memory float64) float64 { return math.Exp(-lag / memory) }
 
 // turn is the chance of a two-state process to be at to, given where it was and

@@ -151,6 +151,11 @@ func Tune(q Question, r *Recorder) (Result, error) {
 		}
 	}
 	t.Rows = rows
+	for _, r := range rows {
+		if off := r.Measured/max(r.Retries.Value, 1e-9) - 1; r.Calls >= leastCalls && math.Abs(off) > astray {
+			t.warn("the replay is astray for %s: %.3f retries per call were measured, it gives %.3f", r.Name, r.Measured, r.Retries.Value)
+		}
+	}
 	world.suggest(q, &t)
 	return t, nil
 }
@@ -175,11 +180,14 @@ func (r *replay) learn(rec *Recorder, regimes []*regime, t *Result) error {
 	r.classes = classify(regimes)
 	over := 1 - r.took.below(shortest)
 	r.guesses = fit(observed, r.world, over)
-	if of != ofAttempts {
+	if of != ofAttempts && len(r.guesses) > 0 {
 		// Once more, with what is known of the bursts now.
 		r.took = newLatency(h, r.overhead)
 		r.unfold(h, from)
 		r.guesses = fit(observed, r.world, 1-r.took.below(shortest))
+	}
+	if len(r.guesses) == 0 {
+		return fmt.Errorf("%w: what was counted of %s contradicts itself", ErrNoData, t.Peer)
 	}
 	return nil
 }
@@ -204,6 +212,10 @@ func (r *replay) describe(t *Result) {
 	}
 	t.Again50, t.Again1000 = estimate(soon), estimate(late)
 }
+
+// astray is by how much, as a ratio, a replay may miss what was measured without a
+// warning.
+const astray = 0.15
 
 // How many calls whose first attempt wasn't answered are played for each guess.
 const (

@@ -267,6 +267,45 @@ func TestInForce(t *testing.T) {
 	}
 }
 
+// TestTuneBearsNonsense: whatever comes as telemetry, the answer is an error of one
+// line, or figures that can be written as JSON.
+func TestTuneBearsNonsense(t *testing.T) {
+	rng := rand.New(rand.NewPCG(16, 1))
+	strange := func() float64 {
+		return []float64{0, -1, 1, 30, 1000, 1e9, 1e300, math.Inf(1), math.NaN(), rng.Float64() * 1000}[rng.IntN(10)]
+	}
+	count := func() float64 {
+		if rng.IntN(20) == 0 {
+			return strange()
+		}
+		return math.Round(1000 * rng.Float64())
+	}
+	answers := 0
+	for range 12 {
+		rec := NewRecorder("payments", "acme-pay")
+		ls := map[string]string{"service": "payments", "peer": "acme-pay"}
+		bounds := []float64{[]float64{-1, 0, 1e-9, 0.05}[rng.IntN(4)], 0.1, 1, []float64{5, 1e300, math.Inf(1)}[rng.IntN(3)]}
+		for n := range 20 {
+			rec.Add(detector.Frame{Time: start.Add(time.Duration(n) * time.Minute), Step: time.Minute, Points: []detector.Point{
+				{Indicator: &detector.Indicator{Kind: detector.Retry, Labels: ls}, Version: []string{"4.1.3", "4.2.0", "?"}[rng.IntN(3)], Total: count(), Bad: count(), FirstFailures: count(), Retried: count(), Failed: count(), CountsFailed: rng.IntN(2) == 0},
+				{Indicator: &detector.Indicator{Kind: detector.Latency, Labels: ls}, Version: "4.2.0", Hist: hist.Histogram{Bounds: bounds, Counts: []float64{count(), count(), count(), count()}}},
+				{Indicator: &detector.Indicator{Kind: detector.Latency, Labels: ls}, Version: "4.1.3", Hist: hist.Histogram{Bounds: bounds, Counts: []float64{count(), count(), count(), count()}}},
+				{},
+			}})
+		}
+		got, err := Tune(question(), rec)
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %q, want one line", err)
+			}
+			continue
+		}
+		answers++
+		marshal(t, got)
+	}
+	t.Logf("%d answers", answers)
+}
+
 // TestTuneIsBounded: the largest question that can be asked takes about two seconds.
 func TestTuneIsBounded(t *testing.T) {
 	rng := rand.New(rand.NewPCG(15, 1))

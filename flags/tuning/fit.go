@@ -11,6 +11,7 @@ type regime struct {
 	constants                      Constants
 	calls, retries, first, retried float64
 	failed                         float64
+	guessed                        bool // first is, from the retries
 	steps                          []Step
 }
 
@@ -66,7 +67,7 @@ func (r *regime) ratio(above, below func(Step) float64) (value, sd float64) {
 // up.
 func (r *regime) observations() (all []observation) {
 	if r.retried >= 20 && r.constants.MaxAttempts > 2 {
-		o := observation{regime: r, of: func(e expectation) float64 { return e.retries / e.retried }}
+		o := observation{regime: r, of: func(e expectation) float64 { return e.retries / max(e.retried, 1e-9) }}
 		o.value, o.sd = r.ratio(func(s Step) float64 { return s.Retries }, func(s Step) float64 { return s.Retried })
 		all = append(all, o)
 	}
@@ -76,7 +77,7 @@ func (r *regime) observations() (all []observation) {
 		o.sd = math.Hypot(o.sd, 0.05*o.value)
 		all = append(all, o)
 	}
-	if r.retried >= 20 && r.first >= 0 && !math.IsInf(r.constants.patience(1), 1) {
+	if r.retried >= 20 && !r.guessed && !math.IsInf(r.constants.patience(1), 1) {
 		o := observation{regime: r, of: func(e expectation) float64 { return e.firstGivenUp }}
 		o.value, o.sd = r.ratio(func(s Step) float64 { return s.Retried - s.First }, func(s Step) float64 { return s.Calls })
 		o.sd = math.Hypot(o.sd, 0.1*o.value) // the buckets' width

@@ -48,6 +48,23 @@ func newLatency(h hist.Histogram, overhead float64) latency {
 	return l
 }
 
+// beyond returns the distribution with a share over x ms, of which no more is known
+// than that: it lies between x and four times x.
+func (l latency) beyond(x, share float64) latency {
+	var out latency
+	most := l.below(x)
+	for i, b := range l.bounds {
+		if b < x {
+			out.bounds, out.cum = append(out.bounds, b), append(out.cum, l.cum[i]/max(most, 1e-9)*(1-share))
+		}
+	}
+	out.bounds, out.cum = append(out.bounds, x, 4*x), append(out.cum, 1-share, 1)
+	if most <= 0 {
+		out.bounds, out.cum = []float64{leastMS, x, 4 * x}, []float64{0, 1 - share, 1}
+	}
+	return out
+}
+
 // below is the share of attempts that take at most x ms.
 func (l latency) below(x float64) float64 {
 	i := sort.SearchFloat64s(l.bounds, x) // all of them for +Inf

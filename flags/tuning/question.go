@@ -43,7 +43,7 @@ func (q *Question) rows(t *Result) (rows []Row, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: candidate %d: %w", ErrConstants, n+1, err)
 		}
-		rows = append(rows, Row{Name: fmt.Sprintf("candidate %d", n+1), Constants: c})
+		rows = append(rows, Row{Name: fmt.Sprintf("candidate %d", n+1), Constants: c, own: raw})
 	}
 	return rows, nil
 }

@@ -52,6 +52,10 @@ func (r *replay) suggest(q Question, t *Result) {
 	if i := slices.IndexFunc(q.Variants, func(v Variant) bool { return v.Name == row.Name }); i >= 0 {
 		t.Suggestion = &Suggestion{Variant: row.Name, Value: q.Variants[i].Value, Row: row.Name}
 	} else {
+		var own map[string]json.RawMessage
+		if json.Unmarshal(row.own, &own) == nil {
+			maps.Copy(shape, own)
+		}
 		t.Suggestion = &Suggestion{Variant: target, Value: valueOf(row.Constants, shape), Changed: true, Row: row.Name}
 	}
 	if served == 0 {

@@ -87,7 +87,8 @@ type Row struct {
 	Measured float64 `json:"measured_retries_per_call,omitempty"`
 	Calls    float64 `json:"measured_calls,omitempty"`
 
-	failed []float64 // by guess
+	failed []float64       // by guess
+	own    json.RawMessage // what a candidate says itself
 }
 
 // Result is the answer.
@@ -199,6 +200,9 @@ func (r *replay) describe(t *Result) {
 	}
 	if len(r.classes) > 1 {
 		t.Outages = r.classes[1].share
+	}
+	if t.FirstFailures <= 0 {
+		return // attempts were given up alone
 	}
 	var soon, late []float64
 	for _, g := range r.guesses {

@@ -196,6 +196,59 @@ func TestNothingBetter(t *testing.T) {
 	}
 }
 
+// TestCandidateIsSuggested: a candidate that is better than all that the search may
+// find, here by a deadline that no variant has, is served with its own constants.
+func TestCandidateIsSuggested(t *testing.T) {
+	rows := []Row{
+		{Name: "legacy", failed: []float64{0.02, 0.02}, Failed: Estimate{Value: 0.02}, Retries: Estimate{Value: 0.06}, P99: Estimate{Value: 1}, P999: Estimate{Value: 2}},
+		{Name: "new", failed: []float64{0, 0}, Retries: Estimate{Value: 0.2}, P99: Estimate{Value: 3}, P999: Estimate{Value: 4}},
+		{
+			Name: "candidate 1", failed: []float64{0.01, 0.01}, Failed: Estimate{Value: 0.01}, Retries: Estimate{Value: 0.06}, P99: Estimate{Value: 1}, P999: Estimate{Value: 1.5}, own: []byte(`{"deadline_ms":900}`),
+			Constants: Constants{Strategy: Exponential, BaseMS: 50, CapMS: 100, Factor: 2, MaxAttempts: 3, DeadlineMS: 900},
+		},
+	}
+	res := Result{Rows: rows}
+	(&replay{}).suggest(question(), &res)
+	if s := res.Suggestion; s == nil || s.Row != "candidate 1" || s.Variant != "tuned" || !strings.Contains(string(s.Value), `"deadline_ms":900`) || !strings.Contains(string(s.Value), `"base_ms":50`) {
+		t.Errorf("got %+v, want the candidate's constants", s)
+	}
+}
+
+// TestGivenUpAlone: retries of slow attempts, without a failure, are no failures.
+func TestGivenUpAlone(t *testing.T) {
+	rng := rand.New(rand.NewPCG(17, 1))
+	p := bursty(rng)
+	p.burst, p.h, p.g = 0, 0, 0
+	q := question()
+	rows, err := q.rows(&Result{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, counted := range []bool{true, false} {
+		rec := NewRecorder("payments", "acme-pay")
+		for _, f := range callers(p, rows[1].Constants, "4.2.0", start, 20, 800, rng) {
+			if !counted {
+				f.Points[0].FirstFailures, f.Points[0].CountsFailed = -1, false
+			}
+			rec.Add(f)
+		}
+		got, err := Tune(q, rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		marshal(t, got)
+		if counted && got.FirstFailures != 0 || !counted && got.FirstFailures == 0 {
+			t.Errorf("got %g first failures where they are counted: %t", got.FirstFailures, counted)
+		}
+		if r := got.Rows[1]; counted && math.Abs(r.Retries.Value/r.Measured-1) > 0.2 {
+			t.Errorf("got %g retries per call, measured were %g", r.Retries.Value, r.Measured)
+		}
+		if !counted && !slices.ContainsFunc(got.Warnings, func(w string) bool { return strings.Contains(w, "first attempts that failed aren't counted") }) {
+			t.Errorf("got warnings %q", got.Warnings)
+		}
+	}
+}
+
 func TestTuneRefuses(t *testing.T) {
 	rec, _ := recorded(t)
 	empty, elsewhere, few := NewRecorder("payments", "acme-pay"), NewRecorder("payments", "other-pay"), NewRecorder("payments", "acme-pay")

@@ -94,7 +94,7 @@ func ownTime(l latency, regimes []*regime) (ms float64, ok bool) {
 	best := math.Inf(1)
 	for _, r := range regimes {
 		patience := r.constants.first()
-		if r.retried-r.first < 20 || r.first < 0 || math.IsInf(patience, 1) || patience > best {
+		if r.retried-r.first < 20 || r.guessed || math.IsInf(patience, 1) || patience > best {
 			continue
 		}
 		best = patience
@@ -117,11 +117,9 @@ func (r *replay) measure(h hist.Histogram, of string, regimes []*regime, from *r
 			t.warn("only the latency of %s' own requests is measured: all of it is put down to %s", t.Service, t.Peer)
 		}
 	}
-	if patience := from.constants.first(); !math.IsInf(patience, 1) && 1-whole.below(patience) < 0.0005 && whole.at(0.999) > 0.8*patience {
-		t.warn("attempts over %.0f ms were given up: what they would have taken isn't known", patience)
-	}
 	r.took = newLatency(h, r.overhead)
 	if of == ofAttempts {
+		r.givenUp(from, t)
 		return
 	}
 	if of == ofCalls {
@@ -129,6 +127,16 @@ func (r *replay) measure(h hist.Histogram, of string, regimes []*regime, from *r
 	}
 	r.guesses = []guess{{h: 0.9, alone: 0.06, memory: 700, slow: 0.01, slowMemory: 2000}}
 	r.unfold(h, from)
+}
+
+// givenUp mends a distribution of attempts that ends where they were given up.
+func (r *replay) givenUp(from *regime, t *Result) {
+	patience, share := from.constants.first(), (from.retried-from.first)/from.calls
+	if math.IsInf(patience, 1) || from.guessed || from.retried < 0 || share < 0.001 || 1-r.took.below(patience) > 0.5*share {
+		return
+	}
+	t.warn("%.2f%% of attempts were given up after %.0f ms: what they would have taken isn't known", 100*share, patience)
+	r.took = r.took.beyond(patience, share)
 }
 
 // unfold turns the latency of calls into that of attempts: the mass of each bucket
@@ -181,10 +189,10 @@ func doubts(regimes []*regime, t *Result) {
 // fillIn replaces what a regime doesn't count. Where only retries are known, half
 // of the attempts after a failure are taken to fail again.
 func (r *regime) fillIn() {
-	known := r.first >= 0
-	if known {
+	if r.first >= 0 {
 		return
 	}
+	r.guessed = true
 	share := 1.0
 	switch {
 	case r.retried >= 0 && r.retries > 0:

@@ -58,7 +58,7 @@ func TestIndependentFailures(t *testing.T) {
 			if math.Abs(e.retries-retries) > 1e-9 || math.Abs(e.failed-failed) > 1e-9 {
 				t.Errorf("p %g, k %d: got %g retries and %g failed, want %g and %g", p, k, e.retries, e.failed, retries, failed)
 			}
-			out := w.play(c, 0, 20_000, rng)
+			out := w.play(c, 0, 10_000, rng)
 			if math.Abs(out.retries-retries) > 0.03*retries+1e-9 || math.Abs(out.failed-failed) > 0.05*failed+0.002*p {
 				t.Errorf("p %g, k %d: played %g retries and %g failed, want %g and %g", p, k, out.retries, out.failed, retries, failed)
 			}

@@ -120,7 +120,7 @@ func TestTuneForetells(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(12, 1))
 	for _, row := range got.Rows {
-		want := p.play(row.Constants, 0, 100_000, rng)
+		want := p.play(row.Constants, 0, 40_000, rng)
 		for _, x := range []struct {
 			name       string
 			got        Estimate
@@ -334,7 +334,7 @@ func TestTuneBearsNonsense(t *testing.T) {
 		return math.Round(1000 * rng.Float64())
 	}
 	answers := 0
-	for range 12 {
+	for range 6 {
 		rec := NewRecorder("payments", "acme-pay")
 		ls := map[string]string{"service": "payments", "peer": "acme-pay"}
 		bounds := []float64{[]float64{-1, 0, 1e-9, 0.05}[rng.IntN(4)], 0.1, 1, []float64{5, 1e300, math.Inf(1)}[rng.IntN(3)]}

@@ -39,6 +39,9 @@ func (c *Config) CheckFiles(path string) []error {
 		if names := f.VariantNames(); g.Safe != "" && !slices.Contains(names, g.Safe) {
 			errs = append(errs, fmt.Errorf("%s.gates[%d].safe: %q is no variant of %s, which has %v", path, i, g.Safe, g.Flag, names))
 		}
+		if g.Tunes != nil {
+			errs = append(errs, g.Tunes.checkVariants(fmt.Sprintf("%s.gates[%d].tunes", path, i), g.Safe, f.Variants)...)
+		}
 	}
 	return errs
 }

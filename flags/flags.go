@@ -71,6 +71,8 @@ type Gate struct {
 	Flag   string `yaml:"flag" json:"flag"`
 	Binary string `yaml:"binary" json:"binary"`
 	Safe   string `yaml:"safe" json:"safe"`
+	// Tunes, if not nil, says what the flag's variants are constants of.
+	Tunes *Tunes `yaml:"tunes,omitempty" json:"tunes,omitempty"`
 }
 
 // Config is the section flags of the configuration.
@@ -94,6 +96,9 @@ type Config struct {
 	// OnFlip, if not nil, is told of each flip of a flag, ours and other
 	// people's, after it is in the audit.
 	OnFlip func(detector.Flip) `yaml:"-"`
+	// Past, if not nil, gives the frames of what a service measured of itself and of
+	// its calls to a peer, as far back from now as asked.
+	Past func(ctx context.Context, service, peer string, back time.Duration, yield func(detector.Frame) error) error `yaml:"-"`
 }
 
 // SetDefaults fills in what was left out.
@@ -141,6 +146,9 @@ func (c *Config) Validate(path string) []error {
 			errs = append(errs, fmt.Errorf("%s: flag %q and binary %q were named before", at, g.Flag, g.Binary))
 		}
 		seen[key] = true
+		if g.Tunes != nil {
+			errs = append(errs, g.Tunes.validate(at+".tunes", g.Safe)...)
+		}
 	}
 	return append(errs, c.Sync.Validate(path+".sync")...)
 }
@@ -161,6 +169,7 @@ type Switchboard struct {
 	ownKey   string // of the switchboard's own client, for this process alone
 	itself   atomic.Pointer[connection]
 	stopping atomic.Bool
+	tuning   sync.Mutex // one at a time
 
 	mu       sync.Mutex      // guards what follows, and orders the writes of serving
 	inFlight map[string]bool // toggles that a caller is busy with

@@ -3,6 +3,7 @@ package flags
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"aftershock/detector"
 	"aftershock/flags/definitions"
@@ -18,6 +19,11 @@ type View struct {
 	// Toggles is the number of toggles in force, which undo takes back one by one.
 	Toggles int    `json:"toggles"`
 	Gates   []Gate `json:"gates,omitempty"`
+}
+
+// Tunable says whether Tune knows what the flag's variants are constants of.
+func (v View) Tunable() bool {
+	return slices.ContainsFunc(v.Gates, func(g Gate) bool { return g.Tunes != nil })
 }
 
 // List returns all flags in order of key.

@@ -53,6 +53,7 @@ func (s *Server) routes() http.Handler {
 	s.write(m, "PUT /api/v1/flags/{key}", s.setFlag)
 	s.write(m, "POST /api/v1/flags/{key}/undo", s.undoFlag)
 	s.handle(m, "GET /api/v1/flags/{key}/history", s.flagHistory)
+	s.handle(m, "GET /api/v1/flags/{key}/tuning", s.tuneFlag)
 	s.handle(m, "POST /api/v1/inbox", s.receive)
 	s.handle(m, "POST /api/v1/inbox/{sender}", s.receive)
 	s.handle(m, "POST /v2/change/enqueue", s.receiveChange)

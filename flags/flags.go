@@ -27,6 +27,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"aftershock/detector"
+	"aftershock/flags/backends"
 	"aftershock/flags/definitions"
 )
 
@@ -83,6 +84,8 @@ type Config struct {
 	// often for what other daemons wrote to it.
 	Hold  time.Duration `yaml:"hold"`
 	Check time.Duration `yaml:"check"`
+	// Backends are where flags live beside the definitions.
+	Backends backends.Config `yaml:"backends"`
 
 	// OnFlip, if not nil, is told of each flip of a flag, ours and other
 	// people's, after it is in the audit.
@@ -100,6 +103,7 @@ func (c *Config) SetDefaults() {
 	if c.Check == 0 {
 		c.Check = 5 * time.Second
 	}
+	c.Backends.SetDefaults()
 }
 
 // Validate lists what is wrong, each error with its YAML path under path. It
@@ -134,7 +138,7 @@ func (c *Config) Validate(path string) []error {
 		}
 		seen[key] = true
 	}
-	return errs
+	return append(errs, c.Backends.Validate(path+".backends")...)
 }
 
 // Switchboard serves and toggles flags. Make it with New, then Load, Connect
@@ -150,6 +154,7 @@ type Switchboard struct {
 	serving  atomic.Pointer[snapshot]
 	itself   atomic.Pointer[connection]
 	stopping atomic.Bool
+	places   []*place
 
 	mu       sync.Mutex      // guards what follows, and orders the writes of serving
 	inFlight map[string]bool // toggles that a caller is busy with
@@ -176,6 +181,13 @@ func New(c Config, store Store, log logrus.FieldLogger, reg prometheus.Registere
 	s := &Switchboard{
 		config: c, store: store, log: log, metrics: m, now: time.Now, grace: 3 * writeTimeout,
 		inFlight: map[string]bool{}, pinned: map[string]pinned{},
+	}
+	opened, err := c.Backends.Open()
+	if err != nil {
+		return nil, err
+	}
+	if s.places, err = newPlaces(opened); err != nil {
+		return nil, err
 	}
 	d := emptyDocument()
 	set, err := d.set()

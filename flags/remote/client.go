@@ -143,18 +143,18 @@ func (e *StatusError) Error() string {
 
 // Is sorts the statuses into the errors of this package.
 func (e *StatusError) Is(target error) bool {
-	switch e.Code {
-	case http.StatusNotFound:
+	switch c := e.Code; {
+	case c == http.StatusNotFound:
 		return target == ErrUnknown
-	case http.StatusConflict, http.StatusPreconditionFailed:
+	case c == http.StatusConflict, c == http.StatusPreconditionFailed:
 		return target == ErrConflict
-	case http.StatusTooManyRequests:
+	case c == http.StatusTooManyRequests:
 		return false
-	}
-	if e.Code >= 300 && e.Code < 500 && e.Code != http.StatusRequestTimeout {
+	case c == http.StatusTemporaryRedirect, c == http.StatusPermanentRedirect, c >= 400 && c < 500 && c != http.StatusRequestTimeout:
 		return target == ErrReadOnly
 	}
-	return e.Code >= 500 && target == ErrUnclear || e.Code == http.StatusRequestTimeout && target == ErrUnclear
+	// A good answer that wasn't expected, or "see other": it may well be done.
+	return target == ErrUnclear
 }
 
 // Do makes the request. An error of a request that may have had an effect is

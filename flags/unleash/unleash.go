@@ -81,6 +81,7 @@ func parseKeys(body []byte) ([]string, error) {
 	for _, f := range *got.Features {
 		keys = append(keys, f.Name)
 	}
+	slices.Sort(keys)
 	return keys, nil
 }
 

@@ -98,7 +98,7 @@ func Canonical(raw json.RawMessage) []byte {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber() // a large number must not lose its last digits
 	var v any
-	if d.Decode(&v) != nil {
+	if !json.Valid(raw) || d.Decode(&v) != nil {
 		return raw
 	}
 	b, err := json.Marshal(v)

@@ -73,21 +73,8 @@ func parse(body []byte, flag, env string) (d definition, revision string, err er
 	if !ok || e.On == nil {
 		return d, "", fmt.Errorf("LaunchDarkly's answer lacks the environment %s", env) //nolint:staticcheck // a name
 	}
-	taken := map[string]bool{}
-	for _, v := range got.Variations {
-		// Without names of their own, variations go by their values.
-		name := v.Name
-		if name == "" {
-			name = remote.Cut(string(remote.Canonical(v.Value)), 60)
-		}
-		if taken[name] || name == "" {
-			name = v.ID
-		}
-		taken[name] = true
-		if v.ID == "" || len(v.Value) == 0 {
-			return d, "", errors.New("LaunchDarkly's answer has a variation without an ID or a value") //nolint:staticcheck // a name
-		}
-		d.Variations = append(d.Variations, variation{ID: v.ID, Name: name, Value: v.Value})
+	if err := d.name(got); err != nil {
+		return d, "", err
 	}
 	d.On = *e.On
 	if d.OffVariation, err = d.at(e.OffVariation); err != nil {
@@ -101,6 +88,27 @@ func parse(body []byte, flag, env string) (d definition, revision string, err er
 	}
 	d.Masked, err = e.masked()
 	return d, strconv.FormatInt(e.Version, 10), err
+}
+
+// name takes in the variations, which go by their names, or by their values
+// where they have none.
+func (d *definition) name(got answer) error {
+	names, ids := map[string]bool{}, map[string]bool{}
+	for _, v := range got.Variations {
+		name := v.Name
+		if name == "" {
+			name = remote.Cut(string(remote.Canonical(v.Value)), 60)
+		}
+		if names[name] || name == "" {
+			name = v.ID
+		}
+		if v.ID == "" || len(v.Value) == 0 || ids[v.ID] || names[name] {
+			return errors.New("LaunchDarkly's answer has variations that can't be told apart, or one without a value") //nolint:staticcheck // a name
+		}
+		names[name], ids[v.ID] = true, true
+		d.Variations = append(d.Variations, variation{ID: v.ID, Name: name, Value: v.Value})
+	}
+	return nil
 }
 
 // at is the ID of the n-th variation, "" for none.
@@ -131,7 +139,7 @@ func (e environment) masked() (map[string]json.RawMessage, error) {
 	return m, nil
 }
 
-func (d definition) name(id string) string {
+func (d definition) nameOf(id string) string {
 	for _, v := range d.Variations {
 		if v.ID == id {
 			return v.Name
@@ -144,9 +152,9 @@ func (d definition) name(id string) string {
 // whether everyone does.
 func (d definition) served() (name string, everyone bool) {
 	if !d.On {
-		return d.name(d.OffVariation), true
+		return d.nameOf(d.OffVariation), true
 	}
-	return d.name(d.Fallthrough.Variation), len(d.Masked) == 0 && d.Fallthrough.Variation != ""
+	return d.nameOf(d.Fallthrough.Variation), len(d.Masked) == 0 && d.Fallthrough.Variation != ""
 }
 
 // pin is d changed so that everyone gets the variation.

@@ -66,6 +66,16 @@ func (a away) settled(written []byte) away {
 	return next
 }
 
+// written says whether now has a's change of what there was before, which a toggle
+// made: it's pending now, or isn't any more.
+func (a away) written(before, now away, toggle string) bool {
+	if a.Pending != nil {
+		return now.Pending != nil && now.Pending.Toggle == toggle
+	}
+	was := before.Pending != nil && before.Pending.Toggle == toggle
+	return was && now.Pending == nil && (a.Last != toggle || now.Last == toggle)
+}
+
 // withAway returns d with what is known of a flag that lives in a backend.
 func (d document) withAway(flag string, a away) document {
 	next := d.clone()
@@ -93,8 +103,7 @@ func (s *Switchboard) putAway(ctx context.Context, t detector.Toggle, change fun
 		if read := s.refresh(ctx); read != nil {
 			return errors.Join(err, read)
 		}
-		now := s.serving.Load().document.Away[t.Flag]
-		if (now.Pending != nil && a.Pending != nil && now.Pending.Toggle == a.Pending.Toggle) || (a.Pending == nil && now.Pending == nil && now.Last == a.Last && a.Last == t.ID) {
+		if a.written(n.document.Away[t.Flag], s.serving.Load().document.Away[t.Flag], t.ID) {
 			return nil
 		}
 		if !isConflict(err) {

@@ -186,7 +186,7 @@ func New(c Config, store Store, log logrus.FieldLogger, reg prometheus.Registere
 	if err != nil {
 		return nil, err
 	}
-	if s.places, err = newPlaces(opened); err != nil {
+	if s.places, err = s.newPlaces(opened); err != nil {
 		return nil, err
 	}
 	d := emptyDocument()

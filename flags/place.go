@@ -49,6 +49,9 @@ type place struct {
 	mu   sync.Mutex
 	seen map[string]seen
 	held map[string]pinned // by toggle
+	over map[string]bool   // toggles of which nothing is left to finish
+	// noticed, if not nil, is told when a flag serves something else than before.
+	noticed func(flag, before, after string)
 }
 
 // seen is what a look at a flag gave.
@@ -59,10 +62,10 @@ type seen struct {
 }
 
 // newPlaces connects the backends' OpenFeature providers. It makes no request.
-func newPlaces(all []*backends.Backend) ([]*place, error) {
+func (s *Switchboard) newPlaces(all []*backends.Backend) ([]*place, error) {
 	var places []*place
 	for _, b := range all {
-		p := &place{Backend: b, seen: map[string]seen{}, held: map[string]pinned{}}
+		p := &place{Backend: b, seen: map[string]seen{}, held: map[string]pinned{}, over: map[string]bool{}}
 		if b.Provider != nil {
 			api := isolated.NewAPI()
 			if err := api.SetProviderAndWait(context.Background(), b.Provider); err != nil {
@@ -70,6 +73,7 @@ func newPlaces(all []*backends.Backend) ([]*place, error) {
 			}
 			p.connection = &connection{api: api, client: api.NewClient()}
 		}
+		p.noticed = s.noticed(p)
 		places = append(places, p)
 	}
 	return places, nil
@@ -96,14 +100,20 @@ func (p *place) read(ctx context.Context, flag string, now time.Time) (remote.St
 		err = fmt.Errorf("read flag %q from the backend %s: %w", cut(flag, 100), p.Name, inWords(err))
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	before := p.seen[flag]
+	defer func() {
+		p.mu.Unlock()
+		if err == nil && !before.at.IsZero() && before.state.Variant != state.Variant && p.noticed != nil {
+			p.noticed(flag, before.state.Variant, state.Variant)
+		}
+	}()
 	switch {
 	case errors.Is(err, ErrUnknown):
 		delete(p.seen, flag)
-	case err != nil && ctx.Err() != nil && p.seen[flag].err == nil && !p.seen[flag].at.IsZero():
+	case err != nil && ctx.Err() != nil && before.err == nil && !before.at.IsZero():
 		// The caller had no time left: what was seen before stands.
 	case err != nil:
-		p.seen[flag] = seen{state: p.seen[flag].state, at: p.seen[flag].at, err: err}
+		p.seen[flag] = seen{state: before.state, at: before.at, err: err}
 	default:
 		p.seen[flag] = seen{state: state, at: now}
 	}

@@ -119,7 +119,7 @@ func (s *Switchboard) resumeAway(ctx context.Context, p *place, flag string) err
 	if a.Pending != nil {
 		id = a.Pending.Toggle
 	}
-	if id == "" || s.busy(id) {
+	if id == "" || s.busy(id) || p.isOver(id) {
 		return nil
 	}
 	t, err := s.find(ctx, flag, id)
@@ -157,6 +157,7 @@ func (s *Switchboard) reverify(ctx context.Context, p *place, t detector.Toggle,
 		}
 	}
 	if t.State != detector.ToggleApplied || unverifiable(t) {
+		p.setOver(t.ID)
 		return nil
 	}
 	s.begin(t.ID)

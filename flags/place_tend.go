@@ -186,3 +186,33 @@ func (p *place) remember(toggle string, known pinned) {
 	}
 	p.held[toggle] = known
 }
+
+func (p *place) isOver(toggle string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.over[toggle]
+}
+
+func (p *place) setOver(toggle string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.over) > maxAway {
+		clear(p.over)
+	}
+	p.over[toggle] = true
+}
+
+// noticed tells of a flag that somebody else flipped. What is ours, or put back
+// while it's being held, is told of elsewhere.
+func (s *Switchboard) noticed(p *place) func(flag, before, after string) {
+	return func(flag, before, after string) {
+		a := s.serving.Load().document.Away[flag]
+		if a.Pending != nil || s.config.OnFlip == nil {
+			return
+		}
+		if top := a.top(); top != nil && top.Toggle == a.Last && !p.known(a.Last).done {
+			return
+		}
+		s.config.OnFlip(detector.Flip{Flag: flag, Before: before, Variant: after, At: s.now().UTC(), Actor: "somebody in " + p.Name})
+	}
+}

@@ -54,7 +54,11 @@ func (f *far) state(flag string) (remote.State, error) {
 	return s, err
 }
 
-func (f *far) Keys(context.Context) ([]string, error) { return flagd.Keys(f.document) }
+func (f *far) Keys(context.Context) ([]string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return flagd.Keys(f.document)
+}
 
 func (f *far) Read(_ context.Context, flag string) (remote.State, error) { return f.state(flag) }
 
@@ -101,6 +105,8 @@ func (f *far) meddle(t testing.TB, flag, definition string) {
 
 func (f *far) definition(t testing.TB, flag string) string {
 	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	s, err := flagd.Read(f.document, flag, time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +152,7 @@ func afar(t testing.TB, store Store, f *far, seeing bool, c Config) *Switchboard
 	if seeing {
 		provider = &eye{far: f}
 	}
-	places, err := newPlaces([]*backends.Backend{{
+	places, err := s.newPlaces([]*backends.Backend{{
 		Name: "far", Kind: "test", Patterns: []string{"far-*"}, Abilities: remote.Abilities{Variant: true, DryRun: true}, Client: f, Provider: provider,
 		VerifyTimeout: time.Second, Check: 20 * time.Millisecond, Refresh: 50 * time.Millisecond,
 	}})
@@ -430,7 +436,10 @@ func TestAwayUnverifiable(t *testing.T) {
 
 func TestAwayList(t *testing.T) {
 	f := newFar()
-	s := afar(t, &memory{}, f, true, Config{Gates: []Gate{{Flag: "far-backoff", Binary: "b", Safe: "legacy"}}})
+	flips := make(chan detector.Flip, 10)
+	s := afar(t, &memory{}, f, true, Config{
+		Gates: []Gate{{Flag: "far-backoff", Binary: "b", Safe: "legacy"}}, OnFlip: func(f detector.Flip) { flips <- f },
+	})
 	if _, err := s.Show("far-backoff"); !errors.Is(err, ErrUnknown) {
 		t.Errorf("show before it was seen: got %v", err)
 	}
@@ -448,6 +457,13 @@ func TestAwayList(t *testing.T) {
 	if err != nil || len(v.Gates) != 1 || v.Revision == 0 || v.Backend.Revision != "r1" {
 		t.Errorf("show: got %+v, %v", v, err)
 	}
+	// What somebody flips there is a change like any other.
+	f.meddle(t, "far-backoff", strings.Replace(f.definition(t, "far-backoff"), `"new"`, `"legacy"`, 1))
+	if got := <-flips; got.Flag != "far-backoff" || got.Before != "new" || got.Variant != "legacy" || got.Ours {
+		t.Errorf("somebody's flip: got %+v", got)
+	}
+	f.meddle(t, "far-backoff", strings.Replace(f.definition(t, "far-backoff"), `"legacy"`, `"new"`, 1))
+	<-flips
 	f.mu.Lock()
 	f.read = func() error { return errors.New("it is down") }
 	f.mu.Unlock()

@@ -46,7 +46,7 @@ func TestStatuses(t *testing.T) {
 		}), time.Second)
 		_, err := c.Do(t.Context(), remote.Request{Method: "PUT", URL: url, Status: []int{200}})
 		for _, e := range all {
-			if errors.Is(err, e) != (e == want) {
+			if errors.Is(err, e) != errors.Is(want, e) {
 				t.Errorf("%d: got %v, want %v", code, err, want)
 			}
 		}

@@ -76,6 +76,9 @@ func (s *Switchboard) setAway(ctx context.Context, p *place, r Request) (detecto
 	t.Revision = cut(state.Revision, 100)
 	if r.DryRun {
 		t.Evidence = plan.Diff
+		for _, doubt := range plan.Warnings {
+			t.Evidence += "! " + doubt + "\n"
+		}
 		if !p.Abilities.DryRun {
 			return t, nil
 		}

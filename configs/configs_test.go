@@ -51,6 +51,8 @@ func TestExampleShowsDefaults(t *testing.T) {
 		{"upgrades.packages.look_back", example.Upgrades.Packages.LookBack, minimal.Upgrades.Packages.LookBack},
 		{"upgrades.packages.time_zone", example.Upgrades.Packages.TimeZone, minimal.Upgrades.Packages.TimeZone},
 		{"upgrades.inbox.token_file", example.Upgrades.Inbox.TokenFile, minimal.Upgrades.Inbox.TokenFile},
+		{"flags.client_key_file", example.Flags.ClientKeyFile, minimal.Flags.ClientKeyFile},
+		{"flags.sync", example.Flags.Sync, minimal.Flags.Sync},
 		{"alerts.severity", example.Alerts.Severity, minimal.Alerts.Severity},
 	} {
 		if diff := cmp.Diff(tt.want, tt.got); diff != "" {
@@ -152,6 +154,7 @@ sources:
 upgrades: {records: records}
 flags:
   definitions: /abs/flags.json
+  client_key_file: keys
   backends:
     - {name: a, kind: flagd-file, flags: [a], flagd_file: {path: edge.json}, ofrep: {url: "https://o", token_file: o}}
     - {name: b, kind: unleash, flags: [b], unleash: {url: "https://u", token_file: u, http_client: {tls_config: {ca_file: u.pem}}, frontend: {token_file: f}}}
@@ -177,6 +180,7 @@ reports: {dir: out}
 		c.Flags.Backends[1].Unleash.TokenFile:                "/etc/aftershock/u",
 		c.Flags.Backends[1].Unleash.Client.TLSConfig.CAFile:  "/etc/aftershock/u.pem",
 		c.Flags.Backends[1].Unleash.Frontend.TokenFile:       "/etc/aftershock/f",
+		c.Flags.ClientKeyFile:                                "/etc/aftershock/keys",
 		hook.SecretFile:                                      "/etc/aftershock/key",
 		hook.HTTPClient.Authorization.CredentialsFile:        "/etc/aftershock/token",
 		c.Reports.Dir:                                        "/etc/aftershock/out",

@@ -39,6 +39,8 @@ type stay struct {
 	// that it wrote.
 	Replaced []byte `json:"replaced"`
 	Written  []byte `json:"written"`
+	// Exact: only that very definition will do, and not any that serves the variant.
+	Exact bool `json:"exact,omitempty"`
 }
 
 // top is the latest toggle in force, nil if there is none.

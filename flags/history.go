@@ -24,6 +24,11 @@ type View struct {
 	Backend *Living `json:"backend,omitempty"`
 }
 
+// Tunable says whether Tune knows what the flag's variants are constants of.
+func (v View) Tunable() bool {
+	return slices.ContainsFunc(v.Gates, func(g Gate) bool { return g.Tunes != nil })
+}
+
 // List returns all flags in order of key.
 func (s *Switchboard) List() []View {
 	n := s.serving.Load()

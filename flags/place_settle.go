@@ -63,13 +63,16 @@ func (s *Switchboard) settle(ctx context.Context, p *place, t detector.Toggle, w
 // done says whether a state is what the toggle wanted. Of a definition that the
 // backend wrote in its own way, what is served counts.
 func (w stay) done(state remote.State) bool {
-	return remote.Same(state.Definition, w.Written) || w.Undoes == "" && state.Everyone && state.Variant == w.Variant
+	return remote.Same(state.Definition, w.Written) || !w.Exact && state.Everyone && state.Variant == w.Variant
 }
 
 // commitAway puts down that a toggle was applied.
 func (s *Switchboard) commitAway(ctx context.Context, p *place, t detector.Toggle, w stay, state remote.State) (detector.Toggle, error) {
 	applied := t
 	applied.State, applied.Updated, applied.Revision = detector.ToggleApplied, s.now().UTC(), cut(state.Revision, 100)
+	if value, ok := state.Variants[t.After]; ok {
+		applied.Value = value // as it was read back
+	}
 	err := s.putAway(context.WithoutCancel(ctx), applied, func(a away) (away, error) {
 		if a.Pending == nil || a.Pending.Toggle != t.ID {
 			return a, fmt.Errorf("%w: another daemon has taken it up", ErrConflict)

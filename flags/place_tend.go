@@ -10,6 +10,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"aftershock/detector"
+	"aftershock/flags/remote"
 )
 
 // tend looks after the flags that live in backends until ctx ends: it finishes
@@ -132,12 +133,15 @@ func (s *Switchboard) holdAway(ctx context.Context, p *place, flag string) error
 		return err
 	}
 	why := ""
-	if !state.Everyone || state.Variant != t.After {
+	switch value := state.Variants[t.After]; {
+	case !state.Everyone || state.Variant != t.After:
 		why = fmt.Sprintf("the backend %s serves %s at revision %s", p.Name, or(state.Variant, "something else"), cut(state.Revision, 100))
 		if state.Variant == t.After {
 			why += ", and not to everyone"
 		}
-	} else if p.connection != nil {
+	case len(t.Value) > 0 && !remote.Same(value, t.Value):
+		why = fmt.Sprintf("the backend %s serves %s with another value at revision %s", p.Name, or(t.After, "it"), cut(state.Revision, 100))
+	case p.connection != nil:
 		why = p.look(look, flag, state, s.now())
 	}
 	if look.Err() != nil {

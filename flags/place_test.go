@@ -153,7 +153,7 @@ func afar(t testing.TB, store Store, f *far, seeing bool, c Config) *Switchboard
 		provider = &eye{far: f}
 	}
 	places, err := s.newPlaces([]*backends.Backend{{
-		Name: "far", Kind: "test", Patterns: []string{"far-*"}, Abilities: remote.Abilities{Variant: true, DryRun: true}, Client: f, Provider: provider,
+		Name: "far", Kind: "test", Patterns: []string{"far-*"}, Abilities: remote.Abilities{Variant: true, Value: true, DryRun: true}, Client: f, Provider: provider,
 		VerifyTimeout: time.Second, Check: 20 * time.Millisecond, Refresh: 50 * time.Millisecond,
 	}})
 	if err != nil {
@@ -242,6 +242,36 @@ func TestAwayToggleTwice(t *testing.T) {
 	}
 	if got := f.definition(t, "far-masked"); got != original {
 		t.Errorf("after two undos: got %s, want %s", got, original)
+	}
+}
+
+// A toggle may bring constants of its own, and undo takes them back.
+func TestAwayValue(t *testing.T) {
+	f := newFar()
+	s := afar(t, &memory{}, f, true, Config{})
+	original := f.definition(t, "far-backoff")
+	r := request("far-backoff", "new")
+	r.Value = json.RawMessage(`{"base_ms":50}`)
+	done, err := s.Set(t.Context(), r)
+	if err != nil || done.State != detector.ToggleVerified || string(done.Value) != `{"base_ms":50}` {
+		t.Fatalf("got %+v, %v", done, err)
+	}
+	if _, err := s.Set(t.Context(), r); !errors.Is(err, ErrUnchanged) {
+		t.Errorf("again: got %v, want ErrUnchanged", err)
+	}
+	// Without a value, the declared one is meant.
+	if plain, err := s.Set(t.Context(), request("far-backoff", "new")); err != nil || string(plain.Value) != `{"base_ms":5}` {
+		t.Errorf("without a value: got %+v, %v", plain, err)
+	}
+	if _, err := s.Undo(t.Context(), "far-backoff", "back", "bob"); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Undo(t.Context(), "far-backoff", "back", "bob"); err != nil || f.definition(t, "far-backoff") != original {
+		t.Errorf("undo: %v: %s", err, f.definition(t, "far-backoff"))
+	}
+	s.places[0].Abilities.Value = false
+	if _, err := s.Set(t.Context(), r); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("where the backend can't: got %v, want ErrReadOnly", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"aftershock/detector"
+	"aftershock/flags/definitions"
 	"aftershock/flags/remote"
 )
 
@@ -38,14 +39,28 @@ func (s *Switchboard) planAway(ctx context.Context, p *place, r Request) (Plan, 
 	if seen := state.Fingerprint(); r.Revision != 0 && r.Revision != seen {
 		return Plan{}, state, fmt.Errorf("set flag %q: %w: it was changed in the backend %s since you looked; look again", r.Flag, ErrConflict, p.Name)
 	}
-	if state.Everyone && state.Variant == r.Variant {
+	if len(r.Value) > 0 && !p.Abilities.Value {
+		return Plan{}, state, fmt.Errorf("set flag %q: %w: %s serves the declared values alone; set a variant without a value", r.Flag, ErrReadOnly, p.Name)
+	}
+	a := s.serving.Load().document.Away[r.Flag]
+	top := a.top()
+	want := r.Value
+	if len(want) == 0 && (top == nil || !top.Exact) {
+		want = value // what is declared, and no toggle's own
+	}
+	if state.Everyone && state.Variant == r.Variant && remote.Same(want, value) {
 		return Plan{}, state, fmt.Errorf("set flag %q: %w: everyone gets %q already from the backend %s", r.Flag, ErrUnchanged, r.Variant, p.Name)
 	}
 	base := state.Definition
-	a := s.serving.Load().document.Away[r.Flag]
 	// What our own toggles wrapped isn't wrapped again.
-	if top := a.top(); top != nil && remote.Same(top.Written, state.Definition) {
+	if top != nil && remote.Same(top.Written, state.Definition) {
 		base = a.Standing[0].Replaced
+	}
+	if len(r.Value) > 0 {
+		if base, err = definitions.Revalue(base, r.Variant, r.Value); err != nil {
+			return Plan{}, state, fmt.Errorf("set flag %q: %w: %w", r.Flag, ErrInvalid, err)
+		}
+		value = r.Value
 	}
 	to, doubts, err := p.Client.Pin(base, r.Variant)
 	if err != nil {
@@ -92,6 +107,7 @@ func (s *Switchboard) setAway(ctx context.Context, p *place, r Request) (detecto
 	t.ID = s.newID()
 	return s.actAway(ctx, p, t, state, stay{
 		Toggle: t.ID, Variant: r.Variant, Before: plan.Before, Replaced: state.Definition, Written: plan.definition,
+		Exact: len(r.Value) > 0,
 	})
 }
 
@@ -127,6 +143,7 @@ func (s *Switchboard) undoAway(ctx context.Context, p *place, r Request) (detect
 	t.Evidence = "undoes " + last.Toggle
 	return s.actAway(ctx, p, t, state, stay{
 		Toggle: t.ID, Undoes: last.Toggle, Variant: last.Before, Before: last.Variant, Replaced: state.Definition, Written: last.Replaced,
+		Exact: true,
 	})
 }
 

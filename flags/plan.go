@@ -12,13 +12,20 @@ import (
 	"aftershock/flags/definitions"
 )
 
-// maxText bounds what people say about a toggle, in bytes.
-const maxText = 2000
+// maxText bounds what people say about a toggle, and maxValue the value that they
+// give a variant, in bytes.
+const (
+	maxText  = 2000
+	maxValue = 64 << 10
+)
 
 // Request asks for a toggle.
 type Request struct {
 	Flag    string
 	Variant string
+	// Value, if not empty, is the variant's value while the toggle stands: JSON of
+	// the kind that it has in the definition.
+	Value json.RawMessage
 	// Reason and Actor are required; Incident and Upgrade are references.
 	Reason   string
 	Actor    string
@@ -72,7 +79,14 @@ func (n *snapshot) plan(r Request, s *Switchboard) (Plan, error) {
 	if r.Revision != 0 && r.Revision != n.revision {
 		return Plan{}, fmt.Errorf("set flag %q: %w: you saw revision %d, it is %d by now; look again", r.Flag, ErrConflict, r.Revision, n.revision)
 	}
-	definition, err := definitions.Pin(n.document.base(r.Flag), r.Variant)
+	base := n.document.base(r.Flag)
+	if len(r.Value) > 0 {
+		if base, err = definitions.Revalue(base, r.Variant, r.Value); err != nil {
+			return Plan{}, fmt.Errorf("set flag %q: %w: %w", r.Flag, ErrInvalid, err)
+		}
+		value = r.Value
+	}
+	definition, err := definitions.Pin(base, r.Variant)
 	if err != nil {
 		return Plan{}, fmt.Errorf("set flag %q: %w", r.Flag, err)
 	}
@@ -88,6 +102,9 @@ func (n *snapshot) plan(r Request, s *Switchboard) (Plan, error) {
 	if len(n.document.Acts[r.Flag].Standing) == 0 && len(f.Targeting) > 0 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the targeting rule goes out of force until the toggle is undone; %q is what a caller without properties gets from it", p.Before))
 	}
+	if len(r.Value) > 0 {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%q has another value until the toggle is undone or another is set", r.Variant))
+	}
 	return p, nil
 }
 
@@ -98,6 +115,8 @@ func (r Request) check() error {
 		return fmt.Errorf("set flag: %w: no flag named", ErrInvalid)
 	case strings.TrimSpace(r.Reason) == "":
 		return fmt.Errorf("set flag %q: %w: a reason is required", cut(r.Flag, 100), ErrInvalid)
+	case len(r.Value) > maxValue || len(r.Value) > 0 && !json.Valid(r.Value):
+		return fmt.Errorf("set flag %q: %w: the value isn't JSON of at most %d bytes", cut(r.Flag, 100), ErrInvalid, maxValue)
 	case r.Actor == "":
 		return fmt.Errorf("set flag %q: %w: nobody named as the actor", cut(r.Flag, 100), ErrInvalid)
 	}

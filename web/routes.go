@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"aftershock/flags/feed"
 )
 
 // maxBody bounds what a request may send, in bytes.
@@ -50,19 +53,35 @@ func (s *Server) routes() http.Handler {
 	s.write(m, "PUT /api/v1/flags/{key}", s.setFlag)
 	s.write(m, "POST /api/v1/flags/{key}/undo", s.undoFlag)
 	s.handle(m, "GET /api/v1/flags/{key}/history", s.flagHistory)
+	s.handle(m, "GET /api/v1/flags/{key}/tuning", s.tuneFlag)
 	s.handle(m, "POST /api/v1/inbox", s.receive)
 	s.handle(m, "POST /api/v1/inbox/{sender}", s.receive)
 	s.handle(m, "POST /v2/change/enqueue", s.receiveChange)
 	s.handle(m, "GET /api/v1/openapi.yaml", openapi)
 	s.handle(m, "/api/", func(w http.ResponseWriter, r *http.Request) error { return nowhere(m, "/api/", w, r) })
 
-	m.Handle("/ofrep/v1/", s.measured("/ofrep/v1/", s.o.Switchboard.Handler()))
+	ofrep := s.o.Switchboard.Handler()
+	m.Handle("/ofrep/v1/", s.measured("/ofrep/v1/", ofrep))
+	m.Handle("GET "+feed.EventsPath, ofrep) // lasts for hours, which says nothing of the time to answer
+	definitions := http.HandlerFunc(s.o.Switchboard.Feed().ServeDefinitions)
+	m.Handle("GET "+feed.DefinitionsPath, s.measured("GET "+feed.DefinitionsPath, definitions))
 	metrics := promhttp.HandlerFor(s.o.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	m.Handle("GET /metrics", s.measured("GET /metrics", metrics))
 	m.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "healthy") })
 	m.HandleFunc("GET /-/ready", s.readiness)
 	s.write(m, "POST /-/reload", s.reload)
-	return secured(m)
+	return s.shared(secured(m))
+}
+
+// shared gives gRPC what is for it, of all that comes over the one listener.
+func (s *Server) shared(site http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if feed.IsGRPC(r) {
+			s.o.Switchboard.Feed().ServeGRPC(w, r)
+			return
+		}
+		site.ServeHTTP(w, r)
+	})
 }
 
 // nowhere tells a wrong method from a wrong path: itself is the pattern that
@@ -211,16 +230,22 @@ const (
 	reviewPolicy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
 
-// secured sets the headers that every answer carries.
+// guards are the headers that every answer carries. They are shared, as making
+// them anew for each evaluation of a flag takes longer than the evaluation.
+var guards = http.Header{
+	"Content-Security-Policy":      {pagePolicy},
+	"X-Content-Type-Options":       {"nosniff"},
+	"X-Frame-Options":              {"DENY"},
+	"Referrer-Policy":              {"same-origin"},
+	"Cross-Origin-Opener-Policy":   {"same-origin"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
+}
+
+// secured sets the headers that every answer carries. Handlers may replace one,
+// but not change it.
 func secured(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		head := w.Header()
-		head.Set("Content-Security-Policy", pagePolicy)
-		head.Set("X-Content-Type-Options", "nosniff")
-		head.Set("X-Frame-Options", "DENY")
-		head.Set("Referrer-Policy", "same-origin")
-		head.Set("Cross-Origin-Opener-Policy", "same-origin")
-		head.Set("Cross-Origin-Resource-Policy", "same-origin")
+		maps.Copy(w.Header(), guards)
 		h.ServeHTTP(w, r)
 	})
 }

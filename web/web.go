@@ -1,5 +1,5 @@
 // Package web is the daemon's one listener: the console, the JSON API, flag
-// evaluation over OFREP, metrics and health.
+// evaluation over OFREP, flagd's sync, metrics and health.
 //
 // It reads from the journal alone, so that what was announced can always be
 // shown again. Nothing writes without the token.
@@ -23,6 +23,7 @@ import (
 
 	"aftershock/detector"
 	"aftershock/flags"
+	"aftershock/flags/feed"
 	"aftershock/journal"
 	"aftershock/upgrades/inbox"
 	"aftershock/watch"
@@ -174,6 +175,12 @@ const (
 	// to be verified, which flags.Config allows five minutes for.
 	writeTimeout  = 2 * time.Minute
 	toggleTimeout = 6 * time.Minute
+	// pingAfter is how long a connection over HTTP/2 may be silent before it is
+	// pinged, pingTimeout how long the answer may take, and stuck how long a
+	// connection may take no byte.
+	pingAfter   = 30 * time.Second
+	pingTimeout = 15 * time.Second
+	stuck       = 30 * time.Second
 )
 
 // Serve answers requests until ctx ends, then lets those under way finish for
@@ -182,8 +189,18 @@ func (s *Server) Serve(ctx context.Context) error {
 	// Requests outlive ctx, by the grace that they are given.
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	// gRPC comes over HTTP/2, without TLS where the listener has none.
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{
-		Handler:           s.routes(),
+		Handler:   s.routes(),
+		Protocols: &protocols,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: feed.StreamsPerConnection,
+			SendPingTimeout:      pingAfter, PingTimeout: pingTimeout, WriteByteTimeout: stuck,
+		},
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      writeTimeout,
@@ -192,6 +209,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ErrorLog:          slog.NewLogLogger(s.o.Slog.Handler(), slog.LevelDebug),
 	}
+	server.RegisterOnShutdown(s.o.Switchboard.Feed().Close)
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		late, cancel := context.WithTimeout(context.Background(), grace)

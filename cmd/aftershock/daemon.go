@@ -117,6 +117,7 @@ func (d *daemon) newSwitchboard(ctx context.Context) (*flags.Switchboard, error)
 			d.loop.Flipped(d.treatment(f))
 		}
 	}
+	c.Past = d.past
 	board, err := flags.New(c, store{d.journal}, d.log.WithField("part", "flags"), d.registry)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -18,10 +19,11 @@ import (
 
 var flagsCommand = command{
 	name:    "flags",
-	summary: "List, show, set and undo feature flags, and see who did what.",
-	usage:   "flags list | show FLAG | set FLAG VARIANT --reason TEXT [--dry-run] | undo FLAG --reason TEXT | history FLAG [--format text|json]",
-	example: `aftershock flags set payments-backoff legacy --reason "p99 of /checkout is up" --incident INC-42`,
-	define:  defineFlags,
+	summary: "List, show, set, undo and tune feature flags, and see who did what.",
+	usage:   "flags list | show FLAG | set FLAG VARIANT --reason TEXT [--value JSON] [--dry-run] | undo FLAG --reason TEXT | history FLAG | tune FLAG [--hours N] [--candidate JSON]... [--svg FILE] [--format text|json]",
+	example: `aftershock flags set payments-backoff legacy --reason "p99 of /checkout is up" --incident INC-42
+aftershock flags tune payments-backoff --hours 24 --svg tuning.svg`,
+	define: defineFlags,
 }
 
 // flagsArgs are the flags of the flags command.
@@ -30,6 +32,9 @@ type flagsArgs struct {
 	reason, actor, incident, answers *string
 	dryRun                           *bool
 	format                           *string
+	value, svg                       *string
+	hours                            *float64
+	candidates                       *candidates
 }
 
 func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
@@ -41,13 +46,18 @@ func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, e
 		answers:  f.String("upgrade", "", "the `id` of the upgrade that the toggle answers"),
 		dryRun:   f.Bool("dry-run", false, "show what would change, and change nothing"),
 		format:   f.String("format", "text", "the output's `form`: text or json"),
+		value:    f.String("value", "", "set: another value for the variant, `JSON`, until the toggle is undone"),
+		svg:      f.String("svg", "", "tune: a `file` to draw the chart into"),
+		hours:    f.Float64("hours", 24, "tune: how many `hours` of the past are replayed, at most 168"),
 	}
+	a.candidates = &candidates{}
+	f.Var(a.candidates, "candidate", "tune: constants to try as well, a `JSON` object; may be given 8 times")
 	return func(ctx context.Context, sh shell, args []string) (int, error) {
 		if err := oneOf(*a.format, "text", "json"); err != nil {
 			return exitUsage, err
 		}
 		if len(args) == 0 {
-			return exitUsage, usagef("say what to do: list, show, set, undo or history")
+			return exitUsage, usagef("say what to do: list, show, set, undo, history or tune")
 		}
 		c, err := a.connect()
 		if err != nil {
@@ -58,6 +68,7 @@ func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, e
 			act  func(context.Context, shell, *client, []string) error
 		}{
 			"list": {0, a.list}, "show": {1, a.show}, "set": {2, a.set}, "undo": {1, a.undo}, "history": {1, a.history},
+			"tune": {1, a.tune},
 		}
 		v, ok := verbs[args[0]]
 		if !ok || len(args)-1 != v.args {
@@ -163,6 +174,7 @@ func lacks(b flags.Living) []string {
 	}{
 		{"scopes", b.Abilities.Scope},
 		{"percentages", b.Abilities.Percent},
+		{"values", b.Abilities.Value},
 		{"compare-and-swap", b.Abilities.CompareAndSwap},
 		{"dry run", b.Abilities.DryRun},
 		{"reasons", b.Abilities.Comment},
@@ -178,12 +190,19 @@ func (a flagsArgs) set(ctx context.Context, sh shell, c *client, args []string) 
 	if strings.TrimSpace(*a.reason) == "" {
 		return usagef("--reason is needed: it stands in the audit")
 	}
-	c.http.Timeout = toggleTimeout
-	var t detector.Toggle
-	err := c.call(ctx, http.MethodPut, "/api/v1/flags/"+url.PathEscape(args[0]), map[string]any{
+	in := map[string]any{
 		"variant": args[1], "reason": *a.reason, "actor": *a.actor, "incident": *a.incident,
 		"upgrade": *a.answers, "dry_run": *a.dryRun,
-	}, &t)
+	}
+	if *a.value != "" {
+		if !json.Valid([]byte(*a.value)) {
+			return usagef("--value isn't JSON")
+		}
+		in["value"] = json.RawMessage(*a.value)
+	}
+	c.http.Timeout = toggleTimeout
+	var t detector.Toggle
+	err := c.call(ctx, http.MethodPut, "/api/v1/flags/"+url.PathEscape(args[0]), in, &t)
 	if err != nil {
 		return err
 	}

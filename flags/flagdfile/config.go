@@ -27,4 +27,6 @@ func (c *Config) Validate(path string) []error {
 }
 
 // Abilities is what a file can do.
-func Abilities() remote.Abilities { return remote.Abilities{Variant: true, CompareAndSwap: true} }
+func Abilities() remote.Abilities {
+	return remote.Abilities{Variant: true, Value: true, CompareAndSwap: true}
+}

@@ -64,5 +64,5 @@ func (c *Config) Validate(path string) []error {
 
 // Abilities is what FeatureFlag resources can do.
 func Abilities() remote.Abilities {
-	return remote.Abilities{Variant: true, CompareAndSwap: true, DryRun: true}
+	return remote.Abilities{Variant: true, Value: true, CompareAndSwap: true, DryRun: true}
 }

@@ -40,6 +40,8 @@ type Abilities struct {
 	Variant bool `json:"variant"`
 	Percent bool `json:"percent"`
 	Scope   bool `json:"scope"`
+	// Value: a toggle may bring a value of its own for the variant.
+	Value bool `json:"value"`
 	// CompareAndSwap: the backend itself refuses a write on an old revision. Where
 	// it can't, the flag is read right before and after the write.
 	CompareAndSwap bool `json:"compare_and_swap"`

@@ -111,7 +111,7 @@ type Server struct {
 
 const definitions = `{"flags": {
 	"payments-backoff": {"state": "ENABLED", "defaultVariant": "new", "variants": {
-		"legacy": {"attempts": 2, "jitter": false}, "new": {"attempts": 6, "jitter": true}, "tuned": {"attempts": 3, "jitter": true}}},
+		"legacy": {"attempts": 2, "spread": false}, "new": {"attempts": 6, "spread": true}, "tuned": {"attempts": 3, "spread": true}}},
 	"checkout-banner": {"state": "ENABLED", "defaultVariant": "off", "variants": {"on": true, "off": false}},
 	"retired": {"state": "DISABLED", "defaultVariant": "off", "variants": {"on": true, "off": false}}
 }}`
@@ -170,7 +170,8 @@ func Start(t testing.TB, change ...func(*web.Options)) *Server {
 	must(os.WriteFile(file, []byte(definitions), 0o600))
 	board, err := flags.New(flags.Config{
 		Definitions: file, VerifyTimeout: 3 * time.Second,
-		Gates: []flags.Gate{{Flag: "payments-backoff", Binary: "dten-payments", Safe: "legacy"}},
+		Gates: []flags.Gate{{Flag: "payments-backoff", Binary: "dten-payments", Safe: "legacy", Tunes: tunes()}},
+		Past:  past,
 	}, Store{j}, log, registry)
 	must(err)
 	must(board.Load(ctx))

@@ -91,6 +91,12 @@ func (f *far) Write(_ context.Context, flag string, c remote.Change) error {
 	return nil
 }
 
+func (f *far) written() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.writes
+}
+
 // meddle is somebody else's write.
 func (f *far) meddle(t testing.TB, flag, definition string) {
 	t.Helper()
@@ -347,15 +353,17 @@ func TestAwayCutOff(t *testing.T) {
 			next := afar(t, store, f, true, Config{})
 			run(t, next)
 			id := ""
+			store.mu.Lock()
 			if len(store.audit) > 0 {
 				id = store.audit[0].ID
 			}
+			store.mu.Unlock()
 			eventually(t, fmt.Sprint(tt.state), func() bool { return slices.Equal(store.states(id), tt.state) })
 			if state, _ := f.state("far-backoff"); state.Variant != tt.serve {
 				t.Errorf("served: got %s, want %s", state.Variant, tt.serve)
 			}
-			if f.writes > 1 {
-				t.Errorf("it was written %d times", f.writes)
+			if n := f.written(); n > 1 {
+				t.Errorf("it was written %d times", n)
 			}
 			if tt.serve == "legacy" {
 				if _, err := next.Undo(t.Context(), "far-backoff", "back", "bob"); err != nil {
@@ -399,8 +407,8 @@ func TestAwayPutBack(t *testing.T) {
 		return states[len(states)-1] == detector.ToggleReverted
 	})
 	// Undo finds that it's so already, and says so without writing.
-	writes := f.writes
-	if undo, err := s.Undo(t.Context(), "far-backoff", "back", "bob"); err != nil || f.writes != writes || undo.State != detector.ToggleVerified {
+	writes := f.written()
+	if undo, err := s.Undo(t.Context(), "far-backoff", "back", "bob"); err != nil || f.written() != writes || undo.State != detector.ToggleVerified {
 		t.Errorf("undo of what was put back: got %+v, %v", undo, err)
 	}
 }

@@ -246,7 +246,7 @@ func (s *Server) setFlag(w http.ResponseWriter, r *http.Request) error {
 	}
 	patient(w)
 	t, err := s.o.Switchboard.Set(r.Context(), flags.Request{
-		Flag: r.PathValue("key"), Variant: in.Variant, Value: in.Value, Reason: in.Reason, Actor: actor(in.Actor),
+		Flag: r.PathValue("key"), Variant: in.Variant, Value: in.Value, Reason: in.Reason, Actor: s.actor(r, in.Actor),
 		Incident: in.Incident, Upgrade: in.Upgrade, Revision: in.Revision, DryRun: in.DryRun,
 	})
 	if errors.Is(err, flags.ErrUnknown) {
@@ -264,13 +264,6 @@ func toggled(w http.ResponseWriter, t detector.Toggle, err error) error {
 	return answer(w, http.StatusOK, t)
 }
 
-func actor(name string) string {
-	if name == "" {
-		return "someone with the token"
-	}
-	return name
-}
-
 func (s *Server) undoFlag(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Reason string `json:"reason"`
@@ -280,7 +273,7 @@ func (s *Server) undoFlag(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	patient(w)
-	t, err := s.o.Switchboard.Undo(r.Context(), r.PathValue("key"), in.Reason, actor(in.Actor))
+	t, err := s.o.Switchboard.Undo(r.Context(), r.PathValue("key"), in.Reason, s.actor(r, in.Actor))
 	return toggled(w, t, err)
 }
 

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"aftershock/web/access"
 
 	"aftershock/flags/feed"
 )
@@ -66,10 +67,10 @@ func (s *Server) routes() http.Handler {
 	definitions := http.HandlerFunc(s.o.Switchboard.Feed().ServeDefinitions)
 	m.Handle("GET "+feed.DefinitionsPath, s.measured("GET "+feed.DefinitionsPath, definitions))
 	metrics := promhttp.HandlerFor(s.o.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
-	m.Handle("GET /metrics", s.measured("GET /metrics", metrics))
+	s.handle(m, "GET /metrics", func(w http.ResponseWriter, r *http.Request) error { metrics.ServeHTTP(w, r); return nil })
 	m.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "healthy") })
 	m.HandleFunc("GET /-/ready", s.readiness)
-	s.write(m, "POST /-/reload", s.reload)
+	s.handle(m, "POST /-/reload", s.need(access.Admin, s.reload))
 	return s.shared(secured(m))
 }
 
@@ -105,7 +106,7 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 
 // handle answers a route of the API; errors become problem documents.
 func (s *Server) handle(m *http.ServeMux, pattern string, h handler) {
-	m.Handle(pattern, s.measured(pattern, s.unharmed(h, s.fail)))
+	m.Handle(pattern, s.measured(pattern, s.unharmed(s.reader(pattern, h), s.fail)))
 }
 
 // unharmed bounds the body, and gives errors and panics to fail.
@@ -129,22 +130,9 @@ func (s *Server) unharmed(h handler, fail func(http.ResponseWriter, *http.Reques
 	})
 }
 
-// write is handle for what changes something: it wants the token.
+// write is handle for what changes something: it takes somebody on call.
 func (s *Server) write(m *http.ServeMux, pattern string, h handler) {
-	s.handle(m, pattern, func(w http.ResponseWriter, r *http.Request) error {
-		if got := bearerOf(r); !s.isToken(got) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="aftershock"`)
-			if got != "" {
-				return problem{http.StatusUnauthorized, "the token was refused: set AFTERSHOCK_TOKEN to what DATA/token of the daemon holds"}
-			}
-			return problem{http.StatusUnauthorized, "writing needs the token: set AFTERSHOCK_TOKEN to what DATA/token of the daemon holds"}
-		}
-		return h(w, r)
-	})
-}
-
-func (s *Server) isToken(got string) bool {
-	return s.o.Token != "" && subtle.ConstantTimeCompare([]byte(got), []byte(s.o.Token)) == 1
+	s.handle(m, pattern, s.need(access.OnCall, h))
 }
 
 // patient lets an answer take as long as a toggle may.

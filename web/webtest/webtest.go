@@ -189,7 +189,7 @@ func Start(t testing.TB, change ...func(*web.Options)) *Server {
 	s.Server, err = web.New(o)
 	must(err)
 	s.URL = "http://" + s.Addr()
-	must(board.Connect(ctx, ofrep.Config{BaseURL: s.URL}))
+	must(board.Connect(ctx, ofrep.Config{BaseURL: s.OwnURL()}))
 	served, ran := make(chan error, 1), make(chan error, 1)
 	go func() { served <- s.Serve(ctx) }()
 	go func() { ran <- board.Run(ctx) }()

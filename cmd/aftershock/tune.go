@@ -89,7 +89,7 @@ func tellTuning(w io.Writer, t tuning.Result) error {
 	fmt.Fprintf(w, "%s calls of %s by %s, %s to %s; %s of first attempts failed,\nand of attempts after a failed one %s (after 50 ms) and %s (after 1 s) do again.\n\n",
 		words.Count(t.Calls), words.Name(t.Peer), words.Name(t.Service), at(t.From), at(t.To), words.Share(t.FirstFailures),
 		percent(t.Again50), percent(t.Again1000))
-	rows := [][]string{{"CONSTANTS", "RETRIES/CALL", "MEASURED", "LOAD", "IN BURSTS", "P50", "P99", "P99.9", "FAILED", ""}}
+	rows := [][]string{{"CONSTANTS", "RETRIES/CALL", "MEASURED", "LOAD", "IN BURSTS", "P50", "P99", "OVER P99", "P99.9", "FAILED", ""}}
 	for _, r := range t.Rows {
 		measured, mark := "", ""
 		if r.Calls > 0 {
@@ -100,7 +100,7 @@ func tellTuning(w io.Writer, t tuning.Result) error {
 		}
 		rows = append(rows, []string{
 			r.Name, spread(r.Retries, 1, "%.4f"), measured, fmt.Sprintf("×%.3f", r.Load.Value), spread(r.BurstLoad, 1, "×%.2f"),
-			spread(r.P50, 1000, "%.0f") + " ms", spread(r.P99, 1000, "%.0f") + " ms", spread(r.P999, 1000, "%.0f") + " ms", percent(r.Failed), mark,
+			spread(r.P50, 1000, "%.0f") + " ms", spread(r.P99, 1000, "%.0f") + " ms", percent(r.Over), spread(r.P999, 1000, "%.0f") + " ms", percent(r.Failed), mark,
 		})
 	}
 	if err := table(w, rows); err != nil {

@@ -155,3 +155,21 @@ func (t *tally) quantile(q float64) float64 {
 	}
 	return edge(bins)
 }
+
+// over is the share of the mass above a time in ms.
+func (t *tally) over(ms float64) float64 {
+	total, above := 0.0, 0.0
+	for i, m := range t {
+		total += m
+		switch low, high := edge(i), edge(i+1); {
+		case low >= ms:
+			above += m
+		case high > ms:
+			above += m * math.Log(high/ms) / math.Log(high/low)
+		}
+	}
+	if total <= 0 {
+		return 0
+	}
+	return above / total
+}

@@ -80,6 +80,9 @@ type Row struct {
 	P50       Estimate `json:"p50_seconds"`
 	P99       Estimate `json:"p99_seconds"`
 	P999      Estimate `json:"p999_seconds"`
+	// Over is the share of calls that take longer than the safe variant's p99: what the
+	// watch counts. A p99 that hardly moves may let many more calls over a bound.
+	Over Estimate `json:"over_safe_p99"`
 	// Failed is the share of calls whose every attempt failed.
 	Failed Estimate `json:"failed"`
 	// Measured are the retries per call while just these constants were in force,
@@ -87,8 +90,8 @@ type Row struct {
 	Measured float64 `json:"measured_retries_per_call,omitempty"`
 	Calls    float64 `json:"measured_calls,omitempty"`
 
-	failed []float64       // by guess
-	own    json.RawMessage // what a candidate says itself
+	failed, over []float64       // by guess
+	own          json.RawMessage // what a candidate says itself
 }
 
 // Result is the answer.
@@ -143,7 +146,10 @@ func Tune(q Question, r *Recorder) (Result, error) {
 	}
 	world.describe(&t)
 	for i := range rows {
-		world.fill(&rows[i], precise)
+		if world.fill(&rows[i], precise); i == 0 {
+			world.bound = 1000 * rows[0].P99.Value
+			world.fill(&rows[0], precise)
+		}
 		for _, g := range regimes {
 			if g.constants == rows[i].Constants {
 				rows[i].Measured = (rows[i].Measured*rows[i].Calls + g.retries) / (rows[i].Calls + g.calls)
@@ -230,7 +236,7 @@ const (
 // fill works a row out.
 func (r *replay) fill(row *Row, calls int) {
 	c := row.Constants
-	var retries, failed, load, p50, p99, p999 []float64
+	var retries, failed, load, p50, p99, p999, over []float64
 	var whole tally
 	for n, g := range r.guesses {
 		var of tally
@@ -252,10 +258,11 @@ func (r *replay) fill(row *Row, calls int) {
 		}
 		retries, failed, load = append(retries, x), append(failed, f), append(load, b)
 		p50, p99, p999 = append(p50, of.quantile(0.5)/1000), append(p99, of.quantile(0.99)/1000), append(p999, of.quantile(0.999)/1000)
+		over = append(over, of.over(r.bound))
 	}
 	row.Retries, row.Failed, row.BurstLoad = estimate(retries), estimate(failed), estimate(load)
 	row.Load = Estimate{1 + row.Retries.Value, row.Retries.Error}
-	row.P50, row.P99, row.P999 = estimate(p50), estimate(p99), estimate(p999)
+	row.P50, row.P99, row.P999, row.Over = estimate(p50), estimate(p99), estimate(p999), estimate(over)
 	row.P50.Value, row.P99.Value, row.P999.Value = whole.quantile(0.5)/1000, whole.quantile(0.99)/1000, whole.quantile(0.999)/1000
 	row.failed = failed
 }

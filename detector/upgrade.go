@@ -118,6 +118,8 @@ type Flip struct {
 	Binaries []string `json:"binaries,omitempty"`
 	// Upgrade is the upgrade that the flip answers, where somebody said so.
 	Upgrade string `json:"upgrade,omitempty"`
+	// Scope is whom the flip was for.
+	Scope Scope `json:"scope,omitzero"`
 }
 
 // Equal says whether two say the same.

@@ -28,6 +28,7 @@ import (
 
 	"aftershock/detector"
 	"aftershock/flags/definitions"
+	"aftershock/flags/policy"
 )
 
 // Errors that callers tell apart with errors.Is; their text says what to do.
@@ -43,6 +44,8 @@ var (
 	ErrConflict = errors.New("changed in between")
 	// ErrNotVerified: the toggle was applied, but not seen through OpenFeature.
 	ErrNotVerified = errors.New("not verified")
+	// ErrFrozen: the automation is frozen, or whether it is can't be read.
+	ErrFrozen = errors.New("the automation is frozen")
 	// ErrNotReady: flags can't be toggled yet, since they couldn't be verified.
 	ErrNotReady = errors.New("not ready")
 )
@@ -61,6 +64,12 @@ type Store interface {
 	// Toggles returns the latest state of each toggle of a flag ("" for all
 	// flags), the latest act first.
 	Toggles(ctx context.Context, flag string, limit int) ([]detector.Toggle, error)
+	// Toggle returns the latest state of one toggle, or ErrUnknown.
+	Toggle(ctx context.Context, id string) (detector.Toggle, error)
+	// Freeze returns how the automation's kill switch was put last, its zero value
+	// where it never was; PutFreeze puts it, for good.
+	Freeze(ctx context.Context) (detector.Freeze, error)
+	PutFreeze(ctx context.Context, f detector.Freeze) error
 }
 
 // Gate says that a flag gates something in a binary, and which variant is safe.
@@ -83,10 +92,17 @@ type Config struct {
 	// often for what other daemons wrote to it.
 	Hold  time.Duration `yaml:"hold"`
 	Check time.Duration `yaml:"check"`
+	// Attributes name where callers' contexts say what scopes are about.
+	Attributes Attributes `yaml:"attributes"`
+	// Policy says who may toggle what, for how long, and what the automation does.
+	Policy policy.Config `yaml:"policy"`
 
 	// OnFlip, if not nil, is told of each flip of a flag, ours and other
 	// people's, after it is in the audit.
 	OnFlip func(detector.Flip) `yaml:"-"`
+	// Notify, if not nil, keeps a notice for people safe until it is delivered. One
+	// with a Key that it had before is dropped.
+	Notify func(context.Context, Notice) error `yaml:"-"`
 }
 
 // SetDefaults fills in what was left out.
@@ -100,6 +116,8 @@ func (c *Config) SetDefaults() {
 	if c.Check == 0 {
 		c.Check = 5 * time.Second
 	}
+	c.Attributes.SetDefaults()
+	c.Policy.SetDefaults()
 }
 
 // Validate lists what is wrong, each error with its YAML path under path. It
@@ -119,6 +137,8 @@ func (c *Config) Validate(path string) []error {
 			errs = append(errs, fmt.Errorf("%s.%s: %s isn't between %s and %s", path, d.name, d.value, d.min, d.max))
 		}
 	}
+	errs = append(errs, c.Attributes.Validate(path+".attributes")...)
+	errs = append(errs, c.Policy.Validate(path+".policy")...)
 	seen := map[Gate]bool{}
 	for i, g := range c.Gates {
 		at := fmt.Sprintf("%s.gates[%d]", path, i)
@@ -154,6 +174,10 @@ type Switchboard struct {
 	mu       sync.Mutex      // guards what follows, and orders the writes of serving
 	inFlight map[string]bool // toggles that a caller is busy with
 	pinned   map[string]pinned
+	terms    map[string]term
+
+	deciding sync.Mutex // one approval at a time
+	swept    time.Time  // when Run last looked for plans that nobody approved
 }
 
 // snapshot is what is being served. It doesn't change.
@@ -175,7 +199,7 @@ func New(c Config, store Store, log logrus.FieldLogger, reg prometheus.Registere
 	}
 	s := &Switchboard{
 		config: c, store: store, log: log, metrics: m, now: time.Now, grace: 3 * writeTimeout,
-		inFlight: map[string]bool{}, pinned: map[string]pinned{},
+		inFlight: map[string]bool{}, pinned: map[string]pinned{}, terms: map[string]term{},
 	}
 	d := emptyDocument()
 	set, err := d.set()

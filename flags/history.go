@@ -6,6 +6,7 @@ import (
 
 	"aftershock/detector"
 	"aftershock/flags/definitions"
+	"aftershock/flags/policy"
 )
 
 // View is a flag as people look at it.
@@ -18,6 +19,10 @@ type View struct {
 	// Toggles is the number of toggles in force, which undo takes back one by one.
 	Toggles int    `json:"toggles"`
 	Gates   []Gate `json:"gates,omitempty"`
+	// Standing are those toggles, the latest at the end.
+	Standing []Standing `json:"standing,omitempty"`
+	// Policy is what holds for the flag.
+	Policy policy.Rule `json:"policy"`
 }
 
 // List returns all flags in order of key.
@@ -41,7 +46,10 @@ func (s *Switchboard) Show(key string) (View, error) {
 
 func (s *Switchboard) view(n *snapshot, key string) View {
 	f, _ := n.set.Flag(key)
-	v := View{Flag: f, Serving: n.served(key, s), Revision: n.revision, Toggles: len(n.document.Acts[key].Standing)}
+	v := View{
+		Flag: f, Serving: n.served(key, s), Revision: n.revision, Toggles: len(n.document.Acts[key].Standing),
+		Standing: s.standing(n, key), Policy: s.config.Policy.For(key),
+	}
 	for _, g := range s.config.Gates {
 		if g.Flag == key {
 			v.Gates = append(v.Gates, g)
@@ -63,9 +71,18 @@ func (s *Switchboard) History(ctx context.Context, flag string) ([]detector.Togg
 	return toggles, nil
 }
 
+// Recent returns the latest state of the last 1000 toggles of all flags, the latest
+// act first.
+func (s *Switchboard) Recent(ctx context.Context) ([]detector.Toggle, error) {
+	toggles, err := s.store.Toggles(ctx, "", 1000)
+	if err != nil {
+		return nil, fmt.Errorf("read the audit: %w", err)
+	}
+	return toggles, nil
+}
+
 // Flips returns the last toggles that were applied, as changes for the judge,
-// all of them ours, in order of time. At is when the toggle was asked for,
-// at most seconds before callers saw it.
+// all of them ours, in order of time. At is when the toggle was applied.
 func (s *Switchboard) Flips(ctx context.Context) ([]detector.Flip, error) {
 	toggles, err := s.History(ctx, "")
 	if err != nil {
@@ -74,11 +91,11 @@ func (s *Switchboard) Flips(ctx context.Context) ([]detector.Flip, error) {
 	var flips []detector.Flip
 	for i := len(toggles) - 1; i >= 0; i-- {
 		t := toggles[i]
-		if t.State == detector.TogglePlanned || t.State == detector.ToggleFailed {
+		if !t.State.TookEffect() {
 			continue
 		}
 		f := flip(t, true)
-		f.At = t.At
+		f.At = t.Began()
 		flips = append(flips, f)
 	}
 	return flips, nil

@@ -36,7 +36,7 @@ func statusOf(err error) (int, string) {
 		return http.StatusNotFound, err.Error()
 	case errors.Is(err, flags.ErrInvalid), errors.Is(err, flags.ErrUnchanged), errors.Is(err, journal.ErrInvalid):
 		return http.StatusBadRequest, err.Error()
-	case errors.Is(err, flags.ErrConflict), errors.Is(err, journal.ErrConflict):
+	case errors.Is(err, flags.ErrConflict), errors.Is(err, flags.ErrFrozen), errors.Is(err, journal.ErrConflict):
 		return http.StatusConflict, err.Error()
 	case errors.Is(err, flags.ErrNotReady):
 		return http.StatusServiceUnavailable, err.Error()

@@ -132,7 +132,7 @@ func (s *Server) togglePage(w http.ResponseWriter, r *http.Request) error {
 	t := states[len(states)-1]
 	data := map[string]any{"Title": t.Flag + ": " + t.Before + " → " + t.After, "Toggle": t, "States": states}
 	switch t.State {
-	case detector.TogglePlanned, detector.ToggleApplied, detector.ToggleVerified:
+	case detector.TogglePlanned, detector.ToggleWaiting, detector.ToggleApproved, detector.ToggleApplied, detector.ToggleVerified:
 		data["Refresh"] = 5
 	case detector.ToggleFailed, detector.ToggleNoHelp, detector.ToggleReverted:
 		data["Bad"] = true

@@ -98,6 +98,18 @@ func (s Store) AuditToggle(ctx context.Context, t detector.Toggle) error {
 	return s.Journal.AuditToggle(ctx, t)
 }
 
+// Toggle tells an unknown one in the switchboard's word.
+func (s Store) Toggle(ctx context.Context, id string) (detector.Toggle, error) {
+	states, err := s.Journal.ToggleHistory(ctx, id)
+	if errors.Is(err, journal.ErrNotFound) {
+		return detector.Toggle{}, fmt.Errorf("%w: %w", flags.ErrUnknown, err)
+	}
+	if err != nil {
+		return detector.Toggle{}, err
+	}
+	return states[len(states)-1], nil
+}
+
 // Server is a running server and what stands behind it.
 type Server struct {
 	*web.Server

@@ -131,19 +131,30 @@ func (s *Switchboard) stillHeld(ctx context.Context, t detector.Toggle) error {
 	if digest(s.serving.Load().document.Flags[t.Flag]) == t.Held {
 		return nil
 	}
-	_, err := s.fail(ctx, t, fmt.Errorf("set flag %q: %w since it was planned at revision %s: %s; plan it again",
+	// Another daemon may have come to it at the same time.
+	now, err := s.find(ctx, t.Flag, t.ID)
+	if err != nil {
+		return err
+	}
+	if now.State != t.State || s.serving.Load().stands(t) {
+		return fmt.Errorf("set flag %q: %w: toggle %s is %s by now", t.Flag, ErrConflict, t.ID, now.State)
+	}
+	_, err = s.fail(ctx, t, fmt.Errorf("set flag %q: %w since it was planned at revision %s: %s; plan it again",
 		t.Flag, ErrConflict, t.Revision, s.whoChanged(ctx, t.Flag)))
 	return err
+}
+
+// stands says whether a toggle is in force.
+func (n *snapshot) stands(t detector.Toggle) bool {
+	return slices.ContainsFunc(n.document.Acts[t.Flag].Standing, func(in standing) bool { return in.Toggle == t.ID })
 }
 
 // carryOn applies what was decided before: an approved plan, or an automatic toggle
 // that a crash cut off. It is done once, whoever comes to it.
 func (s *Switchboard) carryOn(ctx context.Context, t detector.Toggle) (detector.Toggle, error) {
 	start := s.serving.Load()
-	for _, in := range start.document.Acts[t.Flag].Standing {
-		if in.Toggle == t.ID {
-			return s.conclude(ctx, t)
-		}
+	if start.stands(t) {
+		return s.conclude(ctx, t)
 	}
 	switch late := s.now().Sub(t.Updated); {
 	case late > s.config.Policy.ApproveWithin:

@@ -79,7 +79,10 @@ func (m *memory) AuditToggle(_ context.Context, t detector.Toggle) error {
 	if err := m.at("audit " + string(t.State)); err != nil {
 		return err
 	}
-	m.audit = append(m.audit, t)
+	known := func(x detector.Toggle) bool { return x.ID == t.ID && x.State == t.State && x.Updated.Equal(t.Updated) }
+	if !slices.ContainsFunc(m.audit, known) {
+		m.audit = append(m.audit, t)
+	}
 	return m.at("audit " + string(t.State) + " done")
 }
 

@@ -13,6 +13,7 @@
 package flags
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -97,6 +98,9 @@ type Config struct {
 	// Policy says who may toggle what, for how long, and what the automation does.
 	Policy policy.Config `yaml:"policy"`
 
+	// Grace is how old what was decided is when no daemon is at it any more, so that
+	// Resume takes it up; 30 s if 0.
+	Grace time.Duration `yaml:"-"`
 	// OnFlip, if not nil, is told of each flip of a flag, ours and other
 	// people's, after it is in the audit.
 	OnFlip func(detector.Flip) `yaml:"-"`
@@ -198,7 +202,7 @@ func New(c Config, store Store, log logrus.FieldLogger, reg prometheus.Registere
 		return nil, err
 	}
 	s := &Switchboard{
-		config: c, store: store, log: log, metrics: m, now: time.Now, grace: 3 * writeTimeout,
+		config: c, store: store, log: log, metrics: m, now: time.Now, grace: cmp.Or(c.Grace, 3*writeTimeout),
 		inFlight: map[string]bool{}, pinned: map[string]pinned{}, terms: map[string]term{},
 	}
 	d := emptyDocument()

@@ -180,7 +180,7 @@ func TestExpiryUndoes(t *testing.T) {
 func TestCrashOfReminders(t *testing.T) {
 	for crash := 1; ; crash++ {
 		store, told := &memory{}, &notices{}
-		s, pass := board(t, store, told, policy.Config{})
+		s, _ := board(t, store, told, policy.Config{})
 		r := request("other", "on")
 		r.Expires, r.OnExpiry = hours(1), "undo"
 		toggle, err := s.Set(t.Context(), r)
@@ -201,7 +201,7 @@ func TestCrashOfReminders(t *testing.T) {
 		if !dead {
 			break
 		}
-		s, pass = board(t, store, told, policy.Config{})
+		s, pass := board(t, store, told, policy.Config{})
 		s.grace = 0
 		s.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
 		if err := s.Resume(t.Context()); err != nil {

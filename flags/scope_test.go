@@ -15,8 +15,13 @@ import (
 
 // scopes of each kind.
 var scopes = []detector.Scope{
-	{Percent: 25}, {Percent: 0.5}, {Percent: 99}, {Region: "eu-1"}, {Instances: []string{"payments-1"}},
-	{Instances: []string{"payments-2", "payments-1"}}, {Percent: 50, Region: "eu-1", Instances: []string{"a", "b"}},
+	{Percent: 25},
+	{Percent: 0.5},
+	{Percent: 99},
+	{Region: "eu-1"},
+	{Instances: []string{"payments-1"}},
+	{Instances: []string{"payments-2", "payments-1"}},
+	{Percent: 50, Region: "eu-1", Instances: []string{"a", "b"}},
 }
 
 func TestScopedToggle(t *testing.T) {
@@ -193,8 +198,10 @@ func TestScopeWords(t *testing.T) {
 		a, b detector.Scope
 		want bool
 	}{
-		{detector.Scope{}, detector.Scope{Percent: 5}, true}, {detector.Scope{Percent: 5}, detector.Scope{}, false},
-		{detector.Scope{Percent: 5}, detector.Scope{Percent: 5, Region: "eu"}, true}, {detector.Scope{Percent: 5}, detector.Scope{Percent: 6}, false},
+		{detector.Scope{}, detector.Scope{Percent: 5}, true},
+		{detector.Scope{Percent: 5}, detector.Scope{}, false},
+		{detector.Scope{Percent: 5}, detector.Scope{Percent: 5, Region: "eu"}, true},
+		{detector.Scope{Percent: 5}, detector.Scope{Percent: 6}, false},
 		{detector.Scope{Region: "eu"}, detector.Scope{Region: "us"}, false},
 		{detector.Scope{Instances: []string{"a", "b"}}, detector.Scope{Instances: []string{"b"}}, true},
 		{detector.Scope{Instances: []string{"a", "b"}}, detector.Scope{Instances: []string{"c"}}, false},

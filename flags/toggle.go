@@ -15,6 +15,9 @@ import (
 	"aftershock/detector"
 )
 
+// undoes begins the evidence of an undo, followed by the toggle that it took back.
+const undoes = "undoes "
+
 // writeTimeout bounds one write to the store once a toggle is under way.
 const writeTimeout = 10 * time.Second
 
@@ -109,7 +112,7 @@ func (s *Switchboard) undo(ctx context.Context, r Request, only string) (detecto
 	if f, ok := n.set.Flag(flag); ok {
 		t.Value = f.Variants[last.Before]
 	}
-	t.Evidence = "undoes " + last.Toggle
+	t.Evidence = undoes + last.Toggle
 	done, err := s.act(ctx, t, n, func(n *snapshot) (document, error) {
 		in := n.document.Acts[flag].Standing
 		if len(in) == 0 || in[len(in)-1].Toggle != last.Toggle {
@@ -241,7 +244,7 @@ func (s *Switchboard) recordBy(ctx context.Context, t detector.Toggle, state det
 	defer cancel()
 	next := t
 	next.State, next.Updated, next.By = state, s.now().UTC(), by
-	if strings.HasPrefix(t.Evidence, "undoes ") {
+	if strings.HasPrefix(t.Evidence, undoes) {
 		evidence = strings.SplitN(t.Evidence, ";", 2)[0] + "; " + evidence
 	}
 	next.Evidence = cut(evidence, 2*maxText)
@@ -279,7 +282,10 @@ func (s *Switchboard) find(ctx context.Context, flag, id string) (detector.Toggl
 
 // flip is a toggle in the judge's words.
 func flip(t detector.Toggle, ours bool) detector.Flip {
-	return detector.Flip{Flag: t.Flag, Variant: t.After, Before: t.Before, At: t.Updated, Actor: t.Actor, Ours: ours, Toggle: t.ID, Upgrade: t.Upgrade, Scope: t.Scope}
+	return detector.Flip{
+		Flag: t.Flag, Variant: t.After, Before: t.Before, At: t.Updated, Actor: t.Actor, Ours: ours, Toggle: t.ID, Upgrade: t.Upgrade,
+		Scope: t.Scope, Undoes: strings.HasPrefix(t.Evidence, undoes),
+	}
 }
 
 // newID makes an identity that sorts by time.

@@ -200,7 +200,7 @@ func (d *daemon) run(ctx context.Context) error {
 		return err
 	}
 	for _, f := range flips {
-		d.loop.Flipped(watch.Treatment{Toggle: f.Toggle, Flip: f})
+		d.loop.Flipped(d.treatment(f))
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.web.Serve(ctx) })

@@ -124,7 +124,7 @@ func (c *Config) Decide(s Situation) []Action {
 		return actions
 	}
 	for _, t := range s.Toggles {
-		of, _, _ := cutLast(t.Decision)
+		of, _ := cutLast(t.Decision)
 		if t.Decision != "" && t.State == detector.ToggleWaiting && !wanted[of] {
 			actions = append(actions, Action{Kind: Withdraw, Flag: t.Flag, Toggle: t.ID, Why: "the alert that it answered is over"})
 		}
@@ -133,12 +133,12 @@ func (c *Config) Decide(s Situation) []Action {
 }
 
 // cutLast cuts a decision into its run and the rest.
-func cutLast(decision string) (run, rest string, ok bool) {
+func cutLast(decision string) (run, rest string) {
 	i := strings.LastIndexByte(decision, '-')
 	if i < 0 {
-		return decision, "", false
+		return decision, ""
 	}
-	return decision[:i], decision[i+1:], true
+	return decision[:i], decision[i+1:]
 }
 
 func none(format string, args ...any) Action {
@@ -188,8 +188,6 @@ func (c *Config) barred(s Situation, b Blame, g Gate, rule Rule) string {
 		return "no binary is blamed by name"
 	case !(b.Cause.Probability >= c.Sure):
 		return fmt.Sprintf("%s is blamed with %.0f%%, and %.0f%% are asked for", b.Cause.Name, 100*b.Cause.Probability, 100*c.Sure)
-	case g.Binary != b.Cause.Name:
-		return fmt.Sprintf("the flag gates %s, not %s", g.Binary, b.Cause.Name)
 	case g.Safe == "":
 		return "no safe variant was declared"
 	case !known:
@@ -234,7 +232,7 @@ func (c *Config) lately(s Situation) int {
 // past finds what a run did before: its steps in order, and whether it proposed.
 func past(toggles []detector.Toggle, id string) (steps []detector.Toggle, proposal bool) {
 	for _, t := range toggles {
-		of, rest, _ := cutLast(t.Decision)
+		of, rest := cutLast(t.Decision)
 		switch {
 		case of != id:
 		case rest == proposed:
@@ -248,7 +246,7 @@ func past(toggles []detector.Toggle, id string) (steps []detector.Toggle, propos
 }
 
 func number(t detector.Toggle) int {
-	_, rest, _ := cutLast(t.Decision)
+	_, rest := cutLast(t.Decision)
 	n, _ := strconv.Atoi(rest)
 	return n
 }

@@ -145,6 +145,9 @@ func (s *Switchboard) knowTerm(t detector.Toggle) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.terms[t.ID] = term{read: s.now(), toggle: t, tried: s.terms[t.ID].tried}
+	if t.State == detector.ToggleApplied { // to be read again when it was verified
+		s.terms[t.ID] = term{toggle: t}
+	}
 }
 
 // reminder is the reminder that a toggle owes: "", soon or over. lead is how long

@@ -154,6 +154,7 @@ func (s *Switchboard) act(ctx context.Context, t detector.Toggle, start *snapsho
 	if s.config.OnFlip != nil {
 		s.config.OnFlip(flip(t, true))
 	}
+	s.knowTerm(t)
 	return s.conclude(ctx, t)
 }
 

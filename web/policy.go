@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -100,6 +101,35 @@ func (s *Server) acknowledgeFlag(w http.ResponseWriter, r *http.Request) error {
 	}
 	return answer(w, http.StatusOK, t)
 }
+
+// decision is what a page offers about a toggle that waits for approval.
+type decision struct {
+	Toggle   detector.Toggle
+	SignedIn bool
+}
+
+func (s *Server) approveForm(w http.ResponseWriter, r *http.Request) error {
+	patient(w)
+	return s.decideForm(w, r, s.o.Switchboard.Approve)
+}
+
+func (s *Server) rejectForm(w http.ResponseWriter, r *http.Request) error {
+	return s.decideForm(w, r, s.o.Switchboard.Reject)
+}
+
+func (s *Server) decideForm(w http.ResponseWriter, r *http.Request, decide decider) error {
+	form, err := s.form(r)
+	if err != nil {
+		return err
+	}
+	t, err := decide(r.Context(), r.PathValue("id"), form.Get("reason"), who(form))
+	if err != nil && !errors.Is(err, flags.ErrNotVerified) {
+		return err
+	}
+	return s.goToToggle(w, r, t, err)
+}
+
+type decider func(ctx context.Context, id, reason, actor string) (detector.Toggle, error)
 
 func (s *Server) listWaiting(w http.ResponseWriter, r *http.Request) error {
 	all, err := s.o.Switchboard.Waiting(r.Context())

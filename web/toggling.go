@@ -26,11 +26,21 @@ func (s *Server) flagsPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	waiting, err := s.o.Switchboard.Waiting(r.Context())
+	if err != nil {
+		return err
+	}
+	blind := ""
+	freeze, err := s.o.Switchboard.Frozen(r.Context())
+	if err != nil {
+		blind = "its kill switch can't be read"
+	}
 	all := s.o.Switchboard.List()
 	// Those that gate something come first.
 	slices.SortStableFunc(all, func(a, b flags.View) int { return cmp.Compare(min(len(b.Gates), 1), min(len(a.Gates), 1)) })
 	return s.render(w, r, http.StatusOK, "flags.html", map[string]any{
 		"Title": "Flags", "Flags": all[:min(len(all), 100)], "More": max(len(all)-100, 0), "History": history,
+		"Waiting": waiting[:min(len(waiting), 20)], "Freeze": freeze, "Blind": blind,
 	})
 }
 

@@ -208,6 +208,10 @@ func TestGoOn(t *testing.T) {
 		{"more regressed", also(steps(9*time.Minute, v), func(_ *Config, s *Situation) {
 			s.Blames[0].Regressed = append(s.Blames[0].Regressed, noon.Add(-time.Minute))
 		}), Proposal, "1 more indicators regressed"},
+		{"more regressed, and proposed", also(steps(9*time.Minute, v), func(_ *Config, s *Situation) {
+			s.Blames[0].Regressed = append(s.Blames[0].Regressed, noon.Add(-time.Minute))
+			s.Toggles = append(s.Toggles, detector.Toggle{ID: id + "-proposal", Decision: id + "-proposal", State: detector.ToggleRejected})
+		}), None, "a person was asked"},
 		{"cap", also(steps(9*time.Minute, v), func(_ *Config, s *Situation) {
 			s.Toggles = append(s.Toggles, elsewhere(1, 0), elsewhere(2, 0), elsewhere(3, 0))
 		}), None, "4 are allowed"},

@@ -227,10 +227,13 @@ func (s *Switchboard) remind(ctx context.Context, t detector.Toggle, due string)
 		when = "has expired at"
 	}
 	text := fmt.Sprintf("%s's toggle of flag %s to %s for %s %s %s", t.Actor, t.Flag, t.After, t.Scope, when, t.Expires.Format(time.RFC3339))
-	if t.OnExpiry == detector.ExpiryUndo {
-		text += " and is undone then, as was asked for"
-	} else {
+	switch {
+	case t.OnExpiry != detector.ExpiryUndo:
 		text += "; it stays until a person decides"
+	case due == remindedOver:
+		text += "; it is undone now, as was asked for"
+	default:
+		text += " and is undone then, as was asked for"
 	}
 	err := s.notify(ctx, Notice{
 		Key: fmt.Sprintf("%s|%s|%d", t.ID, due, t.Expires.Unix()), Flag: t.Flag, Toggle: t.ID, Upgrade: t.Upgrade, At: s.now().UTC(),

@@ -20,7 +20,7 @@ PARALLEL ?= 2
 
 .PHONY: help
 help: ## Show this
-	@awk 'BEGIN {FS = ":.*## "; print "make TARGET:"} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "; print "make TARGET:"} /^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: tools
 tools: ## Install what checks and tests need
@@ -74,12 +74,23 @@ WORLDS ?= 300
 bench-judge: ## Measure the judge on simulated upgrades (WORLDS=300)
 	go run ./bench/judge --worlds $(WORLDS) --format md
 
+# In how many worlds of each sort attribution is measured.
+SORTS ?= 60
+
+.PHONY: bench-attribution
+bench-attribution: ## Measure attribution with more and less to go by (SORTS=60)
+	go run ./bench/judge --attribution --worlds $(SORTS) --format md
+
 # In how many worlds of each rise the delay is measured.
 RISES ?= 20
 
 .PHONY: bench-delay
 bench-delay: ## Measure the delay of the first alert (RISES=20)
 	go run ./bench/judge --delays $(RISES) --format md
+
+.PHONY: bench-flags
+bench-flags: tools ## Measure serving flags: evaluations with wrk, delays of toggles, a thousand clients
+	@bench/flags/run
 
 # Where PetShop lies: the folder with graph.csv.
 PETSHOP ?=
@@ -90,8 +101,8 @@ bench-petshop: ## Find the causes of a real application's troubles (PETSHOP=DIR)
 	go run ./bench/petshop --format md "$(PETSHOP)"
 
 .PHONY: interop
-interop: ## Hold flag evaluation against the official npm clients
-	cd flags/interop && npm ci --no-audit --no-fund && go test -count=1 -tags interop .
+interop: tools ## Hold serving flags against the official npm clients, verbosely
+	go test -count=1 -v ./flags/interop
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for ten seconds (FUZZTIME=10s)

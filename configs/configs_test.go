@@ -51,6 +51,8 @@ func TestExampleShowsDefaults(t *testing.T) {
 		{"upgrades.packages.look_back", example.Upgrades.Packages.LookBack, minimal.Upgrades.Packages.LookBack},
 		{"upgrades.packages.time_zone", example.Upgrades.Packages.TimeZone, minimal.Upgrades.Packages.TimeZone},
 		{"upgrades.inbox.token_file", example.Upgrades.Inbox.TokenFile, minimal.Upgrades.Inbox.TokenFile},
+		{"flags.client_key_file", example.Flags.ClientKeyFile, minimal.Flags.ClientKeyFile},
+		{"flags.sync", example.Flags.Sync, minimal.Flags.Sync},
 		{"alerts.severity", example.Alerts.Severity, minimal.Alerts.Severity},
 	} {
 		if diff := cmp.Diff(tt.want, tt.got); diff != "" {
@@ -150,7 +152,7 @@ sources:
       tls_config: {ca_file: ca.pem}
       http_headers: {X-Scope-OrgID: {files: [org]}}
 upgrades: {records: records}
-flags: {definitions: /abs/flags.json}
+flags: {definitions: /abs/flags.json, client_key_file: keys}
 alerts:
   receivers:
     - name: hook
@@ -168,6 +170,7 @@ reports: {dir: out}
 		client.HTTPHeaders.Headers["X-Scope-OrgID"].Files[0]: "/etc/aftershock/org",
 		c.Upgrades.Records:                                   "/etc/aftershock/records",
 		c.Flags.Definitions:                                  "/abs/flags.json",
+		c.Flags.ClientKeyFile:                                "/etc/aftershock/keys",
 		hook.SecretFile:                                      "/etc/aftershock/key",
 		hook.HTTPClient.Authorization.CredentialsFile:        "/etc/aftershock/token",
 		c.Reports.Dir:                                        "/etc/aftershock/out",

@@ -55,6 +55,7 @@ const (
 	movesAll      = 0.8 // latency, by the environment
 	movesByLoad   = 0.35
 	movesBeside   = 0.1 // what isn't latency, by the environment or load
+	reverses      = 0.3 // in the other direction, of those that a binary moves
 )
 
 // witness is the most that one route's other indicators may say, as a log Bayes
@@ -195,6 +196,7 @@ func (j *Judge) hear(s *scene, m moved) *hearing {
 			continue
 		}
 		if v := j.sight(s, i, d); v != nil {
+			v.reverse = j.sight(s, i, 1-d)
 			h.others = append(h.others, v)
 		}
 	}
@@ -230,13 +232,32 @@ func (h *hearing) since() int64 {
 // gainsay it: says gives an indicator's log Bayes factor. Indicators of one route
 // see the same requests, so that together they are one witness.
 func (h *hearing) along(moves func(Indicator) float64, says func(o *sight) float64) (plus, minus float64) {
+	return h.borne(func(o *sight) float64 { return attest(moves(o.track.Indicator), says(o), o.any) })
+}
+
+// follow is along of a shift that goes with the exposure to binary k. What a new
+// build changes may get better here as it gets worse there: who retries more often
+// fails less.
+func (h *hearing) follow(moves func(Indicator) float64, k int) (plus, minus float64) {
+	return h.borne(func(o *sight) float64 {
+		log, any := o.along[k], o.any
+		if r := o.reverse; r != nil {
+			log = logAdd(log+math.Log(1-reverses), r.along[k]+math.Log(reverses))
+			any = math.Max(any, r.any)
+		}
+		return attest(moves(o.track.Indicator), log, any)
+	})
+}
+
+// borne adds up what the other indicators attest, by groups.
+func (h *hearing) borne(attests func(o *sight) float64) (plus, minus float64) {
 	sums := map[string]float64{}
 	var order []string // of the groups: sums depend on it in their last digits
 	for _, o := range h.others {
 		if _, ok := sums[o.group]; !ok {
 			order = append(order, o.group)
 		}
-		sums[o.group] += attest(moves(o.track.Indicator), says(o), o.any)
+		sums[o.group] += attests(o)
 	}
 	for _, group := range order {
 		x := sums[group]
@@ -358,7 +379,7 @@ func (h *hearing) binary(k, n int) hypothesis {
 		}
 		rough := h.somewhen(first.Add(-h.s.cfg.Step).UnixNano(), to.Add(slack).UnixNano())
 		w.bf = logAdd(h.m.along[k]+math.Log(1-roughShare), rough+math.Log(roughShare))
-		w.plus, w.minus = h.along(moves, func(o *sight) float64 { return o.along[k] })
+		w.plus, w.minus = h.follow(moves, k)
 	}
 	// What shows later, at any time, has witnesses of its own; what the binary was named
 	// for may come back.

@@ -23,20 +23,23 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 	v.Missing, v.DecidedIn = "", 0
 	var events []Event
 	shifted := before == Regressed || before == Improved
-	// What goes back after a treatment, be it slowly, is a cure and no shift the other way.
-	cure := shifted && tr.treated()
+	over := time.Time{}
+	if shifted {
+		over = j.over(tr, worse, better, temper)
+	}
 	switch {
-	case shifted && (tr.recovered(j.last, temper, &j.cfg) || j.faded(tr, temper)):
+	case !over.IsZero():
 		v.Recovered = j.last
 		v.State = Undecided
 		if tr.proven(&j.cfg) {
 			v.State = Clear
 		}
 		tr.Was, tr.Lead, tr.Named, tr.Suspect = tr.Named, "", "", ""
+		tr.Over = over
 		events = append(events, v.event(j.last, EventRecovered))
-	case worse && before != Regressed && !cure && tr.beyond(0, &j.cfg) && j.lasts(tr, 0, temper):
+	case !shifted && worse && tr.beyond(0, &j.cfg) && j.lasts(tr, 0, temper):
 		events = append(events, j.shift(s, m, Regressed, Worse))
-	case better && before != Improved && !cure && tr.beyond(1, &j.cfg) && j.lasts(tr, 1, temper):
+	case !shifted && better && tr.beyond(1, &j.cfg) && j.lasts(tr, 1, temper):
 		events = append(events, j.shift(s, m, Improved, Better))
 	case shifted:
 		if tr.treated() || !tr.Faded.IsZero() || tr.side().log < tr.Peak/2 {
@@ -63,6 +66,24 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 	return events
 }
 
+// over is since when a shift is over, zero while it stands: after a treatment it has
+// recovered, or it faded, or a shift the other way brought it back. What goes back is
+// no shift the other way by itself.
+func (j *Judge) over(tr *Trial, worse, better bool, temper float64) time.Time {
+	d := 1 - tr.Verdict.side()
+	switch back := tr.ev[d].start(); {
+	case tr.recovered(j.last, temper, &j.cfg):
+		return j.last
+	case j.faded(tr, temper):
+		return tr.Faded
+	case tr.treated() || !tr.known() || d == 0 && !worse || d == 1 && !better:
+	case tr.beyond(d, &j.cfg) && j.lasts(tr, d, temper) && back.After(tr.From) &&
+		!j.lasting(tr, tr.Bound, tr.From, back, temper, float64(2*d-1)):
+		return back
+	}
+	return time.Time{}
+}
+
 // faded says whether a shift that nobody treated is over: it hasn't shown in
 // the last fifth of the window for a while.
 func (j *Judge) faded(tr *Trial, temper float64) bool {
@@ -70,7 +91,7 @@ func (j *Judge) faded(tr *Trial, temper float64) bool {
 	if tr.Verdict.Direction == Better {
 		sign = -1
 	}
-	if tr.treated() || !tr.fresh(j.last, &j.cfg) || j.lasting(tr, tr.Bound, tr.From, temper, sign) {
+	if tr.treated() || !tr.fresh(j.last, &j.cfg) || j.lasting(tr, tr.Bound, tr.From, j.lately(tr.From), temper, sign) {
 		tr.Faded = time.Time{}
 		return false
 	}

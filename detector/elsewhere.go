@@ -47,7 +47,7 @@ func (h *hearing) thirdParty(daily float64) []hypothesis {
 		c.ways = h.anytime(moves, daily, h.since(), h.s.now.UnixNano())
 		w, why := h.attempts(peer)
 		for i := range c.ways {
-			c.ways[i].bf += w + math.Log(moves(own))
+			c.ways[i].p += w + math.Log(moves(own))
 		}
 		c.why = append(why, h.whyMoved(moves, 0.3)...)
 		out = append(out, c)

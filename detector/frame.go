@@ -52,6 +52,10 @@ type Point struct {
 	// Retried the number of calls with at least one retry. They are negative
 	// where the telemetry doesn't have them.
 	FirstFailures, Retried float64
+	// Failed is the number of calls whose every attempt failed; it means nothing
+	// unless CountsFailed.
+	Failed       float64
+	CountsFailed bool
 }
 
 // mostCounted is more than any process counts in a step, leastCounted less than the

@@ -23,6 +23,8 @@ type sight struct {
 	// requests: a route, or the calls of a third party.
 	any   float64
 	group string
+	// reverse is what it says of a shift in the other direction.
+	reverse *sight
 }
 
 // mostSights bounds how many other indicators bear witness on a shift.
@@ -59,6 +61,39 @@ func (j *Judge) sight(s *scene, i, d int) *sight {
 	return v
 }
 
+// alongs are the log Bayes factors of shifts by each of the binaries, of what was counted
+// since the last shift was over: by the chain rule, what they are of everything less
+// what they were by then. A binary whose shift goes on as it was comes out of it well,
+// one whose shift should have stayed and did not doesn't. c, the trial's course, isn't
+// valid any more then.
+func (j *Judge) alongs(s *scene, m moved, c *course, sign, temper float64) []float64 {
+	weigh := func(c *course) []float64 {
+		out := make([]float64, len(s.upgrade.Binaries))
+		for i, b := range s.upgrade.Binaries {
+			if c != nil {
+				out[i] = j.along(s, m, c, b, sign, temper)
+			}
+		}
+		return out
+	}
+	tr := m.trial
+	all, k := tr.Blocks.List, tr.ev[0].lead
+	if sign < 0 {
+		k = tr.ev[1].lead
+	}
+	before := len(all) - len(tr.blocks())
+	if before == 0 {
+		return weigh(c)
+	}
+	out := weigh(j.courseOf(tr, k, all))
+	for i, x := range weigh(j.courseOf(tr, k, all[:before])) {
+		if !math.IsInf(x, -1) {
+			out[i] -= x
+		}
+	}
+	return out
+}
+
 func (j *Judge) view(s *scene, m moved, c *course, d int) *sight {
 	sign := float64(1 - 2*d)
 	temper := j.doubt(m.track.noiseKind())
@@ -90,9 +125,8 @@ func (j *Judge) view(s *scene, m moved, c *course, d int) *sight {
 		}
 	}
 	v.any = math.Max(v.unusual, sum-math.Log(math.Max(1, all)))
-	for _, b := range s.upgrade.Binaries {
-		x := j.along(s, m, c, b, sign, temper)
-		v.along = append(v.along, x)
+	v.along = j.alongs(s, m, c, sign, temper)
+	for _, x := range v.along {
 		v.any = math.Max(v.any, x)
 	}
 	i := m.track.Indicator

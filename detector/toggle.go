@@ -74,6 +74,8 @@ type Toggle struct {
 	Evidence string `json:"evidence,omitempty"`
 	// Value is the value served after the act, as JSON.
 	Value json.RawMessage `json:"value,omitempty"`
+	// OwnValue says that the toggle gives the variant that value.
+	OwnValue bool `json:"own_value,omitempty"`
 	// Updated is when the state was reached.
 	Updated time.Time `json:"updated"`
 	// Applied is when it was written to the backend, zero before that.

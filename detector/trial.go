@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -53,6 +54,9 @@ type Trial struct {
 	Peak float64
 	// Faded is since when the shift no longer shows, zero while it does.
 	Faded time.Time
+	// Over is since when the last shift that went is over. What was counted before
+	// says nothing of another.
+	Over time.Time
 
 	// Season is the usual load of the time of day, as it was before.
 	Season Season
@@ -163,14 +167,28 @@ func (tr *Trial) arms(s *scratch) (stale, fresh served) {
 // fewSteps are too few to call anything: a hiccup isn't a shift.
 const fewSteps = 5
 
+// blocks are what was counted since the last shift was over.
+func (tr *Trial) blocks() []Block {
+	list := tr.Blocks.List
+	if tr.Over.IsZero() {
+		return list
+	}
+	over := tr.Over.UnixNano()
+	first, _ := slices.BinarySearchFunc(list, over, func(b Block, t int64) int { return cmp.Compare(b.End, t) })
+	return list[first:]
+}
+
 // course is the course of a trial at bound k, nil where there is none. It is
 // valid until the next is asked for.
-func (j *Judge) course(tr *Trial, k int) *course {
+func (j *Judge) course(tr *Trial, k int) *course { return j.courseOf(tr, k, tr.blocks()) }
+
+// courseOf is the course of some of a trial's blocks.
+func (j *Judge) courseOf(tr *Trial, k int, list []Block) *course {
 	if tr.Lines[k].Seen < burnIn {
 		return nil
 	}
 	c := &j.scratch
-	c.read(tr.Blocks.List, k, int64(j.cfg.Step), tr.cuts, tr.Noise[k], &tr.warm)
+	c.read(list, k, int64(j.cfg.Step), tr.cuts, tr.Noise[k], &tr.warm)
 	if len(c.readings) == 0 {
 		return nil
 	}
@@ -182,18 +200,22 @@ func (j *Judge) course(tr *Trial, k int) *course {
 // shows.
 func (j *Judge) lasts(tr *Trial, d int, temper float64) bool {
 	ev := &tr.ev[d]
-	return j.lasting(tr, ev.lead, ev.start(), temper, float64(1-2*d))
+	return j.lasting(tr, ev.lead, ev.start(), j.lately(ev.start()), temper, float64(1-2*d))
 }
 
-// lasting says whether the last fifth of the time since an instant still shows a
-// shift at bound k, so that a transient which is over is not called a regression.
-func (j *Judge) lasting(tr *Trial, k int, from time.Time, temper, sign float64) bool {
+// lately is when the last fifth of the time since an instant begins.
+func (j *Judge) lately(from time.Time) time.Time {
+	return j.last.Add(-max(j.last.Sub(from)/5, fewSteps*j.cfg.Step))
+}
+
+// lasting says whether the time since an instant still shows a shift at bound k that
+// began at another, so that a transient which is over is not called a regression.
+func (j *Judge) lasting(tr *Trial, k int, from, since time.Time, temper, sign float64) bool {
 	c := j.course(tr, k)
 	if c == nil {
 		return false
 	}
-	span := max(j.last.Sub(from)/5, fewSteps*j.cfg.Step)
-	y, v, steps := c.mean(j.last.Add(-span).UnixNano())
+	y, v, steps := c.mean(since.UnixNano())
 	if steps == 0 {
 		return false
 	}

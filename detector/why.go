@@ -159,32 +159,3 @@ func (h *hearing) best() int {
 func whyJump(at int64, size float64) string {
 	return fmt.Sprintf("traffic changed by a factor of %.2g at %s", math.Exp(size), time.Unix(0, at).UTC().Format(time.RFC3339))
 }
-
-// attempts asks whether first attempts fail more often: the third party's own
-// doing, whatever its callers make of it. The answer is a log Bayes factor for
-// the third party; 0 where the telemetry doesn't have first attempts.
-func (h *hearing) attempts(peer string) (w float64, why []string) {
-	sign := 1.0
-	if h.m.trial.Verdict.Direction == Better {
-		sign = -1
-	}
-	for _, o := range append([]*sight{h.m}, h.others...) {
-		i := o.track.Indicator
-		if i.Kind != Retry || i.Peer() != peer || !h.s.passes(h.m.track.Indicator, i.Service()) {
-			continue
-		}
-		was, is := o.trial.FirstsWas, o.trial.Firsts.share()
-		if !(was > 0) || !(is > 0) {
-			continue
-		}
-		switch change := math.Log(is / was); {
-		case sign*change > 0.7*math.Abs(o.trial.side().at[0].log):
-			w += math.Log(4)
-			why = append(why, fmt.Sprintf("first attempts failed at %.2g%% before and %.2g%% after", was*100, is*100))
-		case sign*change < 0.05:
-			w += math.Log(0.1)
-			why = append(why, fmt.Sprintf("but first attempts fail as before (%.2g%%, %.2g%%)", was*100, is*100))
-		}
-	}
-	return w, why
-}

@@ -7,23 +7,26 @@ import (
 	"aftershock/flags/definitions"
 )
 
-// CheckFiles reads the file of definitions and names what would go wrong with it in
-// the night: a file that can't be read, a flag that can't be used, a gate whose
-// flag or safe variant isn't declared. path is where the section stands in the
+// CheckFiles reads the files of keys and definitions and names what would go wrong
+// with them in the night: a file that can't be read, a flag that can't be used, a
+// gate whose flag or safe variant isn't declared. path is where the section stands in the
 // configuration.
 func (c *Config) CheckFiles(path string) []error {
-	if c.Definitions == "" {
-		return nil // the gates' flags may be in the journal
+	var errs []error
+	if _, err := readKeys(c.ClientKeyFile); err != nil {
+		errs = append(errs, fmt.Errorf("%s.client_key_file: %w", path, err))
 	}
-	b, err := readFile(c.Definitions)
+	if c.Definitions == "" {
+		return errs // the gates' flags may be in the journal
+	}
+	b, err := readFile(c.Definitions, maxFile)
 	if err != nil {
-		return []error{fmt.Errorf("%s.definitions: %w", path, err)}
+		return append(errs, fmt.Errorf("%s.definitions: %w", path, err))
 	}
 	set, err := definitions.Parse(b)
 	if err != nil {
-		return []error{fmt.Errorf("%s.definitions: %s: %w", path, c.Definitions, err)}
+		return append(errs, fmt.Errorf("%s.definitions: %s: %w", path, c.Definitions, err))
 	}
-	var errs []error
 	for _, p := range set.Problems() {
 		errs = append(errs, fmt.Errorf("%s.definitions: flag %s: %w", path, cut(p.Flag, 100), p.Err))
 	}
@@ -35,6 +38,9 @@ func (c *Config) CheckFiles(path string) []error {
 		}
 		if names := f.VariantNames(); g.Safe != "" && !slices.Contains(names, g.Safe) {
 			errs = append(errs, fmt.Errorf("%s.gates[%d].safe: %q is no variant of %s, which has %v", path, i, g.Safe, g.Flag, names))
+		}
+		if g.Tunes != nil {
+			errs = append(errs, g.Tunes.checkVariants(fmt.Sprintf("%s.gates[%d].tunes", path, i), g.Safe, f.Variants)...)
 		}
 	}
 	return errs

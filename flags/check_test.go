@@ -17,11 +17,11 @@ func TestCheckNamesWhatWouldGoWrong(t *testing.T) {
 		config Config
 		want   string
 	}{
-		"good":            {Config{Definitions: file, Gates: []Gate{{"backoff", "bin", "old"}}}, ""},
-		"none":            {Config{Gates: []Gate{{"backoff", "bin", "old"}}}, ""},
+		"good":            {Config{Definitions: file, Gates: []Gate{{Flag: "backoff", Binary: "bin", Safe: "old"}}}, ""},
+		"none":            {Config{Gates: []Gate{{Flag: "backoff", Binary: "bin", Safe: "old"}}}, ""},
 		"no file":         {Config{Definitions: file + "x"}, "flags.definitions: "},
-		"unknown flag":    {Config{Definitions: file, Gates: []Gate{{"backof", "bin", "old"}}}, "flags.gates[0].flag: "},
-		"unknown variant": {Config{Definitions: file, Gates: []Gate{{"backoff", "bin", "older"}}}, "flags.gates[0].safe: "},
+		"unknown flag":    {Config{Definitions: file, Gates: []Gate{{Flag: "backof", Binary: "bin", Safe: "old"}}}, "flags.gates[0].flag: "},
+		"unknown variant": {Config{Definitions: file, Gates: []Gate{{Flag: "backoff", Binary: "bin", Safe: "older"}}}, "flags.gates[0].safe: "},
 	} {
 		errs := c.config.CheckFiles("flags")
 		switch {

@@ -15,6 +15,8 @@ package flags
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +31,7 @@ import (
 
 	"aftershock/detector"
 	"aftershock/flags/definitions"
+	"aftershock/flags/feed"
 	"aftershock/flags/policy"
 )
 
@@ -78,6 +81,8 @@ type Gate struct {
 	Flag   string `yaml:"flag" json:"flag"`
 	Binary string `yaml:"binary" json:"binary"`
 	Safe   string `yaml:"safe" json:"safe"`
+	// Tunes, if not nil, says what the flag's variants are constants of.
+	Tunes *Tunes `yaml:"tunes,omitempty" json:"tunes,omitempty"`
 }
 
 // Config is the section flags of the configuration.
@@ -97,6 +102,10 @@ type Config struct {
 	Attributes Attributes `yaml:"attributes"`
 	// Policy says who may toggle what, for how long, and what the automation does.
 	Policy policy.Config `yaml:"policy"`
+	// ClientKeyFile holds the keys, one a line, of which callers must present one
+	// to read flags over OFREP or flagd's sync. Load reads it. "" lets everybody.
+	ClientKeyFile string      `yaml:"client_key_file"`
+	Sync          feed.Config `yaml:"sync"`
 
 	// Grace is how old what was decided is when no daemon is at it any more, so that
 	// Resume takes it up; 30 s if 0.
@@ -107,6 +116,9 @@ type Config struct {
 	// Notify, if not nil, keeps a notice for people safe until it is delivered. One
 	// with a Key that it had before is dropped.
 	Notify func(context.Context, Notice) error `yaml:"-"`
+	// Past, if not nil, gives the frames of what a service measured of itself and of
+	// its calls to a peer, as far back from now as asked.
+	Past func(ctx context.Context, service, peer string, back time.Duration, yield func(detector.Frame) error) error `yaml:"-"`
 }
 
 // SetDefaults fills in what was left out.
@@ -122,6 +134,7 @@ func (c *Config) SetDefaults() {
 	}
 	c.Attributes.SetDefaults()
 	c.Policy.SetDefaults()
+	c.Sync.SetDefaults()
 }
 
 // Validate lists what is wrong, each error with its YAML path under path. It
@@ -157,8 +170,11 @@ func (c *Config) Validate(path string) []error {
 			errs = append(errs, fmt.Errorf("%s: flag %q and binary %q were named before", at, g.Flag, g.Binary))
 		}
 		seen[key] = true
+		if g.Tunes != nil {
+			errs = append(errs, g.Tunes.validate(at+".tunes", g.Safe)...)
+		}
 	}
-	return errs
+	return append(errs, c.Sync.Validate(path+".sync")...)
 }
 
 // Switchboard serves and toggles flags. Make it with New, then Load, Connect
@@ -172,8 +188,12 @@ type Switchboard struct {
 	grace   time.Duration // how old a planned toggle is when nobody is at it any more
 
 	serving  atomic.Pointer[snapshot]
+	feed     *feed.Feed
+	keys     atomic.Pointer[keys]
+	ownKey   string // of the switchboard's own client, for this process alone
 	itself   atomic.Pointer[connection]
 	stopping atomic.Bool
+	tuning   sync.Mutex // one at a time
 
 	mu       sync.Mutex      // guards what follows, and orders the writes of serving
 	inFlight map[string]bool // toggles that a caller is busy with
@@ -182,13 +202,6 @@ type Switchboard struct {
 
 	deciding sync.Mutex // one approval at a time
 	swept    time.Time  // when Run last looked for plans that nobody approved
-}
-
-// snapshot is what is being served. It doesn't change.
-type snapshot struct {
-	revision int64
-	document document
-	set      *definitions.Set
 }
 
 // New returns a switchboard that serves no flags yet.
@@ -203,21 +216,33 @@ func New(c Config, store Store, log logrus.FieldLogger, reg prometheus.Registere
 	}
 	s := &Switchboard{
 		config: c, store: store, log: log, metrics: m, now: time.Now, grace: cmp.Or(c.Grace, 3*writeTimeout),
-		inFlight: map[string]bool{}, pinned: map[string]pinned{}, terms: map[string]term{},
+		inFlight: map[string]bool{}, pinned: map[string]pinned{}, terms: map[string]term{}, ownKey: rand.Text(),
 	}
 	d := emptyDocument()
 	set, err := d.set()
 	if err != nil {
 		return nil, err
 	}
-	s.serving.Store(&snapshot{document: d, set: set})
+	s.serving.Store(newSnapshot(0, d, set))
+	s.keys.Store(&keys{})
+	if s.feed, err = feed.New(c.Sync, s, reg); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
-// Load reads the store, merges the file of definitions into it and serves the
-// result. It is also the reload. On an error, what was served before, or what
-// the store has, is served on.
+// Load reads the keys and the store, merges the file of definitions into it and
+// serves the result. It is also the reload. On an error, what was served before,
+// or what the store has, is served on.
 func (s *Switchboard) Load(ctx context.Context) error {
+	k, err := readKeys(s.config.ClientKeyFile)
+	if err != nil {
+		return err
+	}
+	if k.any() {
+		k.digests = append(k.digests, sha256.Sum256([]byte(s.ownKey)))
+	}
+	s.keys.Store(&k)
 	// A few times, as other daemons may be merging their files, too.
 	for range 5 {
 		if err := s.refresh(ctx); err != nil {
@@ -236,7 +261,7 @@ func (s *Switchboard) mergeFile(ctx context.Context) error {
 	if s.config.Definitions == "" {
 		return nil
 	}
-	b, err := readFile(s.config.Definitions)
+	b, err := readFile(s.config.Definitions, maxFile)
 	if err != nil {
 		return fmt.Errorf("read flag definitions: %w", err)
 	}
@@ -303,7 +328,7 @@ func (s *Switchboard) refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read revision %d of the flag definitions in the store: %w", revision, err)
 	}
-	s.serve(&snapshot{revision: revision, document: d, set: set})
+	s.serve(newSnapshot(revision, d, set))
 	return nil
 }
 
@@ -325,7 +350,7 @@ func (s *Switchboard) put(ctx context.Context, expected int64, d document, t det
 	if err != nil {
 		return 0, fmt.Errorf("write flag definitions: %w", err)
 	}
-	s.serve(&snapshot{revision: revision, document: d, set: set})
+	s.serve(newSnapshot(revision, d, set))
 	return revision, nil
 }
 
@@ -333,10 +358,12 @@ func (s *Switchboard) put(ctx context.Context, expected int64, d document, t det
 func (s *Switchboard) serve(n *snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.serving.Load().revision >= n.revision {
+	old := s.serving.Load()
+	if old.revision >= n.revision {
 		return
 	}
 	s.serving.Store(n)
+	old.edition.Supersede()
 	s.metrics.served(n.revision, n.set)
 }
 
@@ -346,8 +373,8 @@ func isConflict(err error) bool {
 	return errors.Is(err, ErrConflict) || errors.As(err, &c) && c.Conflict()
 }
 
-// readFile reads a file of bounded size.
-func readFile(name string) ([]byte, error) {
+// readFile reads a file of at most limit bytes.
+func readFile(name string, limit int64) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
@@ -356,8 +383,8 @@ func readFile(name string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s isn't a regular file", name)
 	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%s has %d bytes, more than the %d allowed", name, info.Size(), maxFile)
+	if info.Size() > limit {
+		return nil, fmt.Errorf("%s has %d bytes, more than the %d allowed", name, info.Size(), limit)
 	}
 	return os.ReadFile(name)
 }

@@ -7,11 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"aftershock/flags/definitions"
+	"aftershock/flags/feed"
 )
 
 const (
@@ -20,8 +21,15 @@ const (
 	maxRequest      = 512 << 10
 	maxContextDepth = 64
 
+	// maxAnswers is how many answers of a revision are kept, maxKept the size of
+	// each at most, in bytes.
+	maxAnswers = 10_000
+	maxKept    = 8 << 10
+
 	codeParseError     = definitions.CodeParseError
 	codeInvalidContext = "INVALID_CONTEXT"
+
+	unwritable = `{"errorDetails":"the answer can't be written"}`
 )
 
 // evaluation is one flag's answer in OFREP: a success, or, with an error code, a
@@ -38,23 +46,50 @@ type evaluation struct {
 
 // bulk is the answer for all flags.
 type bulk struct {
-	Flags    []evaluation   `json:"flags"`
-	Metadata map[string]any `json:"metadata"`
+	Flags []json.RawMessage `json:"flags"`
+	// EventStreams says where the caller learns that it should ask again.
+	EventStreams []eventStream  `json:"eventStreams"`
+	Metadata     map[string]any `json:"metadata"`
 }
 
-// Handler serves POST /ofrep/v1/evaluate/flags/{key} and POST
-// /ofrep/v1/evaluate/flags, which it wants to be given with their whole paths.
-// Each flag's metadata has the served revision as "version", a text.
+type eventStream struct {
+	Type     string   `json:"type"`
+	Endpoint endpoint `json:"endpoint"`
+}
+
+// endpoint has no origin: the stream is where the caller asked.
+type endpoint struct {
+	RequestURI string `json:"requestUri"`
+}
+
+// Handler serves OFREP: POST /ofrep/v1/evaluate/flags/{key}, POST
+// /ofrep/v1/evaluate/flags and the event stream, which it wants to be given with
+// their whole paths. Each flag's metadata has the served revision as "version",
+// a text. With keys configured, callers must present one.
 func (s *Switchboard) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /ofrep/v1/evaluate/flags/{key}", s.evaluateOne)
-	mux.HandleFunc("POST /ofrep/v1/evaluate/flags", s.evaluateAll)
+	mux.HandleFunc("POST /ofrep/v1/evaluate/flags/{key}", s.guarded(s.Admits, s.evaluateOne))
+	mux.HandleFunc("POST /ofrep/v1/evaluate/flags", s.guarded(s.Admits, s.evaluateAll))
+	mux.HandleFunc("GET "+feed.EventsPath, s.guarded(s.admitsToEvents, s.feed.ServeEvents))
 	return mux
 }
 
-func (s *Switchboard) evaluateOne(w http.ResponseWriter, r *http.Request) {
-	key := r.PathValue("key")
-	context, failure := readContext(w, r)
+// guarded answers 401 where the request isn't admitted.
+func (s *Switchboard) guarded(admits func(*http.Request) bool, h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !admits(r) {
+			s.metrics.evaluations.WithLabelValues("UNAUTHENTICATED").Inc()
+			w.Header().Set("WWW-Authenticate", `Bearer realm="aftershock flags"`)
+			answer(w, http.StatusUnauthorized, evaluation{ErrorDetails: "reading flags needs a key: present it as Authorization: Bearer KEY or X-API-Key: KEY"})
+			return
+		}
+		h(w, r)
+	}
+}
+
+func (s *Switchboard) evaluateOne(w http.ResponseWriter, request *http.Request) {
+	key := request.PathValue("key")
+	context, failure := readContext(w, request)
 	if failure != nil {
 		failure.Key = key
 		s.metrics.evaluations.WithLabelValues(failure.ErrorCode).Inc()
@@ -62,29 +97,58 @@ func (s *Switchboard) evaluateOne(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n := s.serving.Load()
-	e := s.evaluate(n, key, context)
+	r := s.evaluate(n.set.For(context, s.now()), key)
 	status := http.StatusOK
-	switch e.ErrorCode {
+	switch r.ErrorCode {
 	case "":
 	case definitions.CodeFlagNotFound:
 		status = http.StatusNotFound
 	default:
 		status = http.StatusBadRequest
 	}
-	answer(w, status, e)
+	write(w, status, n.answer(key, r))
 }
 
-func (s *Switchboard) evaluate(n *snapshot, key string, context map[string]any) evaluation {
-	r := n.set.Evaluate(key, context, s.now())
-	r.Metadata[versionKey] = strconv.FormatInt(n.revision, 10)
-	e := evaluation{Key: key, Metadata: r.Metadata, ErrorCode: r.ErrorCode, ErrorDetails: r.ErrorDetails}
+func (s *Switchboard) evaluate(caller *definitions.Caller, key string) definitions.Resolution {
+	r := caller.Evaluate(key)
 	if r.ErrorCode != "" {
 		s.metrics.evaluations.WithLabelValues(r.ErrorCode).Inc()
-		return e
+	} else {
+		s.metrics.evaluations.WithLabelValues(r.Reason).Inc()
 	}
-	s.metrics.evaluations.WithLabelValues(r.Reason).Inc()
-	e.Value, e.Variant, e.Reason = r.Value, r.Variant, r.Reason
+	return r
+}
+
+// evaluation is a resolution in OFREP.
+func (n *snapshot) evaluation(key string, r definitions.Resolution) evaluation {
+	e := evaluation{Key: key, Metadata: maps.Clone(r.Metadata), ErrorCode: r.ErrorCode, ErrorDetails: r.ErrorDetails}
+	if e.Metadata == nil {
+		e.Metadata = map[string]any{}
+	}
+	e.Metadata[versionKey] = n.version
+	if r.ErrorCode == "" {
+		e.Value, e.Variant, e.Reason = r.Value, r.Variant, r.Reason
+	}
 	return e
+}
+
+// answer is a resolution in OFREP as JSON. A success depends on the flag, the
+// variant and the reason alone, within a revision, so it is written once and
+// used again.
+func (n *snapshot) answer(key string, r definitions.Resolution) json.RawMessage {
+	of := answered{key, r.Variant, r.Reason}
+	if known, ok := n.answers.Load(of); ok && r.ErrorCode == "" {
+		b, _ := known.(json.RawMessage)
+		return b
+	}
+	b, err := json.Marshal(n.evaluation(key, r))
+	if err != nil {
+		return json.RawMessage(unwritable)
+	}
+	if r.ErrorCode == "" && len(b) <= maxKept && n.kept.Add(1) <= maxAnswers {
+		n.answers.Store(of, json.RawMessage(b))
+	}
+	return b
 }
 
 // evaluateAll answers with all flags but the disabled ones, and with 304 where
@@ -96,13 +160,17 @@ func (s *Switchboard) evaluateAll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n := s.serving.Load()
-	all := bulk{Flags: []evaluation{}, Metadata: n.set.Metadata()}
-	all.Metadata[versionKey] = strconv.FormatInt(n.revision, 10)
+	all := bulk{
+		Flags: []json.RawMessage{}, Metadata: n.set.Metadata(),
+		EventStreams: []eventStream{{Type: "sse", Endpoint: endpoint{s.eventsPath(feed.EventsPath)}}},
+	}
+	all.Metadata[versionKey] = n.version
+	caller := n.set.For(context, s.now())
 	for _, key := range n.set.Keys() {
 		if f, _ := n.set.Flag(key); f.State == definitions.Disabled {
 			continue
 		}
-		all.Flags = append(all.Flags, s.evaluate(n, key, context))
+		all.Flags = append(all.Flags, n.answer(key, s.evaluate(caller, key)))
 	}
 	body, err := json.Marshal(all)
 	if err != nil {
@@ -152,16 +220,14 @@ func readContext(w http.ResponseWriter, r *http.Request) (map[string]any, *evalu
 		return nil, &evaluation{ErrorCode: codeInvalidContext, ErrorDetails: fmt.Sprintf("the context is nested deeper than the %d levels allowed", maxContextDepth)}
 	}
 	var request struct {
-		Context json.RawMessage `json:"context"`
+		Context any `json:"context"`
 	}
 	if err := json.Unmarshal(b, &request); err != nil {
 		return nil, &evaluation{ErrorCode: codeParseError, ErrorDetails: "the request is no JSON object: " + cut(err.Error(), 200)}
 	}
-	var context map[string]any
-	if len(request.Context) > 0 {
-		if err := json.Unmarshal(request.Context, &context); err != nil {
-			return nil, &evaluation{ErrorCode: codeInvalidContext, ErrorDetails: "the context is no JSON object"}
-		}
+	context, ok := request.Context.(map[string]any)
+	if request.Context != nil && !ok {
+		return nil, &evaluation{ErrorCode: codeInvalidContext, ErrorDetails: "the context is no JSON object"}
 	}
 	if key, ok := context["targetingKey"]; ok {
 		if _, ok := key.(string); !ok {
@@ -174,9 +240,16 @@ func readContext(w http.ResponseWriter, r *http.Request) (map[string]any, *evalu
 func answer(w http.ResponseWriter, status int, v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		status, b = http.StatusInternalServerError, []byte(`{"errorDetails":"the answer can't be written"}`)
+		status, b = http.StatusInternalServerError, []byte(unwritable)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(b)
+	write(w, status, b)
 }
+
+func write(w http.ResponseWriter, status int, body []byte) {
+	w.Header()["Content-Type"] = jsonType
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// jsonType is shared by all answers; nobody changes it.
+var jsonType = []string{"application/json"}

@@ -3,6 +3,7 @@ package flags
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"aftershock/detector"
 	"aftershock/flags/definitions"
@@ -23,6 +24,11 @@ type View struct {
 	Standing []Standing `json:"standing,omitempty"`
 	// Policy is what holds for the flag.
 	Policy policy.Rule `json:"policy"`
+}
+
+// Tunable says whether Tune knows what the flag's variants are constants of.
+func (v View) Tunable() bool {
+	return slices.ContainsFunc(v.Gates, func(g Gate) bool { return g.Tunes != nil })
 }
 
 // List returns all flags in order of key.

@@ -15,7 +15,7 @@ func TestReadFileRefusesPipe(t *testing.T) {
 	if err := syscall.Mkfifo(name, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readFile(name); err == nil || !strings.Contains(err.Error(), "isn't a regular file") {
+	if _, err := readFile(name, 10); err == nil || !strings.Contains(err.Error(), "isn't a regular file") {
 		t.Errorf("got %v, want that it isn't a regular file", err)
 	}
 }

@@ -14,13 +14,20 @@ import (
 	"aftershock/flags/policy"
 )
 
-// maxText bounds what people say about a toggle, in bytes.
-const maxText = 2000
+// maxText bounds what people say about a toggle, and maxValue the value that they
+// give a variant, in bytes.
+const (
+	maxText  = 2000
+	maxValue = 64 << 10
+)
 
 // Request asks for a toggle.
 type Request struct {
 	Flag    string
 	Variant string
+	// Value, if not empty, is the variant's value while the toggle stands: JSON of
+	// the kind that it has in the definition.
+	Value json.RawMessage
 	// Reason and Actor are required; Incident and Upgrade are references.
 	Reason   string
 	Actor    string
@@ -92,6 +99,9 @@ func (n *snapshot) plan(r Request, s *Switchboard) (Plan, error) {
 	if r.Revision != 0 && r.Revision != n.revision {
 		return Plan{}, fmt.Errorf("set flag %q: %w: you saw revision %d, it is %d by now; look again", r.Flag, ErrConflict, r.Revision, n.revision)
 	}
+	if len(r.Value) > 0 {
+		value = r.Value
+	}
 	definition, err := n.change(r, s)
 	if err != nil {
 		return Plan{}, fmt.Errorf("set flag %q: %w", r.Flag, err)
@@ -102,11 +112,14 @@ func (n *snapshot) plan(r Request, s *Switchboard) (Plan, error) {
 	}
 	old := n.document.Flags[r.Flag]
 	// The order of the keys may differ.
-	if slices.Equal(lines(old), lines(definition)) || n.masked(r) {
+	if slices.Equal(lines(old), lines(definition)) || !r.Scope.Everyone() && n.masked(r) {
 		return Plan{}, fmt.Errorf("set flag %q: %w: %s %q already", r.Flag, ErrUnchanged, gets(r.Scope), r.Variant)
 	}
 	p.Diff = diff(old, definition)
 	p.explain(n, f)
+	if len(r.Value) > 0 {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%q has another value until the toggle is undone or another is set", r.Variant))
+	}
 	return p, nil
 }
 
@@ -117,12 +130,17 @@ func (r Request) check() error {
 		return fmt.Errorf("set flag: %w: no flag named", ErrInvalid)
 	case strings.TrimSpace(r.Reason) == "":
 		return fmt.Errorf("set flag %q: %w: a reason is required", cut(r.Flag, 100), ErrInvalid)
+	case len(r.Value) > maxValue || len(r.Value) > 0 && !json.Valid(r.Value):
+		return fmt.Errorf("set flag %q: %w: the value isn't JSON of at most %d bytes", cut(r.Flag, 100), ErrInvalid, maxValue)
 	}
 	if err := r.checkTexts(); err != nil {
 		return err
 	}
 	if err := r.checkTerm(); err != nil {
 		return fmt.Errorf("set flag %q: %w: %w", cut(r.Flag, 100), ErrInvalid, err)
+	}
+	if len(r.Value) > 0 && !r.Scope.Everyone() {
+		return fmt.Errorf("set flag %q: %w: a variant's own value is for everyone who gets the variant: leave out the value or the limits", cut(r.Flag, 100), ErrInvalid)
 	}
 	if err := checkScope(r.Scope); err != nil {
 		return fmt.Errorf("set flag %q: %w: %w", cut(r.Flag, 100), ErrInvalid, err)
@@ -188,6 +206,7 @@ func (s *Switchboard) toggle(r Request, p Plan) detector.Toggle {
 		Incident: r.Incident, Upgrade: r.Upgrade, At: now, Updated: now,
 		State: detector.TogglePlanned, Revision: strconv.FormatInt(p.Revision, 10), Value: p.Value, Scope: r.Scope,
 		Emergency: strings.TrimSpace(r.Emergency), Decision: r.Decision,
+		OwnValue: len(r.Value) > 0,
 	}
 }
 

@@ -182,15 +182,6 @@ func TestPlannedIsGivenTime(t *testing.T) {
 	}
 }
 
-func BenchmarkEvaluateOne(b *testing.B) {
-	s, _ := start(b, &memory{}, Config{Definitions: writeFile(b, fleet)})
-	h := s.Handler()
-	for b.Loop() {
-		r := httptest.NewRequest(http.MethodPost, "/ofrep/v1/evaluate/flags/masked", strings.NewReader(`{"context":{"targetingKey":"me"}}`))
-		h.ServeHTTP(httptest.NewRecorder(), r)
-	}
-}
-
 func TestPutBackBySomebody(t *testing.T) {
 	store := &memory{}
 	var flips atomic.Value

@@ -99,9 +99,16 @@ func (a Attributes) rule(s detector.Scope) definitions.Scope {
 // change is the flag's definition with the toggle. One for everyone wraps the
 // definition under all toggles, as those are masked by it; a limited one wraps
 // what is there, which others go on to get.
-func (n *snapshot) change(r Request, s *Switchboard) ([]byte, error) {
+func (n *snapshot) change(r Request, s *Switchboard) (json.RawMessage, error) {
 	if r.Scope.Everyone() {
-		return definitions.Pin(n.document.base(r.Flag), r.Variant)
+		base := n.document.base(r.Flag)
+		if len(r.Value) > 0 {
+			var err error
+			if base, err = definitions.Revalue(base, r.Variant, r.Value); err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+			}
+		}
+		return definitions.Pin(base, r.Variant)
 	}
 	return definitions.Narrow(n.document.Flags[r.Flag], s.config.Attributes.rule(r.Scope), r.Variant)
 }
@@ -162,7 +169,7 @@ func (p *Plan) explain(n *snapshot, f definitions.Flag) {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the targeting rule goes out of force%s until the toggle is undone; %q is what a caller without properties gets from it", whom, p.Before))
 	}
 	if len(standing) > 0 && p.Scope.Everyone() {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("it lies over %d toggles in force, which come back when it is undone", len(standing)))
+		p.Effect += fmt.Sprintf("; %d toggles in force come back when it is undone", len(standing))
 	}
 }
 

@@ -62,6 +62,9 @@ func (s *Switchboard) Set(ctx context.Context, r Request) (detector.Toggle, erro
 // setting makes the new document of a toggle.
 func (s *Switchboard) setting(t detector.Toggle) func(*snapshot) (document, error) {
 	r := Request{Flag: t.Flag, Variant: t.After, Scope: t.Scope, Reason: t.Reason, Actor: t.Actor, Decision: t.Decision}
+	if t.OwnValue {
+		r.Value = t.Value
+	}
 	return func(n *snapshot) (document, error) {
 		p, err := n.plan(r, s)
 		if err != nil {

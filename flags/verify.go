@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"reflect"
 	"strconv"
 	"time"
@@ -57,6 +58,11 @@ func (c *connection) close() {
 func (s *Switchboard) Connect(ctx context.Context, c ofrep.Config) error {
 	// A verification wants what is served now.
 	c.CacheTTL, c.StaleTTL, c.Poll = 0, 0, 0
+	c.Headers = c.Headers.Clone()
+	if c.Headers == nil {
+		c.Headers = http.Header{}
+	}
+	c.Headers.Set("X-API-Key", s.ownKey)
 	p, err := ofrep.New(c)
 	if err != nil {
 		return fmt.Errorf("connect switchboard to its own listener: %w", err)

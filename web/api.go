@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -223,13 +224,15 @@ func (s *Server) showFlag(w http.ResponseWriter, r *http.Request) error {
 
 // toggleRequest is the body of a toggle.
 type toggleRequest struct {
-	Variant  string `json:"variant"`
-	Reason   string `json:"reason"`
-	Actor    string `json:"actor"`
-	Incident string `json:"incident"`
-	Upgrade  string `json:"upgrade"`
-	Revision int64  `json:"revision"`
-	DryRun   bool   `json:"dry_run"`
+	Variant string `json:"variant"`
+	// Value is the variant's value while the toggle stands.
+	Value    json.RawMessage `json:"value"`
+	Reason   string          `json:"reason"`
+	Actor    string          `json:"actor"`
+	Incident string          `json:"incident"`
+	Upgrade  string          `json:"upgrade"`
+	Revision int64           `json:"revision"`
+	DryRun   bool            `json:"dry_run"`
 	limits
 }
 
@@ -243,7 +246,7 @@ func (s *Server) setFlag(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	request := flags.Request{
-		Flag: r.PathValue("key"), Variant: in.Variant, Reason: in.Reason, Actor: actor(in.Actor),
+		Flag: r.PathValue("key"), Variant: in.Variant, Value: in.Value, Reason: in.Reason, Actor: s.actor(r, in.Actor),
 		Incident: in.Incident, Upgrade: in.Upgrade, Revision: in.Revision, DryRun: in.DryRun,
 	}
 	if err := in.put(&request); err != nil {
@@ -269,13 +272,6 @@ func toggled(w http.ResponseWriter, t detector.Toggle, err error) error {
 	return answer(w, http.StatusOK, t)
 }
 
-func actor(name string) string {
-	if name == "" {
-		return "someone with the token"
-	}
-	return name
-}
-
 func (s *Server) undoFlag(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Reason string `json:"reason"`
@@ -285,7 +281,7 @@ func (s *Server) undoFlag(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	patient(w)
-	t, err := s.o.Switchboard.Undo(r.Context(), r.PathValue("key"), in.Reason, actor(in.Actor))
+	t, err := s.o.Switchboard.Undo(r.Context(), r.PathValue("key"), in.Reason, s.actor(r, in.Actor))
 	return toggled(w, t, err)
 }
 

@@ -19,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"aftershock/detector"
+	"aftershock/flags/feed"
 	"aftershock/journal"
 	"aftershock/web"
 	"aftershock/web/webtest"
@@ -137,6 +138,18 @@ func TestAPI(t *testing.T) {
 		{"undo, nothing in force", "POST", "/api/v1/flags/payments-backoff/undo", `{"reason":"x"}`, bearer, 400, "in force"},
 		{"undo, unknown", "POST", "/api/v1/flags/nope/undo", `{"reason":"x"}`, bearer, 404, "nope"},
 		{"history, unknown", "GET", "/api/v1/flags/nope/history", "", "", 404, "nope"},
+		{"set, a value", "PUT", "/api/v1/flags/payments-backoff", `{"variant":"tuned","value":{"attempts":4},"reason":"x","dry_run":true}`, bearer, 200, `"value":{"attempts":4}`},
+		{"set, a value of another kind", "PUT", "/api/v1/flags/payments-backoff", `{"variant":"tuned","value":7,"reason":"x"}`, bearer, 400, "another kind"},
+		{"tuning", "GET", "/api/v1/flags/payments-backoff/tuning?hours=2", "", "", 200, `"retries_per_call":{"value":0.07`},
+		{"tuning, with a candidate", "GET", "/api/v1/flags/payments-backoff/tuning?candidates=%5B%7B%22base_ms%22%3A1%7D%5D", "", "", 200, `"name":"candidate 1"`},
+		{"tuning, the chart", "GET", "/api/v1/flags/payments-backoff/tuning?format=svg", "", "", 200, `<svg xmlns`},
+		{"tuning, unknown", "GET", "/api/v1/flags/nope/tuning", "", "", 404, "nope"},
+		{"tuning of no constants", "GET", "/api/v1/flags/checkout-banner/tuning", "", "", 400, "tunes"},
+		{"tuning, wrong hours", "GET", "/api/v1/flags/payments-backoff/tuning?hours=NaN", "", "", 400, "hours"},
+		{"tuning, endless hours", "GET", "/api/v1/flags/payments-backoff/tuning?hours=1e300", "", "", 400, "hours"},
+		{"tuning, wrong candidates", "GET", "/api/v1/flags/payments-backoff/tuning?candidates=7", "", "", 400, "candidates"},
+		{"tuning, absurd candidates", "GET", "/api/v1/flags/payments-backoff/tuning?candidates=%5B%7B%22base_ms%22%3A-1%7D%5D", "", "", 400, "candidate 1"},
+		{"tuning, wrong format", "GET", "/api/v1/flags/payments-backoff/tuning?format=pdf", "", "", 400, "pdf"},
 		{"unknown path", "GET", "/api/v1/nope", "", "", 404, "/api/v1/nope"},
 		{"wrong method", "DELETE", "/api/v1/flags", "", bearer, 405, "GET"},
 		{"reload, no token", "POST", "/-/reload", "", "", 401, "token"},
@@ -408,6 +421,7 @@ func TestOpenAPI(t *testing.T) {
 	for _, m := range regexp.MustCompile(`"(GET|POST|PUT|DELETE|PATCH) (/api/v1/[^"]*)"`).FindAllSubmatch(source, -1) {
 		routes = append(routes, string(m[1])+" "+string(m[2]))
 	}
+	routes = append(routes, "POST /ofrep/v1/evaluate/flags", "POST /ofrep/v1/evaluate/flags/{key}", "GET "+feed.EventsPath, "GET "+feed.DefinitionsPath)
 	b, err := os.ReadFile("openapi.yaml")
 	if err != nil {
 		t.Fatal(err)

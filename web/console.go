@@ -15,6 +15,7 @@ import (
 	"aftershock/detector"
 	"aftershock/detector/words"
 	"aftershock/journal"
+	"aftershock/web/access"
 )
 
 //go:embed pages
@@ -58,7 +59,7 @@ func (s *Server) page(m *http.ServeMux, pattern string, h handler) {
 		if err := guard.Check(r); err != nil {
 			return problem{http.StatusForbidden, "that came from another site; open the console and do it there"}
 		}
-		return h(w, r)
+		return s.reader(pattern, h)(w, r)
 	}, s.errorPage)))
 }
 
@@ -69,7 +70,9 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, err error) {
 
 // render writes a page whole, or not at all.
 func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name string, data map[string]any) error {
-	data["SignedIn"] = s.signedIn(r)
+	who := s.caller(r)
+	data["SignedIn"], data["Known"], data["Who"] = who.Role.Covers(access.OnCall), who.Role != access.None, who
+	data["OwnToken"], data["Reading"] = s.o.Token != "", status == http.StatusUnauthorized && r.Method == http.MethodGet
 	data["Here"] = r.URL.RequestURI()
 	data["Path"] = r.URL.Path
 	data["Version"] = s.o.Version

@@ -70,7 +70,7 @@ func (s *Server) takeIn(w http.ResponseWriter, r *http.Request, sender string) (
 		return nil, badBody(err)
 	}
 	m := inbox.Message{Sender: sender, Header: r.Header, Body: body, Now: time.Now()}
-	if err := s.o.Inbox.Vouched(m, bearerOf(r), s.isToken); err != nil {
+	if err := s.o.Inbox.Vouched(m, bearerOf(r), s.onCall); err != nil {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="aftershock"`)
 		s.received.WithLabelValues("refused").Inc()
 		return nil, problem{http.StatusUnauthorized, err.Error()}

@@ -83,7 +83,7 @@ func (s *Server) extendFlag(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	t, err := s.o.Switchboard.Extend(r.Context(), r.PathValue("key"), d, in.Reason, actor(in.Actor))
+	t, err := s.o.Switchboard.Extend(r.Context(), r.PathValue("key"), d, in.Reason, s.actor(r, in.Actor))
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (s *Server) acknowledgeFlag(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &in); err != nil {
 		return err
 	}
-	t, err := s.o.Switchboard.Acknowledge(r.Context(), r.PathValue("key"), in.Reason, actor(in.Actor))
+	t, err := s.o.Switchboard.Acknowledge(r.Context(), r.PathValue("key"), in.Reason, s.actor(r, in.Actor))
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (s *Server) decideForm(w http.ResponseWriter, r *http.Request, decide decid
 	if err != nil {
 		return err
 	}
-	t, err := decide(r.Context(), r.PathValue("id"), form.Get("reason"), who(form))
+	t, err := decide(r.Context(), r.PathValue("id"), form.Get("reason"), s.who(r, form))
 	if err != nil && !errors.Is(err, flags.ErrNotVerified) {
 		return err
 	}
@@ -145,7 +145,7 @@ func (s *Server) approveToggle(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	patient(w)
-	t, err := s.o.Switchboard.Approve(r.Context(), r.PathValue("id"), in.Reason, actor(in.Actor))
+	t, err := s.o.Switchboard.Approve(r.Context(), r.PathValue("id"), in.Reason, s.actor(r, in.Actor))
 	return toggled(w, t, err)
 }
 
@@ -154,7 +154,7 @@ func (s *Server) rejectToggle(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &in); err != nil {
 		return err
 	}
-	t, err := s.o.Switchboard.Reject(r.Context(), r.PathValue("id"), in.Reason, actor(in.Actor))
+	t, err := s.o.Switchboard.Reject(r.Context(), r.PathValue("id"), in.Reason, s.actor(r, in.Actor))
 	return toggled(w, t, err)
 }
 
@@ -189,7 +189,7 @@ func (s *Server) putFreeze(w http.ResponseWriter, r *http.Request, put freezer) 
 	if err := decode(r, &in); err != nil {
 		return err
 	}
-	f, err := put(r.Context(), in.Reason, actor(in.Actor))
+	f, err := put(r.Context(), in.Reason, s.actor(r, in.Actor))
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"aftershock/flags"
+	"aftershock/flags/tuning"
 	"aftershock/journal"
 )
 
@@ -36,6 +37,10 @@ func statusOf(err error) (int, string) {
 		return http.StatusNotFound, err.Error()
 	case errors.Is(err, flags.ErrInvalid), errors.Is(err, flags.ErrUnchanged), errors.Is(err, journal.ErrInvalid):
 		return http.StatusBadRequest, err.Error()
+	case errors.Is(err, tuning.ErrConstants):
+		return http.StatusBadRequest, err.Error()
+	case errors.Is(err, tuning.ErrNoData):
+		return http.StatusUnprocessableEntity, err.Error()
 	case errors.Is(err, flags.ErrConflict), errors.Is(err, flags.ErrFrozen), errors.Is(err, journal.ErrConflict):
 		return http.StatusConflict, err.Error()
 	case errors.Is(err, flags.ErrNotReady):

@@ -1,9 +1,9 @@
 package web
 
 import (
-	"crypto/subtle"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -13,6 +13,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"aftershock/web/access"
+
+	"aftershock/flags/feed"
 )
 
 // maxBody bounds what a request may send, in bytes.
@@ -61,19 +65,35 @@ func (s *Server) routes() http.Handler {
 	s.write(m, "POST /api/v1/automation/freeze", s.freeze)
 	s.write(m, "POST /api/v1/automation/unfreeze", s.unfreeze)
 	s.handle(m, "GET /api/v1/audit", s.audit)
+	s.handle(m, "GET /api/v1/flags/{key}/tuning", s.tuneFlag)
 	s.handle(m, "POST /api/v1/inbox", s.receive)
 	s.handle(m, "POST /api/v1/inbox/{sender}", s.receive)
 	s.handle(m, "POST /v2/change/enqueue", s.receiveChange)
 	s.handle(m, "GET /api/v1/openapi.yaml", openapi)
 	s.handle(m, "/api/", func(w http.ResponseWriter, r *http.Request) error { return nowhere(m, "/api/", w, r) })
 
-	m.Handle("/ofrep/v1/", s.measured("/ofrep/v1/", s.o.Switchboard.Handler()))
+	ofrep := s.o.Switchboard.Handler()
+	m.Handle("/ofrep/v1/", s.measured("/ofrep/v1/", ofrep))
+	m.Handle("GET "+feed.EventsPath, ofrep) // lasts for hours, which says nothing of the time to answer
+	definitions := http.HandlerFunc(s.o.Switchboard.Feed().ServeDefinitions)
+	m.Handle("GET "+feed.DefinitionsPath, s.measured("GET "+feed.DefinitionsPath, definitions))
 	metrics := promhttp.HandlerFor(s.o.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
-	m.Handle("GET /metrics", s.measured("GET /metrics", metrics))
+	s.handle(m, "GET /metrics", func(w http.ResponseWriter, r *http.Request) error { metrics.ServeHTTP(w, r); return nil })
 	m.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "healthy") })
 	m.HandleFunc("GET /-/ready", s.readiness)
-	s.write(m, "POST /-/reload", s.reload)
-	return secured(m)
+	s.handle(m, "POST /-/reload", s.need(access.Admin, s.reload))
+	return s.shared(secured(m))
+}
+
+// shared gives gRPC what is for it, of all that comes over the one listener.
+func (s *Server) shared(site http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if feed.IsGRPC(r) {
+			s.o.Switchboard.Feed().ServeGRPC(w, r)
+			return
+		}
+		site.ServeHTTP(w, r)
+	})
 }
 
 // nowhere tells a wrong method from a wrong path: itself is the pattern that
@@ -97,7 +117,7 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 
 // handle answers a route of the API; errors become problem documents.
 func (s *Server) handle(m *http.ServeMux, pattern string, h handler) {
-	m.Handle(pattern, s.measured(pattern, s.unharmed(h, s.fail)))
+	m.Handle(pattern, s.measured(pattern, s.unharmed(s.reader(pattern, h), s.fail)))
 }
 
 // unharmed bounds the body, and gives errors and panics to fail.
@@ -121,22 +141,9 @@ func (s *Server) unharmed(h handler, fail func(http.ResponseWriter, *http.Reques
 	})
 }
 
-// write is handle for what changes something: it wants the token.
+// write is handle for what changes something: it takes somebody on call.
 func (s *Server) write(m *http.ServeMux, pattern string, h handler) {
-	s.handle(m, pattern, func(w http.ResponseWriter, r *http.Request) error {
-		if got := bearerOf(r); !s.isToken(got) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="aftershock"`)
-			if got != "" {
-				return problem{http.StatusUnauthorized, "the token was refused: set AFTERSHOCK_TOKEN to what DATA/token of the daemon holds"}
-			}
-			return problem{http.StatusUnauthorized, "writing needs the token: set AFTERSHOCK_TOKEN to what DATA/token of the daemon holds"}
-		}
-		return h(w, r)
-	})
-}
-
-func (s *Server) isToken(got string) bool {
-	return s.o.Token != "" && subtle.ConstantTimeCompare([]byte(got), []byte(s.o.Token)) == 1
+	s.handle(m, pattern, s.need(access.OnCall, h))
 }
 
 // patient lets an answer take as long as a toggle may.
@@ -222,16 +229,22 @@ const (
 	reviewPolicy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
 
-// secured sets the headers that every answer carries.
+// guards are the headers that every answer carries. They are shared, as making
+// them anew for each evaluation of a flag takes longer than the evaluation.
+var guards = http.Header{
+	"Content-Security-Policy":      {pagePolicy},
+	"X-Content-Type-Options":       {"nosniff"},
+	"X-Frame-Options":              {"DENY"},
+	"Referrer-Policy":              {"same-origin"},
+	"Cross-Origin-Opener-Policy":   {"same-origin"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
+}
+
+// secured sets the headers that every answer carries. Handlers may replace one,
+// but not change it.
 func secured(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		head := w.Header()
-		head.Set("Content-Security-Policy", pagePolicy)
-		head.Set("X-Content-Type-Options", "nosniff")
-		head.Set("X-Frame-Options", "DENY")
-		head.Set("Referrer-Policy", "same-origin")
-		head.Set("Cross-Origin-Opener-Policy", "same-origin")
-		head.Set("Cross-Origin-Resource-Policy", "same-origin")
+		maps.Copy(w.Header(), guards)
 		h.ServeHTTP(w, r)
 	})
 }

@@ -11,14 +11,20 @@ import (
 
 // sessions are the signed-in browsers; they end with the daemon.
 type sessions struct {
-	mu    sync.Mutex
-	until map[string]time.Time
+	mu   sync.Mutex
+	open map[string]session
 	// tries are the failed attempts to sign in of the last minute, by address.
 	tries map[string][]time.Time
 }
 
+// session is one of a browser: until when, and the key of who signed in.
+type session struct {
+	until time.Time
+	key   string
+}
+
 func newSessions() sessions {
-	return sessions{until: map[string]time.Time{}, tries: map[string][]time.Time{}}
+	return sessions{open: map[string]session{}, tries: map[string][]time.Time{}}
 }
 
 const (
@@ -31,36 +37,38 @@ const (
 	maxAddresses = 1000
 )
 
-// open makes a session, at the cost of the oldest where there are too many.
-func (s *sessions) open(now time.Time) string {
+// begin makes a session, at the cost of the oldest where there are too many.
+func (s *sessions) begin(key string, now time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	oldest := ""
-	for id, until := range s.until {
-		if now.After(until) {
-			delete(s.until, id)
-		} else if oldest == "" || until.Before(s.until[oldest]) {
+	for id, one := range s.open {
+		if now.After(one.until) {
+			delete(s.open, id)
+		} else if oldest == "" || one.until.Before(s.open[oldest].until) {
 			oldest = id
 		}
 	}
-	if len(s.until) >= maxSessions {
-		delete(s.until, oldest)
+	if len(s.open) >= maxSessions {
+		delete(s.open, oldest)
 	}
 	id := rand.Text()
-	s.until[id] = now.Add(sessionLength)
+	s.open[id] = session{now.Add(sessionLength), key}
 	return id
 }
 
-func (s *sessions) holds(id string, now time.Time) bool {
+// holder is the key of who signed in, if the session goes on.
+func (s *sessions) holder(id string, now time.Time) (key string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return now.Before(s.until[id])
+	one := s.open[id]
+	return one.key, now.Before(one.until)
 }
 
 func (s *sessions) end(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.until, id)
+	delete(s.open, id)
 }
 
 // try says whether the address may try once more, and counts the try until it
@@ -107,11 +115,16 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Retry-After", "60")
 		return problem{http.StatusTooManyRequests, "too many attempts to sign in; try again in a minute"}
 	}
-	if !s.isToken(strings.TrimSpace(r.PostForm.Get("token"))) {
-		return problem{http.StatusUnauthorized, "that is not the token: it stands in the file token of the daemon's data directory"}
+	_, key, ok := s.bearer(strings.TrimSpace(r.PostForm.Get("token")))
+	if !ok {
+		detail := "that is not the token: it stands in the file token of the daemon's data directory"
+		if s.o.Token == "" {
+			detail = "that is nobody's token, or no more: an admin makes one with aftershock access add"
+		}
+		return problem{http.StatusUnauthorized, detail}
 	}
 	s.sessions.forgive(address)
-	s.setCookie(w, r, s.sessions.open(time.Now()), int(sessionLength.Seconds()))
+	s.setCookie(w, r, s.sessions.begin(key, time.Now()), int(sessionLength.Seconds()))
 	http.Redirect(w, r, local(r.PostForm.Get("next")), http.StatusSeeOther)
 	return nil
 }
@@ -139,9 +152,4 @@ func local(next string) string {
 		return "/flags"
 	}
 	return next
-}
-
-func (s *Server) signedIn(r *http.Request) bool {
-	c, err := r.Cookie(sessionCookie)
-	return err == nil && s.sessions.holds(c.Value, time.Now())
 }

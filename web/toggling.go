@@ -11,6 +11,7 @@ import (
 
 	"aftershock/detector"
 	"aftershock/flags"
+	"aftershock/web/access"
 )
 
 func badForm(err error) error {
@@ -79,8 +80,8 @@ func (s *Server) flagPage(w http.ResponseWriter, r *http.Request) error {
 
 // form reads the form of somebody who is signed in.
 func (s *Server) form(r *http.Request) (url.Values, error) {
-	if !s.signedIn(r) {
-		return nil, problem{http.StatusUnauthorized, "your session is over: go back, sign in with the token, and do it again"}
+	if !s.may(r, access.OnCall) {
+		return nil, problem{http.StatusUnauthorized, "your session is over, or you may look alone: go back, sign in with a token of somebody on call, and do it again"}
 	}
 	if err := r.ParseForm(); err != nil {
 		return nil, badForm(err)
@@ -88,7 +89,9 @@ func (s *Server) form(r *http.Request) (url.Values, error) {
 	return r.PostForm, nil
 }
 
-func who(form url.Values) string { return cmp.Or(form.Get("actor"), "someone at the console") }
+func (s *Server) who(r *http.Request, form url.Values) string {
+	return cmp.Or(s.caller(r).Name, form.Get("actor"), "someone at the console")
+}
 
 // toggleForm does what was planned; where any flag has changed since, nothing.
 func (s *Server) toggleForm(w http.ResponseWriter, r *http.Request) error {
@@ -105,7 +108,7 @@ func (s *Server) toggleForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	patient(w)
 	t, err := s.o.Switchboard.Set(r.Context(), flags.Request{
-		Flag: r.PathValue("key"), Variant: form.Get("variant"), Reason: form.Get("reason"), Actor: who(form),
+		Flag: r.PathValue("key"), Variant: form.Get("variant"), Reason: form.Get("reason"), Actor: s.who(r, form),
 		Incident: form.Get("incident"), Upgrade: form.Get("upgrade"), Revision: revision,
 	})
 	return s.goToToggle(w, r, t, err)
@@ -117,7 +120,7 @@ func (s *Server) undoForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	patient(w)
-	t, err := s.o.Switchboard.Undo(r.Context(), r.PathValue("key"), form.Get("reason"), who(form))
+	t, err := s.o.Switchboard.Undo(r.Context(), r.PathValue("key"), form.Get("reason"), s.who(r, form))
 	return s.goToToggle(w, r, t, err)
 }
 

@@ -1,5 +1,5 @@
 // Package web is the daemon's one listener: the console, the JSON API, flag
-// evaluation over OFREP, metrics and health.
+// evaluation over OFREP, flagd's sync, metrics and health.
 //
 // It reads from the journal alone, so that what was announced can always be
 // shown again. Nothing writes without the token.
@@ -23,9 +23,11 @@ import (
 
 	"aftershock/detector"
 	"aftershock/flags"
+	"aftershock/flags/feed"
 	"aftershock/journal"
 	"aftershock/upgrades/inbox"
 	"aftershock/watch"
+	"aftershock/web/access"
 )
 
 // Config is the section web of the configuration.
@@ -36,6 +38,8 @@ type Config struct {
 	ExternalURL string `yaml:"external_url"`
 	// ConfigFile is a web configuration of exporter-toolkit (TLS, basic auth).
 	ConfigFile string `yaml:"config_file"`
+	// Access says who may do what.
+	Access access.Config `yaml:"access"`
 }
 
 // SetDefaults fills in what was left out.
@@ -56,7 +60,10 @@ func (c *Config) Validate(path string) []error {
 			errs = append(errs, fmt.Errorf("%s.external_url: want an http or https URL", path))
 		}
 	}
-	return errs
+	if len(c.Access.Users) > 0 && c.ConfigFile == "" {
+		errs = append(errs, fmt.Errorf("%s.access.users: their passwords are missing: name them in basic_auth_users of %s.config_file", path, path))
+	}
+	return append(errs, c.Access.Validate(path+".access")...)
 }
 
 // Journal is what the pages and the API read.
@@ -128,11 +135,16 @@ type Options struct {
 type Server struct {
 	o        Options
 	listener net.Listener
+	// inner is a listener on loopback for the daemon's own evaluation of flags, where the
+	// other one asks for TLS or passwords; nil elsewhere.
+	inner    net.Listener
 	ready    atomic.Bool
 	started  time.Time
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	sessions sessions
+	// tokens are those of people, nil where the daemon's own does everything.
+	tokens   *access.Tokens
 	received *prometheus.CounterVec
 	// inbox rations what its senders may tell, together.
 	inbox *rate.Limiter
@@ -151,6 +163,16 @@ func New(o Options) (*Server, error) {
 	s.received = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "aftershock_inbox_events_total", Help: "Events that deployment tools told, by what became of them.",
 	}, []string{"outcome"})
+	if path := o.Config.Access.TokensFile; path != "" {
+		tokens, err := access.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("web.access.tokens_file: %w; aftershock access add makes one", err)
+		}
+		s.tokens = tokens
+	}
+	if s.tokens != nil || len(o.Config.Access.Users) > 0 {
+		s.o.Token = "" // people have their own
+	}
 	l, err := net.Listen("tcp", o.Config.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen on web.listen %s: %w; is another daemon running, or the port taken?", o.Config.Listen, err)
@@ -159,7 +181,56 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("register the metrics of the web server: %w", errors.Join(err, l.Close()))
 	}
 	s.listener = l
+	if o.Config.ConfigFile != "" {
+		if s.inner, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return nil, fmt.Errorf("listen on loopback for the daemon's own evaluation of flags: %w", errors.Join(err, l.Close()))
+		}
+	}
 	return s, nil
+}
+
+// OwnURL is where the daemon itself evaluates flags over OFREP: at its listener, or, where
+// web.config_file asks for TLS or passwords there, at another on loopback that serves
+// nothing else.
+func (s *Server) OwnURL() string {
+	l := s.listener
+	if s.inner != nil {
+		l = s.inner
+	}
+	host, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return "http://" + l.Addr().String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// serveInner serves the daemon's own evaluation until the answered function is called.
+func (s *Server) serveInner(base context.Context) (stop func()) {
+	if s.inner == nil {
+		return func() {}
+	}
+	m := http.NewServeMux()
+	m.Handle("/ofrep/v1/", s.o.Switchboard.Handler())
+	server := &http.Server{
+		Handler: m, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: writeTimeout,
+		BaseContext: func(net.Listener) context.Context { return base },
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(s.inner); !errors.Is(err, http.ErrServerClosed) {
+			s.o.Log.WithError(err).Error("the daemon's own evaluation of flags ended: toggles can't be verified")
+		}
+	}()
+	return func() {
+		if err := server.Close(); err != nil {
+			s.o.Log.WithError(err).Warn("close the listener of the daemon's own evaluation of flags")
+		}
+		<-done
+	}
 }
 
 // Addr is the address that was bound.
@@ -176,6 +247,12 @@ const (
 	// to be verified, which flags.Config allows five minutes for.
 	writeTimeout  = 2 * time.Minute
 	toggleTimeout = 6 * time.Minute
+	// pingAfter is how long a connection over HTTP/2 may be silent before it is
+	// pinged, pingTimeout how long the answer may take, and stuck how long a
+	// connection may take no byte.
+	pingAfter   = 30 * time.Second
+	pingTimeout = 15 * time.Second
+	stuck       = 30 * time.Second
 )
 
 // Serve answers requests until ctx ends, then lets those under way finish for
@@ -184,8 +261,18 @@ func (s *Server) Serve(ctx context.Context) error {
 	// Requests outlive ctx, by the grace that they are given.
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	// gRPC comes over HTTP/2, without TLS where the listener has none.
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{
-		Handler:           s.routes(),
+		Handler:   s.routes(),
+		Protocols: &protocols,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: feed.StreamsPerConnection,
+			SendPingTimeout:      pingAfter, PingTimeout: pingTimeout, WriteByteTimeout: stuck,
+		},
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      writeTimeout,
@@ -194,6 +281,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ErrorLog:          slog.NewLogLogger(s.o.Slog.Handler(), slog.LevelDebug),
 	}
+	server.RegisterOnShutdown(s.o.Switchboard.Feed().Close)
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		late, cancel := context.WithTimeout(context.Background(), grace)
@@ -201,6 +289,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		stopped <- server.Shutdown(late)
 	})
 	defer stop()
+	defer s.serveInner(base)()
 	err := toolkit.Serve(s.listener, server, &toolkit.FlagConfig{WebConfigFile: &s.o.Config.ConfigFile}, s.o.Slog)
 	if ctx.Err() != nil && errors.Is(err, http.ErrServerClosed) {
 		if err := <-stopped; err != nil {

@@ -1,5 +1,6 @@
 // Package fleet simulates a fleet of services through one upgrade, request by
-// request, and knows the answer: which binary made what worse, and by how much.
+// request, and knows the answer: which binary, or which of two, made what worse,
+// and by how much.
 //
 // A request passes a chain of services. Each adds its own time (a lognormal or
 // a gamma, with cache misses and collector pauses on top), the last or a middle

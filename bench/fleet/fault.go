@@ -15,25 +15,28 @@ type fault struct {
 	errors  float32 // share of failures, by this factor
 }
 
-func (w *World) setFault(r *source) {
+// addFault gives a changed binary a fault of a kind.
+func (w *World) addFault(r *source, kind string) {
 	f := &fault{route: -1, times: 1, errors: 1}
-	var on []int
-	for _, d := range w.deploys {
-		if len(w.routesOf(d.service)) > 0 && (w.Kind != Backoff || w.calls(d.service)) {
-			on = append(on, d.service)
-		}
+	on := w.deployedFor(kind)
+	if len(on) == 0 && len(w.faults) > 0 { // no second binary calls a third party
+		kind = Latency
+		on = w.deployedFor(kind)
 	}
 	if len(on) == 0 { // then the fleet's upgrade reaches no traffic; take the route's last
 		s := w.routes[0].path[w.routes[0].caller]
+		if w.faultOf(s) != nil {
+			s = w.routes[0].path[w.routes[0].caller-1]
+		}
 		w.deployAlso(s)
 		on = append(on, s)
 	}
 	f.service = pick(r, on)
 	f.client = w.services[f.service].client
-	if w.Kind != Backoff && r.chance(0.5) {
+	if kind != Backoff && r.chance(0.5) {
 		f.route = pick(r, w.routesOf(f.service))
 	}
-	switch w.Kind {
+	switch kind {
 	case Backoff:
 		f.setClient(r, w.partyOf(f.service))
 	case Latency:
@@ -53,7 +56,28 @@ func (w *World) setFault(r *source) {
 	case Errors:
 		f.errors = float32(r.log(1.3, 8))
 	}
-	w.fault = f
+	w.faults = append(w.faults, f)
+}
+
+// deployedFor are the changed services without a fault that can have one of a kind.
+func (w *World) deployedFor(kind string) []int {
+	var out []int
+	for _, d := range w.deploys {
+		if w.faultOf(d.service) == nil && len(w.routesOf(d.service)) > 0 && (kind != Backoff || w.calls(d.service)) {
+			out = append(out, d.service)
+		}
+	}
+	return out
+}
+
+// faultOf is the fault of a service's new build, nil if it has none.
+func (w *World) faultOf(service int) *fault {
+	for _, f := range w.faults {
+		if f.service == service {
+			return f
+		}
+	}
+	return nil
 }
 
 // setClient draws other constants for the loop of attempts.
@@ -108,10 +132,10 @@ func (w *World) deployAlso(s int) {
 	}
 }
 
-// onset is the minute in which the culprit's first new instance starts.
-func (w *World) onset() int {
+// onset is the minute in which the first new instance with a fault starts.
+func (w *World) onset(f *fault) int {
 	for _, d := range w.deploys {
-		if d.service == w.fault.service {
+		if d.service == f.service {
 			return d.at
 		}
 	}

@@ -19,7 +19,7 @@ func (w *World) WriteFiles(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make the world's folder: %w", err)
 	}
-	r := &recorder{w: w, series: make(map[string]*record), sums: make(map[sumKey]*tally), known: make(map[recordsKey][]*record), edges: make(map[[2]int]int)}
+	r := newRecorder(w)
 	if err := w.run(r); err != nil {
 		return err
 	}
@@ -49,6 +49,10 @@ type recorder struct {
 	order  int
 }
 
+func newRecorder(w *World) *recorder {
+	return &recorder{w: w, series: make(map[string]*record), sums: make(map[sumKey]*tally), known: make(map[recordsKey][]*record), edges: make(map[[2]int]int)}
+}
+
 type recordsKey struct {
 	process string
 	slot    *slot
@@ -74,6 +78,8 @@ const (
 	requestFamily
 	callFamily
 	retryFamily
+	firstFamily
+	retriedFamily
 	graphFamily
 	infoFamily
 )
@@ -107,8 +113,10 @@ func (r *recorder) scraped(p process, counts []counted, _ bool) {
 	if p.upgraded {
 		version = newVersion
 	}
-	name := fmt.Sprintf("dten_build_info{service=%q,instance=%q,binary=%q,version=%q}", p.service.name, p.name, p.service.binary(), version)
-	r.put(r.find(infoFamily, name), 1)
+	if r.w.Covariates.Builds {
+		name := fmt.Sprintf("dten_build_info{service=%q,instance=%q,binary=%q,version=%q}", p.service.name, p.name, p.service.binary(), version)
+		r.put(r.find(infoFamily, name), 1)
+	}
 	for i := range counts {
 		c := &counts[i]
 		key := sumKey{p.instance, c.slot}
@@ -140,6 +148,10 @@ func (r *recorder) counter(p process, s *slot, sum *tally) {
 	default:
 		r.put(to[0], float64(sum.total))
 		r.put(to[1], float64(sum.bad))
+		if r.w.Covariates.FirstAttempts {
+			r.put(to[2], float64(sum.first))
+			r.put(to[3], float64(sum.retried))
+		}
 	}
 }
 
@@ -178,6 +190,10 @@ func (r *recorder) records(p process, s *slot) []*record {
 	default:
 		add(callFamily, callMetric, "")
 		add(retryFamily, retryMetric, "")
+		if r.w.Covariates.FirstAttempts {
+			add(firstFamily, firstMetric, "")
+			add(retriedFamily, retriedMetric, "")
+		}
 	}
 	r.known[key] = out
 	return out
@@ -188,6 +204,8 @@ var families = [...]string{
 	requestFamily: "# TYPE http_server_requests counter\n# HELP http_server_requests HTTP requests by status.\n",
 	callFamily:    "# TYPE thirdparty_client_requests counter\n# HELP thirdparty_client_requests Calls to third-party APIs.\n",
 	retryFamily:   "# TYPE thirdparty_client_retries counter\n# HELP thirdparty_client_retries Retries of calls to third-party APIs.\n",
+	firstFamily:   "# TYPE thirdparty_client_first_attempt_failures counter\n# HELP thirdparty_client_first_attempt_failures Calls to third-party APIs whose first attempt failed.\n",
+	retriedFamily: "# TYPE thirdparty_client_retried_calls counter\n# HELP thirdparty_client_retried_calls Calls to third-party APIs with a retry.\n",
 	graphFamily:   "# TYPE traces_service_graph_request counter\n# HELP traces_service_graph_request Requests from one service to another.\n",
 	infoFamily:    "# TYPE dten_build info\n# HELP dten_build Version of the running binary.\n",
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	stdcmp "cmp"
+	"fmt"
 	"io"
 	"math"
 	"path/filepath"
@@ -80,8 +81,18 @@ func order(f *detector.Frame) {
 
 // What is handed over directly is what a reader makes of the files.
 func TestFramesAreWhatTheFilesSay(t *testing.T) {
-	w := small(t, Layout, 4)
-	w.counted = true
+	for _, c := range []Covariates{Usual, {Graph: true, FirstAttempts: true}} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			t.Parallel()
+			w := small(t, Layout, 4)
+			w.counted = true
+			w.Covariates = c
+			framesAreWhatTheFilesSay(t, w)
+		})
+	}
+}
+
+func framesAreWhatTheFilesSay(t *testing.T, w *World) {
 	want := frames(t, w)
 	dir := t.TempDir()
 	if err := w.WriteFiles(dir); err != nil {
@@ -146,7 +157,7 @@ func TestCountsAreConservedAlongThePath(t *testing.T) {
 	r := newRunner(w)
 	for k, o := range w.routes {
 		r.clear()
-		r.run(k, 700, 1234, 99, false)
+		r.run(k, 700, 1234, 99, nil)
 		for j := range o.path {
 			n := uint64(0)
 			for _, y := range r.tallies[r.latency[k][j]] {
@@ -170,7 +181,7 @@ func TestCountsAreConservedAlongThePath(t *testing.T) {
 func TestCallersAreSlower(t *testing.T) {
 	w := world(t, None, 6)
 	r := newRunner(w)
-	r.run(0, 700, 5000, 7, false)
+	r.run(0, 700, 5000, 7, nil)
 	mean := func(j int) float64 {
 		var sum, n float64
 		for _, y := range r.tallies[r.latency[0][j]] {
@@ -188,7 +199,7 @@ func TestCallersAreSlower(t *testing.T) {
 // Without the fault and with it, a world's past is the same, and innocents have
 // no fault at all.
 func TestTruth(t *testing.T) {
-	for _, kind := range Kinds() {
+	for _, kind := range AllKinds() {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			w := small(t, kind, 4)
@@ -196,8 +207,8 @@ func TestTruth(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := w.Answer()
-			if Guilty(kind) == (a.Culprit == nil) {
-				t.Fatalf("culprit %v in a world of kind %s", a.Culprit, kind)
+			if Guilty(kind) == (len(a.Culprits) == 0) {
+				t.Fatalf("culprits %v in a world of kind %s", a.Culprits, kind)
 			}
 			if Guilty(kind) != (len(a.Shifted) > 0) {
 				t.Errorf("moved in a world of kind %s: %v", kind, a.Shifted)
@@ -210,8 +221,9 @@ func TestTruth(t *testing.T) {
 func TestCausalRatioOfNothingIsOne(t *testing.T) {
 	w := small(t, Latency, 8)
 	frames(t, w)
-	w.fault.times, w.fault.share, w.fault.errors = 1, 0, 1
-	if got := w.compare(w.onset()); len(got) > 0 {
+	f := w.faults[0]
+	f.times, f.share, f.errors = 1, 0, 1
+	if got := w.shifts(); len(got) > 0 {
 		t.Errorf("a fault that does nothing moved %v", got)
 	}
 }

@@ -13,6 +13,8 @@ const (
 	errorMetric   = "http_server_requests_total"
 	retryMetric   = "thirdparty_client_retries_total"
 	callMetric    = "thirdparty_client_requests_total"
+	firstMetric   = "thirdparty_client_first_attempt_failures_total"
+	retriedMetric = "thirdparty_client_retried_calls_total"
 	oldVersion    = "4.1.3"
 	newVersion    = "4.2.0"
 )
@@ -74,6 +76,35 @@ func (f *framer) scraped(p process, counts []counted, known bool) {
 	if p.upgraded {
 		version = newVersion
 	}
+	if f.w.Covariates.Builds {
+		f.build(p, version)
+	} else {
+		version = "" // nothing else tells which build counted
+	}
+	if !known {
+		return
+	}
+	for i := range counts {
+		c := &counts[i]
+		pt := detector.Point{
+			Indicator: f.indicator(c.slot), Instance: p.name, Version: version,
+			Total: float64(c.total), Bad: float64(c.bad), FirstFailures: -1, Retried: -1,
+		}
+		if c.slot.kind == "retry" && f.w.Covariates.FirstAttempts {
+			pt.FirstFailures, pt.Retried = float64(c.first), float64(c.retried)
+		}
+		if c.slot.kind == "latency" {
+			pt.Hist = hist.Histogram{Bounds: p.layout.bounds, Counts: make([]float64, len(p.layout.bounds))}
+			for b := range pt.Hist.Counts {
+				pt.Hist.Counts[b] = float64(c.hist[b])
+			}
+		}
+		f.frame.Points = append(f.frame.Points, pt)
+	}
+}
+
+// build notes which build an instance runs.
+func (f *framer) build(p process, version string) {
 	n, ok := f.index[p.name]
 	if !ok {
 		n = len(f.builds)
@@ -89,23 +120,6 @@ func (f *framer) scraped(p process, counts []counted, known bool) {
 		b.interval = f.t - b.at
 	}
 	b.Version, b.at = version, f.t
-	if !known {
-		return
-	}
-	for i := range counts {
-		c := &counts[i]
-		pt := detector.Point{
-			Indicator: f.indicator(c.slot), Instance: p.name, Version: version,
-			Total: float64(c.total), Bad: float64(c.bad), FirstFailures: -1, Retried: -1,
-		}
-		if c.slot.kind == "latency" {
-			pt.Hist = hist.Histogram{Bounds: p.layout.bounds, Counts: make([]float64, len(p.layout.bounds))}
-			for b := range pt.Hist.Counts {
-				pt.Hist.Counts[b] = float64(c.hist[b])
-			}
-		}
-		f.frame.Points = append(f.frame.Points, pt)
-	}
 }
 
 func (f *framer) indicator(s *slot) *detector.Indicator {

@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -68,7 +69,7 @@ func (w *World) plan(r *source) {
 	w.Minutes = w.Upgrade + after
 	day := time.Date(2026, 3, 2+r.whole(0, 20), hour, 0, 0, 0, time.UTC)
 	w.Start = day.Add(-time.Duration(days) * 24 * time.Hour)
-	w.counted = w.Kind == Errors || r.chance(0.4)
+	w.counted = slices.Contains(w.ills, Errors) || r.chance(0.4)
 	w.renames = r.chance(0.5)
 	w.missed = r.log(0.001, 0.01)
 	for range r.poisson(0.3 * float64(w.Minutes) / 1440) {
@@ -147,8 +148,8 @@ func planHop(r *source) hop {
 }
 
 // roll plans which instances restart when: the upgrade, and what happens on
-// other days.
-func (w *World) roll(r *source) {
+// other days. It changes two to four binaries if it isn't told how many.
+func (w *World) roll(r *source, binaries int) {
 	order := make([]int, 0, len(w.services))
 	for s := range w.services {
 		if s > 0 || r.chance(0.4) {
@@ -156,10 +157,14 @@ func (w *World) roll(r *source) {
 		}
 	}
 	shuffle(r, order)
-	order = order[:min(len(order), r.whole(2, 4))]
+	few := r.whole(2, 4)
+	if binaries > 0 {
+		few = binaries
+	}
+	order = order[:min(len(order), few)]
 	// In every world the first binary is one that calls a third party if the
 	// fault needs that; the order of deployment is drawn after.
-	if w.Kind == Backoff {
+	if slices.Contains(w.ills, Backoff) {
 		var callers []int
 		for _, o := range w.routes {
 			if o.peer >= 0 {

@@ -10,14 +10,17 @@ const (
 
 // tally is what was counted of one indicator on one instance.
 type tally struct {
-	total, bad uint64
-	sum        float64
-	hist       [maxBuckets]uint64
+	total, bad     uint64
+	first, retried uint64 // calls whose first attempt failed, and those with a retry
+	sum            float64
+	hist           [maxBuckets]uint64
 }
 
 func (y *tally) add(o *tally) {
 	y.total += o.total
 	y.bad += o.bad
+	y.first += o.first
+	y.retried += o.retried
 	y.sum += o.sum
 	for i, n := range o.hist {
 		y.hist[i] += n
@@ -117,14 +120,15 @@ func (r *runner) clear() {
 func chance16(p float64) uint16 { return uint16(clamp(p, 0, 1) * (1<<16 - 1)) }
 func chance24(p float64) uint32 { return uint32(clamp(p, 0, 1) * (1 << 24)) }
 
-// prepare sets up the hops of a route for a minute.
-func (r *runner) prepare(k, t int, faulty bool) {
+// prepare sets up the hops of a route for a minute, with some of the faults.
+func (r *runner) prepare(k, t int, faults []*fault) {
 	w := r.w
 	o := w.routes[k]
 	for j, si := range o.path {
 		s, h := w.services[si], &r.hops[j]
 		h.own, h.miss, h.pause = o.hops[j].own, o.hops[j].miss, o.hops[j].pause
 		h.count = uint64(len(s.instances))
+		f := has(faults, si, k)
 		for n, in := range s.instances {
 			p := &h.at[n]
 			upgraded, since := in.version(t)
@@ -134,7 +138,7 @@ func (r *runner) prepare(k, t int, faulty bool) {
 			p.pausing = chance16(o.hops[j].pausing * float64(w.course.pauses[si][t]))
 			p.client, p.extraShare, p.errors = s.client, 0, 0
 			errors := w.course.errors[si][t]
-			if f := w.fault; faulty && upgraded && f.service == si && (f.route < 0 || f.route == k) {
+			if f != nil && upgraded {
 				p.scale *= f.times
 				p.client, p.extra = f.client, f.extra
 				p.extraShare = chance24(float64(f.chanceAt(w.course.busy[si][t])))
@@ -155,6 +159,16 @@ func (r *runner) prepare(k, t int, faulty bool) {
 	}
 }
 
+// has finds the fault that a service has on a route.
+func has(faults []*fault, service, route int) *fault {
+	for _, f := range faults {
+		if f.service == service && (f.route < 0 || f.route == route) {
+			return f
+		}
+	}
+	return nil
+}
+
 // chanceAt is the share of requests that take the fault's extra time at a load.
 func (f *fault) chanceAt(busy float32) float32 {
 	if f.queue > 0 {
@@ -168,9 +182,9 @@ const mask24 = 1<<24 - 1
 func exponential(bits uint64) float32 { return float32(-math.Log(unit(bits))) }
 
 // run draws n requests of a route in a minute into the tallies. The same seed
-// gives the same luck, request for request, with the fault and without.
-func (r *runner) run(k, t, n int, seed uint64, faulty bool) {
-	r.prepare(k, t, faulty)
+// gives the same luck, request for request, with a fault and without.
+func (r *runner) run(k, t, n int, seed uint64, faults []*fault) {
+	r.prepare(k, t, faults)
 	o := r.w.routes[k]
 	last := len(o.path) - 1
 	caller := -1
@@ -234,6 +248,9 @@ func (r *runner) call(k, t int, p *placeState, luck uint64) (took float32, ok bo
 		if a > 0 {
 			p.retried.bad++
 		}
+		if a == 1 {
+			p.retried.retried++
+		}
 		answer := party.ok.at(uint32(x)&mask24) * slow
 		failed := unit(mix(x+1)) < fails
 		if failed {
@@ -242,6 +259,9 @@ func (r *runner) call(k, t int, p *placeState, luck uint64) (took float32, ok bo
 		took += min(answer, c.timeout)
 		if !failed && answer <= c.timeout {
 			return took, true
+		}
+		if a == 0 {
+			p.retried.first++
 		}
 		if a+1 < c.attempts {
 			rest := sleep * float32(0.5+0.5*unit(mix(x+2)))

@@ -36,7 +36,7 @@ func NewRise(r Rise, seed uint64) (*World, error) {
 		return nil, fmt.Errorf("plan a rise: %+v is none", r)
 	}
 	root := source(mix(seed*golden + 54321))
-	w := &World{Kind: rising, Seed: seed, rand: *root.fork(1)}
+	w := &World{Kind: rising, Seed: seed, rand: *root.fork(1), Covariates: Usual}
 	w.plan(root.fork(2))
 	w.shorten(r.Days)
 	k := w.single()
@@ -136,7 +136,8 @@ func (w *World) rate(k int, want float64) {
 func (w *World) slow(k int, factor float64) error {
 	path := w.routes[k].path
 	s := path[len(path)-1]
-	w.fault = &fault{service: s, route: k, times: 1, errors: 1, client: w.services[s].client}
+	f := &fault{service: s, route: k, times: 1, errors: 1, client: w.services[s].client}
+	w.faults = []*fault{f}
 	p := newProbe(w, k)
 	limit := factor * p.quantile(0.99, false)
 	// The share over the limit rises with the factor on the service's own time,
@@ -144,7 +145,7 @@ func (w *World) slow(k int, factor float64) error {
 	low, high := 1.0, 8.0
 	for high/low > 1.0005 {
 		mid := math.Sqrt(low * high)
-		w.fault.times = float32(mid)
+		f.times = float32(mid)
 		if p.over(limit) < 0.01 {
 			low = mid
 		} else {
@@ -181,11 +182,15 @@ func newProbe(w *World, k int) *probe {
 // hist is the distribution of the last hop's latency over the bounds of a layout.
 func (p *probe) hist(l *layout, faulty bool) tally {
 	var sum tally
+	var faults []*fault
+	if faulty {
+		faults = p.w.faults
+	}
 	p.runner.layout = l
 	slots := p.runner.latency[p.k]
 	for _, t := range p.minutes {
 		p.runner.clear()
-		p.runner.run(p.k, t, probed, p.luck.fork(uint64(t)).next(), faulty)
+		p.runner.run(p.k, t, probed, p.luck.fork(uint64(t)).next(), faults)
 		for n := range p.runner.tallies[slots[len(slots)-1]] {
 			sum.add(&p.runner.tallies[slots[len(slots)-1]][n])
 		}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"math"
 	"reflect"
+	"slices"
 	"testing"
 
 	"aftershock/detector"
@@ -41,13 +42,13 @@ func TestRiseOfTheP99(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for seed := range uint64(4) {
 				w := riseOf(t, tt.rise, seed)
-				p := newProbe(w, w.fault.route)
+				p := newProbe(w, w.faults[0].route)
 				p.luck = w.rand.fork(4)
 				before, after := p.quantile(0.99, false), p.quantile(0.99, true)
 				if ratio := after / before; math.Abs(ratio-tt.rise.P99) > 0.03 {
 					t.Errorf("seed %d: p99 from %.4f to %.4f s, by %.3f, want %v", seed, before, after, ratio, tt.rise.P99)
 				}
-				if f := w.fault; f.times > 1.4 {
+				if f := w.faults[0]; f.times > 1.4 {
 					t.Errorf("seed %d: own time by %.2f for a p99 by %v: something else makes the p99", seed, f.times, tt.rise.P99)
 				}
 			}
@@ -92,7 +93,7 @@ func TestRiseRateAndTruth(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := riseOf(t, tt.rise, 3)
-			route, service := w.routes[w.fault.route].name, w.services[w.fault.service].name
+			route, service := w.routes[w.faults[0].route].name, w.services[w.faults[0].service].name
 			sum, minutes := 0.0, 0.0
 			err := w.Frames(func(f detector.Frame) error {
 				if !f.Time.After(w.Time(w.Upgrade)) || f.Time.After(w.Time(w.Upgrade+120)) {
@@ -113,8 +114,8 @@ func TestRiseRateAndTruth(t *testing.T) {
 				t.Errorf("%.0f requests a minute, want %.0f", got, tt.rise.Rate)
 			}
 			a := w.Answer()
-			if a.Culprit == nil || *a.Culprit != "dten-"+service || len(a.Besides) > 0 {
-				t.Errorf("culprit %v besides %v, want %s alone", a.Culprit, a.Besides, service)
+			if !slices.Equal(a.Culprits, []string{"dten-" + service}) || len(a.Besides) > 0 {
+				t.Errorf("culprits %v besides %v, want %s alone", a.Culprits, a.Besides, service)
 			}
 			own := false
 			for _, s := range a.Shifted {
@@ -132,7 +133,7 @@ func TestRiseRateAndTruth(t *testing.T) {
 
 func TestSameSeedSameRise(t *testing.T) {
 	a, b := riseOf(t, rises[0].rise, 5), riseOf(t, rises[0].rise, 5)
-	if !reflect.DeepEqual(a.course.load, b.course.load) || !reflect.DeepEqual(a.fault, b.fault) {
+	if !reflect.DeepEqual(a.course.load, b.course.load) || !reflect.DeepEqual(a.faults[0], b.faults[0]) {
 		t.Error("two rises of one seed differ")
 	}
 }

@@ -41,7 +41,7 @@ func (w *World) run(to sink) error {
 		for k, o := range w.routes {
 			lot := luck.fork(uint64(t), uint64(k))
 			n := lot.poisson(w.course.load[k][t])
-			r.run(k, t, n, lot.next(), w.fault != nil)
+			r.run(k, t, n, lot.next(), w.faults)
 			for j := 1; j < len(o.path); j++ {
 				calls[o.path[j-1]*len(w.services)+o.path[j]] += n
 			}
@@ -55,7 +55,7 @@ func (w *World) run(to sink) error {
 			}
 		}
 		for i, n := range calls {
-			if w.calling(i/len(w.services), i%len(w.services)) {
+			if w.Covariates.Graph && w.calling(i/len(w.services), i%len(w.services)) {
 				to.called(i/len(w.services), i%len(w.services), n)
 			}
 		}

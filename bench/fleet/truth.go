@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -12,33 +13,35 @@ import (
 // Answer is what is true of a world, in the form of an answer file.
 type Answer struct {
 	Kind       string      `json:"kind"`
-	Culprit    *string     `json:"culprit"`
+	Culprits   []string    `json:"culprits"`
 	Onset      *time.Time  `json:"onset"`
 	Shifted    []Shifted   `json:"shifted"`
 	Changed    []string    `json:"changed"`
 	Routes     []RouteSays `json:"routes"`
 	ThirdParty *PartySays  `json:"third_party,omitempty"`
 	Besides    []string    `json:"besides,omitempty"` // troubles
-	// Deployed and Sure bound the onset. They differ for queueing, which comes
-	// with the load: it is felt a little some time before it is felt much.
-	Deployed time.Time `json:"-"`
-	Sure     time.Time `json:"-"`
 }
 
-// Shifted is an indicator that the culprit moved. Ratios are of bad shares, with
-// the fault over without it, from the onset to the end.
+// Shifted is an indicator that a culprit moved. Ratios are of bad shares, with
+// all faults over without any, from the onset to the end.
 type Shifted struct {
-	Kind     string  `json:"kind"`
-	Service  string  `json:"service"`
-	Route    string  `json:"route,omitempty"`
-	Peer     string  `json:"peer,omitempty"`
-	P99      float64 `json:"exceed_p99,omitempty"` // at the bound next to the p99 before
-	P95      float64 `json:"exceed_p95,omitempty"`
-	Ratio    float64 `json:"ratio"`
-	SNR      float64 `json:"snr"`
-	Material bool    `json:"material"` // the ratio is at least 1.1
+	// Culprits are those that moved it: two if each would have alone.
+	Culprits []string `json:"culprits"`
+	Kind     string   `json:"kind"`
+	Service  string   `json:"service"`
+	Route    string   `json:"route,omitempty"`
+	Peer     string   `json:"peer,omitempty"`
+	P99      float64  `json:"exceed_p99,omitempty"` // at the bound next to the p99 before
+	P95      float64  `json:"exceed_p95,omitempty"`
+	Ratio    float64  `json:"ratio"`
+	SNR      float64  `json:"snr"`
+	Material bool     `json:"material"` // the ratio is at least 1.1
 
 	Key string `json:"-"` // of the detector.Indicator
+	// Onset is when the first of its culprits is felt. Deployed and Sure bound it:
+	// they differ for queueing, which comes with the load and is felt a little some
+	// time before it is felt much.
+	Onset, Deployed, Sure time.Time `json:"-"`
 	// Worse says that its bad share rose at all, be it at another bound.
 	Worse bool `json:"-"`
 	// Bounds and Ratios are a latency's ratio at each bound.
@@ -91,33 +94,85 @@ func (w *World) Answer() Answer {
 			a.ThirdParty = &PartySays{w.peers[d.on].name, w.Time(d.from)}
 		}
 	}
-	if w.fault == nil {
-		return a
+	for _, f := range w.faults {
+		a.Culprits = append(a.Culprits, w.services[f.service].binary())
+		if from := w.Time(w.felt(f, little)); a.Onset == nil || from.Before(*a.Onset) {
+			a.Onset = &from
+		}
 	}
-	culprit := w.services[w.fault.service].binary()
-	from := w.felt(0.005)
-	onset := w.Time(from)
-	a.Deployed, a.Sure = w.Time(w.onset()), onset
-	if w.fault.queue > 0 {
-		a.Sure = w.Time(w.felt(0.05))
-	}
-	a.Culprit, a.Onset = &culprit, &onset
-	a.Shifted = append(a.Shifted, w.compare(from)...)
+	a.Shifted = append(a.Shifted, w.shifts()...)
 	return a
 }
 
-// felt is the minute from which the fault does anything, or queues this share
-// of the requests.
-func (w *World) felt(share float32) int {
-	from := w.onset()
-	if w.fault.queue > 0 {
+// Shares of requests that queue, from which a queue is felt a little, and much.
+const little, much = 0.005, 0.05
+
+// felt is the minute from which a fault does anything, or queues this share of the
+// requests.
+func (w *World) felt(f *fault, share float32) int {
+	from := w.onset(f)
+	if f.queue > 0 {
 		for t := from; t < w.Minutes; t++ {
-			if w.fault.chanceAt(w.course.busy[w.fault.service][t]) > share {
+			if f.chanceAt(w.course.busy[f.service][t]) > share {
 				return t
 			}
 		}
 	}
 	return from
+}
+
+// shifts gives what the faults moved. Each acts alone first, which tells whose
+// doing a shift is; how large it is, is told by all of them at once.
+func (w *World) shifts() []Shifted {
+	faults := slices.Clone(w.faults)
+	slices.SortStableFunc(faults, func(a, b *fault) int { return cmp.Compare(w.felt(a, little), w.felt(b, little)) })
+	var alone [][]*Shifted // by fault, then by slot
+	for _, f := range faults {
+		alone = append(alone, w.compare(w.felt(f, little), []*fault{f}))
+	}
+	together := alone
+	if len(faults) > 1 {
+		together = nil
+		for _, f := range faults {
+			together = append(together, w.compare(w.felt(f, little), faults))
+		}
+	}
+	var out []Shifted
+	for slot := range newRunner(w).slots {
+		who := movers(alone, slot)
+		if len(who) == 0 || together[who[0]][slot] == nil {
+			continue
+		}
+		s, first := *together[who[0]][slot], faults[who[0]]
+		for _, i := range who {
+			s.Culprits = append(s.Culprits, w.services[faults[i].service].binary())
+		}
+		s.Onset, s.Deployed, s.Sure = w.Time(w.felt(first, little)), w.Time(w.onset(first)), w.Time(w.felt(first, much))
+		out = append(out, s)
+	}
+	return out
+}
+
+// movers are the faults that made an indicator worse by enough to be found, or, if
+// none did, the one that moved it most.
+func movers(alone [][]*Shifted, slot int) []int {
+	var out []int
+	most := -1
+	for i, by := range alone {
+		if by[slot] == nil {
+			continue
+		}
+		if by[slot].Material {
+			out = append(out, i)
+		}
+		if most < 0 || by[slot].Ratio > alone[most][slot].Ratio {
+			most = i
+		}
+	}
+	if len(out) == 0 && most >= 0 {
+		out = append(out, most)
+	}
+	return out
 }
 
 // share is an indicator's counts in one of the two runs.
@@ -137,10 +192,10 @@ func (s *share) above(bucket int) float64 {
 // requests of each route in each of the two runs that the truth is taken from.
 const compared = 400_000
 
-// compare lives through the time after the onset twice, with the fault and
-// without, and gives what moved. The routes' requests are as many as make the
+// compare lives through the time after an onset twice, with some faults and
+// without, and gives what moved by slot, nil for what didn't. The routes' requests are as many as make the
 // ratios sure to about a hundredth, weighted by the load of each minute.
-func (w *World) compare(from int) []Shifted {
+func (w *World) compare(from int, faults []*fault) []*Shifted {
 	union := []float64{}
 	for _, l := range layouts() {
 		union = append(union, l.bounds[:len(l.bounds)-1]...)
@@ -156,17 +211,17 @@ func (w *World) compare(from int) []Shifted {
 		for k := range w.routes {
 			weight := w.course.load[k][t] / float64(n)
 			seed := luck.fork(uint64(t), uint64(k)).next()
-			for arm := range 2 {
+			for arm, with := range [][]*fault{nil, faults} {
 				r.clear()
-				r.run(k, t, n, seed, arm == 1)
+				r.run(k, t, n, seed, with)
 				r.fold(arms[arm], weight)
 			}
 		}
 	}
-	var out []Shifted
+	out := make([]*Shifted, len(r.slots))
 	for i := range r.slots {
 		if s, ok := w.shifted(&r.slots[i], i, union, &arms[0][i], &arms[1][i]); ok {
-			out = append(out, s)
+			out[i] = &s
 		}
 	}
 	return out

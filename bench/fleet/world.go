@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Kinds of worlds. In the first four a binary is to blame.
+// Kinds of worlds. In the first four a binary is to blame, in the last two are.
 const (
 	Backoff        = "backoff" // other constants in a binary's client of a third party
 	Latency        = "latency" // a slower path through a binary
@@ -20,15 +20,20 @@ const (
 	Layout         = "none-layout"         // other bucket bounds in the new builds
 	WarmUp         = "none-warmup"         // long cold caches after the restarts
 	Mix            = "none-mix"            // other shares of routes in the traffic
+	TwoCulprits    = "two-culprits"        // two binaries have a fault of the first four kinds each
 )
 
-// Kinds lists all kinds of worlds, in the order of reports.
+// Kinds lists the kinds of worlds with one culprit or none, in the order of
+// reports. What is measured over all kinds is measured over these.
 func Kinds() []string {
 	return []string{Backoff, Latency, Pool, Errors, None, ThirdParty, Load, Infrastructure, Drift, Layout, WarmUp, Mix}
 }
 
+// AllKinds lists all kinds of worlds.
+func AllKinds() []string { return append(Kinds(), TwoCulprits) }
+
 // Guilty says whether a binary is to blame in worlds of the kind.
-func Guilty(kind string) bool { return slices.Contains(Kinds()[:4], kind) }
+func Guilty(kind string) bool { return kind == TwoCulprits || slices.Contains(Kinds()[:4], kind) }
 
 // World is a simulated fleet over some days, with one upgrade.
 type World struct {
@@ -38,6 +43,8 @@ type World struct {
 	// are, and Upgrade the one in which the upgrade begins.
 	Start            time.Time
 	Minutes, Upgrade int
+	// Covariates is what the telemetry tells beside the indicators.
+	Covariates Covariates
 
 	rand     source
 	services []*service
@@ -45,7 +52,8 @@ type World struct {
 	peers    []*peer
 	deploys  []deploy
 	trouble  []trouble
-	fault    *fault
+	ills     []string // what the faults are of
+	faults   []*fault // each of another binary
 	// coldness is how slow a restarted process is, coldFor how long.
 	coldness, coldFor float64
 	renames           bool // instances change their names at the upgrade
@@ -135,20 +143,36 @@ type trouble struct {
 }
 
 // New plans the world of a kind and a seed.
-func New(kind string, seed uint64) (*World, error) {
-	if !slices.Contains(Kinds(), kind) {
-		return nil, fmt.Errorf("plan a world: unknown kind %q; there are %v", kind, Kinds())
+func New(kind string, seed uint64) (*World, error) { return NewOf(kind, seed, 0) }
+
+// NewOf plans the world of a kind and a seed in which so many binaries change, or
+// as many as there are. 0 means two to four.
+func NewOf(kind string, seed uint64, binaries int) (*World, error) {
+	if !slices.Contains(AllKinds(), kind) || binaries < 0 {
+		return nil, fmt.Errorf("plan a world: unknown kind %q of %d binaries; there are %v", kind, binaries, AllKinds())
 	}
 	root := source(mix(seed*golden + 12345))
-	w := &World{Kind: kind, Seed: seed, rand: *root.fork(1)}
+	w := &World{Kind: kind, Seed: seed, rand: *root.fork(1), Covariates: Usual}
+	w.setIlls(root.fork(7))
 	w.plan(root.fork(2))
-	w.roll(root.fork(3))
+	w.roll(root.fork(3), binaries)
 	w.setTrouble(root.fork(4))
 	w.course = w.draw(root.fork(5))
-	if Guilty(kind) {
-		w.setFault(root.fork(6))
+	luck := root.fork(6)
+	for _, ill := range w.ills {
+		w.addFault(luck, ill)
 	}
 	return w, nil
+}
+
+// setIlls says what the faults are of. It has a stream of its own.
+func (w *World) setIlls(r *source) {
+	switch {
+	case w.Kind == TwoCulprits:
+		w.ills = []string{pick(r, Kinds()[:4]), pick(r, Kinds()[:4])}
+	case Guilty(w.Kind):
+		w.ills = []string{w.Kind}
+	}
 }
 
 // Binary is the name of a service's program.

@@ -86,7 +86,7 @@ func (d *delays) add(r *result, who int) {
 		return
 	}
 	d.minutes = append(d.minutes, first.at.Sub(*r.answer.Onset).Minutes())
-	d.culprit.count(first.binary == *r.answer.Culprit)
+	d.culprit.count(slices.Contains(r.answer.Culprits, first.binary))
 }
 
 func (d *delays) row(who string, c scenario) []string {

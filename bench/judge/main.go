@@ -24,6 +24,9 @@ func main() {
 	kinds := flag.String("kinds", "", "only these kinds, with commas between; default: all, half of the worlds guilty")
 	workers := flag.Int("workers", 2, "worlds at a time")
 	show := flag.Bool("show", false, "also list each wrong blame, miss, and wrong attribution")
+	binaries := flag.Int("binaries", 0, "how many binaries change, if the fleet has so many; default: two to four")
+	told := flag.String("covariates", "graph,builds", "what telemetry tells beside the indicators: graph, first-attempts, builds")
+	studied := flag.Bool("attribution", false, "measure attribution alone, so many worlds of each sort: more binaries, two culprits, more and less in the telemetry")
 	rises := flag.Int("delays", 0, "measure delays alone: how many worlds of each rise of a p99")
 	flag.Parse()
 	plan := schedule()
@@ -31,26 +34,30 @@ func main() {
 		plan = strings.Split(*kinds, ",")
 	}
 	for _, k := range plan {
-		if !slices.Contains(fleet.Kinds(), k) {
-			usage("there is no kind %q; there are %s", k, strings.Join(fleet.Kinds(), ", "))
+		if !slices.Contains(fleet.AllKinds(), k) {
+			usage("there is no kind %q; there are %s", k, strings.Join(fleet.AllKinds(), ", "))
 		}
 	}
-	if flag.NArg() > 0 || *worlds < 1 || *workers < 1 || *rises < 0 || *format != "text" && *format != "md" {
-		usage("judge [--worlds 60 | --delays 20] [--seed 1] [--format text|md] [--kinds KIND,...] [--workers 2] [--show]")
+	covariates, err := covariates(*told)
+	if err != nil {
+		usage("%v", err)
+	}
+	if flag.NArg() > 0 || *worlds < 1 || *workers < 1 || *rises < 0 || *binaries < 0 || *format != "text" && *format != "md" {
+		usage("judge [--worlds 60 | --delays 20] [--seed 1] [--format text|md] [--kinds KIND,...] [--binaries 6] [--covariates graph,...] [--attribution] [--workers 2] [--show]")
 	}
 	out := bufio.NewWriter(os.Stdout)
 	md := *format == "md"
-	var err error
-	if *rises > 0 {
+	switch {
+	case *rises > 0:
 		err = measure(out, *rises, *seed, *workers, md, *show)
-	} else {
+	case *studied:
+		err = study(out, *worlds, *seed, *workers, md)
+	default:
 		var results []result
-		results, err = playAll(*worlds, *workers, func(i int) (result, error) {
-			return play(plan[i%len(plan)], *seed+uint64(i/len(plan))*100+uint64(i%len(plan)))
-		})
+		results, err = setting{*binaries, covariates}.run(plan, *worlds, *seed, *workers)
 		if err == nil {
 			report(out, results, md)
-			attribution(out, results, md)
+			attribution(out, cuts(results), md)
 			if *show {
 				details(out, results)
 			}

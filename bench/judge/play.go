@@ -40,9 +40,10 @@ type result struct {
 	answer fleet.Answer
 	record detector.Upgrade
 	// says is by contestant: judge, p99, Mann-Whitney.
-	says  [3][]said
-	last  []detector.Verdict // the judge's last word
-	paths *paths
+	says [3][]said
+	last []detector.Verdict // the judge's last word
+	// rivals is whom each baseline names for an indicator of which the judge told a shift.
+	rivals map[string][rivals]string
 	// indicators is how many there were.
 	indicators                 int
 	simulating, judging, ruled time.Duration
@@ -50,12 +51,19 @@ type result struct {
 
 var names = [3]string{"aftershock", "p99 rule", "Mann-Whitney"}
 
+// setting is what is the same in all worlds of a run.
+type setting struct {
+	binaries   int // that change, 0: two to four
+	covariates fleet.Covariates
+}
+
 // play lives through one world of a kind.
-func play(kind string, seed uint64) (result, error) {
-	w, err := fleet.New(kind, seed)
+func (s setting) play(kind string, seed uint64) (result, error) {
+	w, err := fleet.NewOf(kind, seed, s.binaries)
 	if err != nil {
 		return result{}, err
 	}
+	w.Covariates = s.covariates
 	return live(w, every)
 }
 
@@ -80,12 +88,14 @@ func live(w *fleet.World, every time.Duration) (result, error) {
 	j := &judge{judge: detector.NewJudge(cfg), ledger: ledger, id: u.ID, every: every}
 	j.judge.Watch(ledger.Record(u))
 	series := newSeries(u)
+	twice := newDID(&series.paths)
 	rules := []contestant{&threshold{series: series}, &rank{series: series}}
 	err = w.Frames(func(f detector.Frame) error {
 		at := time.Now()
 		r.says[0] = append(r.says[0], j.observe(f)...)
 		between := time.Now()
 		series.add(f)
+		twice.add(f)
 		for i, c := range rules {
 			r.says[i+1] = append(r.says[i+1], c.observe(f)...)
 		}
@@ -101,8 +111,8 @@ func live(w *fleet.World, every time.Duration) (result, error) {
 	r.last = j.judge.Summary(u.ID).Verdicts
 	r.judging += time.Since(at)
 	r.answer = w.Answer()
-	// The values of all minutes of all worlds would be too much.
-	r.paths, r.indicators = &paths{series.upgrade, series.calls}, len(series.order)
+	// The values of all minutes of all worlds would be too much to keep.
+	r.rivals, r.indicators = r.rival(&series.paths, twice), len(series.order)
 	r.simulating = time.Since(begun) - r.judging - r.ruled
 	return r, nil
 }

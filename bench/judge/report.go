@@ -83,7 +83,7 @@ func groups(results []result) []group {
 			out = append(out, g)
 		}
 	}
-	for _, k := range fleet.Kinds() {
+	for _, k := range fleet.AllKinds() {
 		add(k, func(kind string) bool { return kind == k })
 	}
 	add("all guilty", fleet.Guilty)
@@ -143,8 +143,8 @@ func details(out io.Writer, results []result) {
 	for i := range results {
 		r := &results[i]
 		fmt.Fprintf(out, "\n%s seed %d: %s, upgrade %s", r.kind, r.seed, strings.Join(r.answer.Changed, " "), r.record.StartedAt.Format("01-02 15:04"))
-		if r.answer.Culprit != nil {
-			fmt.Fprintf(out, ", culprit %s from %s", *r.answer.Culprit, r.answer.Onset.Format("01-02 15:04"))
+		if r.answer.Onset != nil {
+			fmt.Fprintf(out, ", culprits %v from %s", r.answer.Culprits, r.answer.Onset.Format("01-02 15:04"))
 		}
 		fmt.Fprintf(out, " %s\n", strings.Join(r.answer.Besides, "; "))
 		got := r.sort(0)
@@ -168,8 +168,8 @@ func details(out io.Writer, results []result) {
 			case o.shifted == nil || !o.shifted.Material:
 			case o.first == nil:
 				fmt.Fprintf(out, "  missed  %s: true x%.2f snr %.1f\n", k, o.shifted.Ratio, o.shifted.SNR)
-			case o.last.binary != *r.answer.Culprit:
-				fmt.Fprintf(out, "  blames  %s: true x%.2f; first %s, last %s\n", k, o.shifted.Ratio, says(o.first), says(o.last))
+			case !slices.Contains(o.shifted.Culprits, o.last.binary):
+				fmt.Fprintf(out, "  blames  %s: true x%.2f by %v; first %s, last %s\n", k, o.shifted.Ratio, o.shifted.Culprits, says(o.first), says(o.last))
 			default:
 				fmt.Fprintf(out, "  found   %s: true x%.2f snr %.1f; first %s\n", k, o.shifted.Ratio, o.shifted.SNR, says(o.first))
 			}

@@ -133,8 +133,9 @@ func (m *sum) value() float64 {
 	return math.NaN()
 }
 
-// latest is the binary on the path of a service that was deployed last.
-func (s *paths) latest(service string, now time.Time) string {
+// below are the binaries on the path of a service that were deployed by then. Where
+// nobody knows who calls whom, all may be.
+func (s *paths) below(service string, now time.Time) []detector.Binary {
 	reach := map[string]bool{service: true}
 	for queue := []string{service}; len(queue) > 0; queue = queue[1:] {
 		for c := range s.calls[queue[0]] {
@@ -144,9 +145,20 @@ func (s *paths) latest(service string, now time.Time) string {
 			}
 		}
 	}
-	name, at := "", time.Time{}
+	var out []detector.Binary
 	for _, b := range s.upgrade.Binaries {
-		if reach[b.Selector["service"]] && !b.DeployedAt.After(now) && b.DeployedAt.After(at) {
+		if (reach[b.Selector["service"]] || len(s.calls) == 0) && !b.DeployedAt.After(now) {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// latest is the binary on the path of a service that was deployed last.
+func (s *paths) latest(service string, now time.Time) string {
+	name, at := "", time.Time{}
+	for _, b := range s.below(service, now) {
+		if b.DeployedAt.After(at) {
 			name, at = b.Name, b.DeployedAt
 		}
 	}

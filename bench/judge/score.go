@@ -36,23 +36,17 @@ type score struct {
 	effect   part // effect intervals that hold the true ratio
 	cleared  part // clear at the end, of those that rose by over 5%
 	culprit  part // last word names the culprit, of the found ones
-	sure     [4]bin
+	// How far probabilities can be believed: the leading cause's, the same where it
+	// is a binary, and those of all causes.
+	sure, named, every calibration
 }
-
-// bin is a range of the leading cause's probability.
-type bin struct {
-	part
-	sum float64
-}
-
-var edges = [4]float64{0, 0.5, 0.8, 0.95}
 
 // by when an indicator that stands out must be found.
 const soon = 6 * time.Hour
 
 // outcome is what became of one indicator in the eyes of a contestant.
 type outcome struct {
-	shifted     *fleet.Shifted // nil: not moved by the culprit
+	shifted     *fleet.Shifted // nil: not moved by a culprit
 	first, last *said          // worse shifts
 	blamed      *said          // the first that blames a binary
 	wrongly     bool
@@ -79,9 +73,11 @@ func (r *result) sort(who int) map[string]*outcome {
 			continue
 		}
 		o := at(s.key)
-		// What is said before the culprit did anything is wrong of every
-		// indicator.
-		early := r.answer.Onset == nil || s.at.Before(*r.answer.Onset)
+		// What is said before a culprit did anything is wrong of every indicator.
+		early := r.answer.Onset != nil && s.at.Before(*r.answer.Onset)
+		if o.shifted != nil {
+			early = s.at.Before(o.shifted.Onset)
+		}
 		if s.binary != "" && o.blamed == nil {
 			o.blamed = s
 		}
@@ -111,7 +107,7 @@ func (s *score) add(r *result, who int) {
 			continue
 		}
 		material = true
-		s.moved(r, o)
+		s.moved(o)
 		if o.first != nil && (earliest.IsZero() || o.first.at.Before(earliest)) {
 			earliest = o.first.at
 		}
@@ -129,16 +125,16 @@ func (s *score) add(r *result, who int) {
 }
 
 // moved scores a moved indicator.
-func (s *score) moved(r *result, o *outcome) {
+func (s *score) moved(o *outcome) {
 	s.found.count(o.first != nil)
 	switch snr := o.shifted.SNR; {
 	case snr >= 4:
-		s.stands.count(o.first != nil && o.first.at.Sub(*r.answer.Onset) <= soon)
+		s.stands.count(o.first != nil && o.first.at.Sub(o.shifted.Onset) <= soon)
 	case snr >= 2:
 		s.middling.count(o.first != nil)
 	}
 	if o.last != nil {
-		s.culprit.count(o.last.binary == *r.answer.Culprit)
+		s.culprit.count(slices.Contains(o.shifted.Culprits, o.last.binary))
 	}
 }
 
@@ -156,17 +152,13 @@ func (s *score) lastWord(r *result, out map[string]*outcome) {
 		if v.State != detector.Regressed {
 			continue
 		}
-		lead := said{}
-		lead.lead(v.Causes)
-		if len(v.Causes) > 0 {
-			s.calibrate(lead.sure, rightly(r, o, &lead))
-		}
+		s.believe(v.Causes, o)
 		if o.shifted == nil || !o.shifted.Material {
 			continue
 		}
 		if v.Onset != nil {
 			const step = time.Minute
-			s.onset.count(!r.answer.Sure.Before(v.Onset.Earliest.Add(-step)) && !r.answer.Deployed.After(v.Onset.Latest.Add(step)))
+			s.onset.count(!o.shifted.Sure.Before(v.Onset.Earliest.Add(-step)) && !o.shifted.Deployed.After(v.Onset.Latest.Add(step)))
 		}
 		if v.Effect != nil && len(r.answer.Besides) == 0 {
 			if x := trueRatio(o.shifted, v.Effect); !math.IsNaN(x) {
@@ -174,24 +166,6 @@ func (s *score) lastWord(r *result, out map[string]*outcome) {
 			}
 		}
 	}
-}
-
-// rightly says whether a leading cause is true: the culprit where it moved the
-// indicator, anything but a binary where it did not.
-func rightly(r *result, o *outcome, lead *said) bool {
-	if o.shifted != nil && o.shifted.Worse {
-		return lead.binary == *r.answer.Culprit
-	}
-	return lead.binary == ""
-}
-
-func (s *score) calibrate(sure float64, right bool) {
-	i := len(edges) - 1
-	for sure < edges[i] {
-		i--
-	}
-	s.sure[i].count(right)
-	s.sure[i].sum += sure
 }
 
 var bound = regexp.MustCompile(`over ([0-9.e+-]+) ?(ms|s)\b`)

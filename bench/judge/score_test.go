@@ -14,10 +14,10 @@ import (
 // A culprit, one moved indicator, and what may be said of it and of another.
 func TestScore(t *testing.T) {
 	onset := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
-	culprit := "a"
+	culprits := []string{"a"}
 	r := result{kind: fleet.Latency, answer: fleet.Answer{
-		Culprit: &culprit, Onset: &onset,
-		Shifted: []fleet.Shifted{{Kind: "latency", Key: "moved", Ratio: 2, SNR: 5, Material: true, Worse: true}},
+		Culprits: culprits, Onset: &onset,
+		Shifted: []fleet.Shifted{{Culprits: culprits, Onset: onset, Kind: "latency", Key: "moved", Ratio: 2, SNR: 5, Material: true, Worse: true}},
 	}}
 	for _, tt := range []struct {
 		name                         string
@@ -49,7 +49,7 @@ func TestScore(t *testing.T) {
 // another indicator counts as never found, and never found as longer than all.
 func TestDelays(t *testing.T) {
 	onset := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
-	culprit := "a"
+	culprits := []string{"a"}
 	after := func(minutes int, key, binary string) said {
 		return said{at: onset.Add(time.Duration(minutes) * time.Minute), key: key, worse: true, binary: binary}
 	}
@@ -62,7 +62,9 @@ func TestDelays(t *testing.T) {
 		{},
 	} {
 		r := result{kind: "rise", answer: fleet.Answer{
-			Culprit: &culprit, Onset: &onset, Shifted: []fleet.Shifted{{Key: "moved", Worse: true}, {Key: "upstream", Worse: true}},
+			Culprits: culprits, Onset: &onset, Shifted: []fleet.Shifted{
+				{Culprits: culprits, Onset: onset, Key: "moved", Worse: true}, {Culprits: culprits, Onset: onset, Key: "upstream", Worse: true},
+			},
 		}}
 		r.says[0] = says
 		d.add(&r, 0)

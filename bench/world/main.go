@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	kind := flag.String("kind", fleet.Backoff, "what happens: "+strings.Join(fleet.Kinds(), ", "))
+	kind := flag.String("kind", fleet.Backoff, "what happens: "+strings.Join(fleet.AllKinds(), ", "))
 	seed := flag.Uint64("seed", 1, "which of the kind's worlds")
 	out := flag.String("out", "", "the folder to write to")
 	flag.Parse()

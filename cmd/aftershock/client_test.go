@@ -110,6 +110,10 @@ func TestWrongUsage(t *testing.T) {
 		{"flags list --nonsense", "nonsense"},
 		{"flags set a", "set a"},
 		{"flags set a b", "--reason"},
+		{"flags set a b --reason c --value {", "isn't JSON"},
+		{"flags tune", "tune"},
+		{"flags tune a --candidate {", "candidate"},
+		{"flags tune a --hours x", "hours"},
 		{"flags undo a", "--reason"},
 		{"flags list --server ftp://x", "ftp://x"},
 		{"flags list --server", "server"},
@@ -141,7 +145,7 @@ func TestWrongUsage(t *testing.T) {
 
 // clientCommands all speak to the daemon.
 var clientCommands = []string{
-	"flags list", "flags show a", "flags set a b --reason c", "flags undo a --reason c", "flags history a",
+	"flags list", "flags show a", "flags set a b --reason c", "flags undo a --reason c", "flags history a", "flags tune a",
 	"upgrades list", "upgrades show a", "upgrades close a", "upgrades record -", "alerts list", "report", "report a",
 }
 
@@ -219,7 +223,7 @@ func TestFlagsCommand(t *testing.T) {
 		t.Error(diff)
 	}
 	show := call(t, "", "flags", "show", "payments-backoff")
-	for _, want := range []string{"serving         new\n", "safe            legacy\n", `variant tuned   {"attempts":3,"jitter":true}`} {
+	for _, want := range []string{"serving         new\n", "safe            legacy\n", `variant tuned   {"attempts":3,"spread":true}`} {
 		if !strings.Contains(show.out, want) {
 			t.Errorf("show lacks %q:\n%s", want, show.out)
 		}
@@ -375,10 +379,46 @@ func TestAlertsAndReport(t *testing.T) {
 	}
 }
 
+func TestTuneCommand(t *testing.T) {
+	daemonForClients(t)
+	chart := filepath.Join(t.TempDir(), "tuning.svg")
+	got := call(t, "", "flags", "tune", "payments-backoff", "--hours", "2", "--svg", chart, "--candidate", `{"base_ms": 200}`, "--candidate", `{"max_attempts": 2}`)
+	if got.status != 0 {
+		t.Fatalf("tune: %+v", got)
+	}
+	for _, want := range []string{
+		"60,000 calls of acme-pay by payments, ", "\nCONSTANTS ", "\nlegacy ", "\nnew ", "\ntuned ", "\ncandidate 1 ", "\ncandidate 2 ", "0.0750",
+		"\nlegacy: linear 20 ms, 3 attempts\n", "\nGoals: ", "\nDoubt: ", "\nServe ", "\n  aftershock flags set payments-backoff ", " <- suggested",
+	} {
+		if !strings.Contains(got.out, want) {
+			t.Errorf("tune lacks %q:\n%s", want, got.out)
+		}
+	}
+	if b, err := os.ReadFile(chart); err != nil || !bytes.HasPrefix(b, []byte("<svg ")) {
+		t.Errorf("the chart begins with %.20q, %v", b, err)
+	}
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"nope"}, "not declared"},
+		{[]string{"checkout-banner"}, "tunes"},
+		{[]string{"payments-backoff", "--hours", "1e9"}, "hours"},
+		{[]string{"payments-backoff", "--candidate", `{"max_attempts": 1e9}`}, "candidate 1"},
+		{[]string{"payments-backoff", "--candidate", `[]`}, "candidate 1"},
+		{[]string{"payments-backoff", "--svg", "/does/not/exist/x.svg"}, "write the chart"},
+	} {
+		got := call(t, "", append([]string{"flags", "tune"}, tc.args...)...)
+		if got.status != exitUsage || strings.Count(got.errors, "\n") != 1 || !strings.Contains(got.errors, tc.want) {
+			t.Errorf("%v: %+v, want one line with %q", tc.args, got, tc.want)
+		}
+	}
+}
+
 // TestMachinesGetJSON calls every listing with --format json.
 func TestMachinesGetJSON(t *testing.T) {
 	daemonForClients(t)
-	for _, c := range []string{"flags list", "flags show payments-backoff", "flags history payments-backoff", "flags set payments-backoff tuned --reason x --dry-run", "upgrades list", "upgrades show dten-4.2.0", "upgrades close dten-4.2.0", "alerts list", "report"} {
+	for _, c := range []string{"flags list", "flags show payments-backoff", "flags history payments-backoff", "flags set payments-backoff tuned --reason x --dry-run", "flags tune payments-backoff", "upgrades list", "upgrades show dten-4.2.0", "upgrades close dten-4.2.0", "alerts list", "report"} {
 		got := call(t, "", append(strings.Fields(c), "--format", "json")...)
 		if got.status != 0 || !json.Valid([]byte(got.out)) {
 			t.Errorf("%s: %+v", c, got)

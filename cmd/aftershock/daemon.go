@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -123,6 +122,7 @@ func (d *daemon) newSwitchboard(ctx context.Context) (*flags.Switchboard, error)
 		}
 	}
 	c.Notify = d.notify
+	c.Past = d.past
 	board, err := flags.New(c, store{d.journal}, d.log.WithField("part", "flags"), d.registry)
 	if err != nil {
 		return nil, err
@@ -159,15 +159,7 @@ func (d *daemon) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	host, port, err := net.SplitHostPort(d.web.Addr())
-	if err != nil {
-		return err
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	addr := net.JoinHostPort(host, port)
-	if err := d.board.Connect(ctx, ofrep.Config{BaseURL: "http://" + addr}); err != nil {
+	if err := d.board.Connect(ctx, ofrep.Config{BaseURL: d.web.OwnURL()}); err != nil {
 		return err
 	}
 	if err := writeFile(filepath.Join(d.cfg.Data, "listen"), d.web.Addr()+"\n", 0o644); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"net"
@@ -225,11 +226,17 @@ func TestDaemonSecondSignalEndsItAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	// A request whose body never comes is waited for.
-	if _, err := fmt.Fprint(conn, "POST /ofrep/v1/evaluate/flags HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"); err != nil {
+	// A request whose body never comes is waited for; the server asks for the body once
+	// the request is under way.
+	if _, err := fmt.Fprint(conn, "POST /ofrep/v1/evaluate/flags HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, 5*time.Second, "the request to be under way", func() error { return p.get("/-/healthy", nil) })
+	if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+		t.Fatalf("the request isn't under way: %q, %v", line, err)
+	}
 	p.signal(syscall.SIGTERM)
 	ended := func() bool {
 		select {

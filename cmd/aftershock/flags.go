@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -18,13 +19,15 @@ import (
 
 var flagsCommand = command{
 	name:    "flags",
-	summary: "List, show, set and undo feature flags, and see who did what.",
-	usage: "flags list | show FLAG | set FLAG VARIANT --reason TEXT [--percent P] [--instance A,B] [--region R] [--expires 8h] [--dry-run]\n" +
+	summary: "List, show, set, undo and tune feature flags, and see who did what.",
+	usage: "flags list | show FLAG | set FLAG VARIANT --reason TEXT [--value JSON] [--percent P] [--instance A,B] [--region R] [--expires 8h] [--dry-run]\n" +
 		"  aftershock flags undo FLAG --reason TEXT | extend FLAG --expires 8h --reason TEXT | acknowledge FLAG --reason TEXT\n" +
 		"  aftershock flags approve ID | reject ID | freeze | unfreeze [--reason TEXT]\n" +
-		"  aftershock flags history [FLAG] [--since TIME] [--format text|json|csv]",
-	example: `aftershock flags set payments-backoff legacy --reason "p99 of /checkout is up" --incident INC-42`,
-	define:  defineFlags,
+		"  aftershock flags history [FLAG] [--since TIME] [--format text|json|csv]\n" +
+		"  aftershock flags tune FLAG [--hours N] [--candidate JSON]... [--svg FILE] [--format text|json]",
+	example: `aftershock flags set payments-backoff legacy --reason "p99 of /checkout is up" --incident INC-42
+aftershock flags tune payments-backoff --hours 24 --svg tuning.svg`,
+	define: defineFlags,
 }
 
 // flagsArgs are the flags of the flags command.
@@ -35,6 +38,9 @@ type flagsArgs struct {
 	format                           *string
 	limits                           limitArgs
 	since                            *string
+	value, svg                       *string
+	hours                            *float64
+	candidates                       *candidates
 }
 
 func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
@@ -48,10 +54,15 @@ func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, e
 		format:   f.String("format", "text", "the output's `form`: text or json; of history also csv"),
 		limits:   defineLimits(f),
 		since:    f.String("since", "", "history: each line of the audit from that `time` on, RFC 3339 or how long ago (24h)"),
+		value:    f.String("value", "", "set: another value for the variant, `JSON`, until the toggle is undone"),
+		svg:      f.String("svg", "", "tune: a `file` to draw the chart into"),
+		hours:    f.Float64("hours", 24, "tune: how many `hours` of the past are replayed, at most 168"),
 	}
+	a.candidates = &candidates{}
+	f.Var(a.candidates, "candidate", "tune: constants to try as well, a `JSON` object; may be given 8 times")
 	return func(ctx context.Context, sh shell, args []string) (int, error) {
 		if len(args) == 0 {
-			return exitUsage, usagef("say what to do: list, show, set, undo, extend, acknowledge, approve, reject, freeze, unfreeze or history")
+			return exitUsage, usagef("say what to do: list, show, set, undo, extend, acknowledge, approve, reject, freeze, unfreeze, history or tune")
 		}
 		if known := []string{"text", "json", "csv"}; args[0] != "history" {
 			if err := oneOf(*a.format, known[:2]...); err != nil {
@@ -71,6 +82,7 @@ func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, e
 			"list": {0, a.list}, "show": {1, a.show}, "set": {2, a.set}, "undo": {1, a.undo}, "history": {1, a.history},
 			"extend": {1, a.extend}, "acknowledge": {1, a.acknowledge}, "approve": {1, a.approve}, "reject": {1, a.reject},
 			"freeze": {0, a.freeze}, "unfreeze": {0, a.unfreeze},
+			"tune": {1, a.tune},
 		}
 		v, ok := verbs[args[0]]
 		if args[0] == "history" && (len(args) == 1 || *a.since != "" || *a.format == "csv") {
@@ -150,14 +162,20 @@ func (a flagsArgs) set(ctx context.Context, sh shell, c *client, args []string) 
 	if strings.TrimSpace(*a.reason) == "" {
 		return usagef("--reason is needed: it stands in the audit")
 	}
-	c.http.Timeout = toggleTimeout
 	body := map[string]any{
 		"variant": args[1], "reason": *a.reason, "actor": *a.actor, "incident": *a.incident,
 		"upgrade": *a.answers, "dry_run": *a.dryRun,
 	}
+	if *a.value != "" {
+		if !json.Valid([]byte(*a.value)) {
+			return usagef("--value isn't JSON")
+		}
+		body["value"] = json.RawMessage(*a.value)
+	}
 	if err := a.limits.put(body); err != nil {
 		return err
 	}
+	c.http.Timeout = toggleTimeout
 	var t detector.Toggle
 	err := c.call(ctx, http.MethodPut, "/api/v1/flags/"+url.PathEscape(args[0]), body, &t)
 	if err != nil {

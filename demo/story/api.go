@@ -54,6 +54,26 @@ type (
 		} `json:"indicator"`
 		Causes []cause `json:"causes"`
 	}
+	tuning struct {
+		Rows       []row       `json:"rows"`
+		Suggestion *suggestion `json:"suggestion"`
+		Why        string      `json:"why"`
+	}
+	row struct {
+		Name    string   `json:"name"`
+		Retries estimate `json:"retries_per_call"`
+		Failed  estimate `json:"failed"`
+	}
+	estimate struct {
+		Value float64 `json:"value"`
+		Error float64 `json:"error"`
+	}
+	suggestion struct {
+		Variant string          `json:"variant"`
+		Value   json.RawMessage `json:"value"`
+		Changed bool            `json:"changed"`
+		Row     string          `json:"row"`
+	}
 	list[T any] struct {
 		Items []T    `json:"items"`
 		Next  string `json:"next"`
@@ -179,10 +199,18 @@ func (a *api) history(ctx context.Context, flag string) ([]toggle, error) {
 	return items[toggle](ctx, a, "/api/v1/flags/"+url.PathEscape(flag)+"/history")
 }
 
-func (a *api) set(ctx context.Context, flag, variant, reason, upgrade string) (toggle, error) {
+func (a *api) tune(ctx context.Context, flag string) (tuning, error) {
+	return get[tuning](ctx, a, "/api/v1/flags/"+url.PathEscape(flag)+"/tuning?hours=1")
+}
+
+// set toggles; value, if not empty, becomes the variant's.
+func (a *api) set(ctx context.Context, flag, variant, reason, upgrade string, value json.RawMessage) (toggle, error) {
 	var t toggle
-	content, err := a.ask(ctx, http.MethodPut, "/api/v1/flags/"+url.PathEscape(flag),
-		map[string]any{"variant": variant, "reason": reason, "upgrade": upgrade, "incident": "demo"})
+	in := map[string]any{"variant": variant, "reason": reason, "upgrade": upgrade, "incident": "demo"}
+	if len(value) > 0 {
+		in["value"] = value
+	}
+	content, err := a.ask(ctx, http.MethodPut, "/api/v1/flags/"+url.PathEscape(flag), in)
 	if err != nil {
 		return t, err
 	}

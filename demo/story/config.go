@@ -59,7 +59,18 @@ func daemonConfig(dir, webhook string) object {
 		}},
 		"flags": object{
 			"definitions": in("flags.json"),
-			"gates":       []object{{"flag": backoffFlag, "binary": "dten-payments", "safe": "legacy"}},
+			"gates": []object{{"flag": backoffFlag, "binary": guilty, "safe": "legacy", "tunes": object{
+				"service": "payments", "peer": "acme-pay", "since": "4.2.0",
+				// What the vendor's documentation says of the strategies that have names.
+				"constants": object{
+					"legacy": object{"strategy": "linear", "base_ms": 20, "max_attempts": 3, "timeout_ms": 2000},
+					"new": object{
+						"strategy": "exponential", "base_ms": 100, "cap_ms": 5000, "factor": 2, "jitter": 0.5, "max_attempts": 6,
+						"slow_ms": 200, "timeout_ms": 2000,
+					},
+					"tuned": object{"timeout_ms": 2000},
+				},
+			}}},
 		},
 		"alerts": object{"receivers": []object{
 			{"name": "oncall", "webhook": object{"url": webhook}},

@@ -34,6 +34,7 @@ type director struct {
 	figures  []figures
 	rolled   time.Time
 	toggled  toggle
+	tuned    tuning
 	alerted  notice
 	reviewed []string
 }

@@ -245,15 +245,29 @@ func (f *fake) routes() http.Handler {
 	})
 	answer("GET /api/v1/upgrades/u1/report", func(*http.Request) any { return "review of " + guilty })
 	answer("GET /api/v1/flags/"+backoffFlag+"/history", func(*http.Request) any { return object{"items": f.toggles, "next": ""} })
+	answer("GET /api/v1/flags/"+backoffFlag+"/tuning", func(*http.Request) any {
+		return object{
+			"why": "it loses fewer calls", "rows": []any{object{"name": "suggested", "retries_per_call": object{"value": 0.05, "error": 0.01}}},
+			"suggestion": object{"variant": "tuned", "row": "suggested", "changed": true, "value": object{
+				"strategy": "exponential", "base_ms": 60, "cap_ms": 240, "factor": 2, "jitter": 0.2, "max_attempts": 3, "slow_ms": 0,
+			}},
+		}
+	})
 	mux.HandleFunc("PUT /api/v1/flags/"+backoffFlag, func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		var in struct{ Variant, Reason, Upgrade string }
+		var in struct {
+			Variant, Reason, Upgrade string
+			Value                    any
+		}
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Reason == "" || r.Header.Get("Authorization") != "Bearer secret" {
 			http.Error(w, "refused", http.StatusForbidden)
 			return
 		}
 		f.variant = in.Variant
+		if in.Value != nil {
+			f.variants[in.Variant] = in.Value
+		}
 		t := map[string]any{"id": fmt.Sprintf("t%d", len(f.toggles)+1), "after": in.Variant, "state": "verified", "actor": "api", "at": time.Now()}
 		f.toggles = append(f.toggles, t)
 		_ = json.NewEncoder(w).Encode(t)

@@ -48,6 +48,7 @@ func (d *director) script() []step {
 		toggling,
 		step{"waiting for the toggle to be verified", 3 * time.Second, time.Minute, d.awaitVerified("legacy")},
 		step{"waiting for the indicators to recover", 20 * time.Second, 3 * time.Minute, d.awaitRecovery},
+		step{"trying constants for " + backoffFlag, 3 * time.Second, time.Minute, d.tune},
 		step{"toggling " + backoffFlag + " to tuned", 3 * time.Second, time.Minute, d.toggleTuned},
 		step{"seeing that the compromise holds", o.hold, o.hold + 90*time.Second, d.seeHold},
 		step{"fetching the review", time.Second, time.Minute, d.review},
@@ -321,6 +322,12 @@ func (d *director) seeHold(ctx context.Context) (string, error) {
 	}
 	d.figures = append(d.figures, f)
 	d.timeline.add("the compromise holds, no alert: " + f.words())
+	said, err := d.tuned.foretold()
+	if err != nil {
+		return "", err
+	}
+	d.timeline.add(fmt.Sprintf("tuning foretold %.3f±%.3f retries per call and %.2f±%.2f%% of calls lost; counted were %.3f and %.2f%%",
+		said.Retries.Value, said.Retries.Error, 100*said.Failed.Value, 100*said.Failed.Error, f.RetriesPerCall, 100*f.FailedCalls))
 	return f.words(), nil
 }
 

@@ -82,7 +82,7 @@ func TestStoryIsToldToItsEnd(t *testing.T) {
 	}
 	want := []string{
 		"4.1.3 runs", "baseline:", "checkout-1 restarted as 4.2.0", "payments-2 restarted as 4.2.0", "found the upgrade by itself: u1",
-		"alert,", "set to legacy", "payments serve legacy alone", "resolved", "recovered:", "set to tuned", "payments serve tuned alone", "compromise holds", "review",
+		"alert,", "set to legacy", "payments serve legacy alone", "resolved", "recovered:", "tuning suggests", "set to tuned", "payments serve tuned alone", "compromise holds", "review",
 	}
 	at := 0
 	for _, h := range got.Timeline {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -9,18 +11,48 @@ import (
 )
 
 func (d *director) toggleLegacy(ctx context.Context) (string, error) {
-	return d.toggle(ctx, "legacy", "tail latency and retries are worse since the upgrade")
+	return d.toggle(ctx, "legacy", "tail latency and retries are worse since the upgrade", nil)
+}
+
+// tune asks the daemon which constants to serve, on what was measured of acme-pay
+// under the old strategy and the new.
+func (d *director) tune(ctx context.Context) (string, error) {
+	t, err := d.api.tune(ctx, backoffFlag)
+	if err != nil {
+		return "", err
+	}
+	if t.Suggestion == nil || t.Suggestion.Variant != "tuned" {
+		return "", fmt.Errorf("the daemon has no better constants to suggest than the old strategy's: %s", t.Why)
+	}
+	d.tuned = t
+	value := string(t.Suggestion.Value)
+	d.timeline.add(fmt.Sprintf("tuning suggests %s: %s", value, t.Why))
+	return value, nil
+}
+
+// foretold is the row of the suggestion.
+func (t tuning) foretold() (row, error) {
+	for _, r := range t.Rows {
+		if r.Name == t.Suggestion.Row {
+			return r, nil
+		}
+	}
+	return row{}, errors.New("the suggestion isn't among the rows of the tuning")
 }
 
 func (d *director) toggleTuned(ctx context.Context) (string, error) {
-	if _, err := d.toggle(ctx, "tuned", "keep the new strategy with gentler constants"); err != nil {
+	var value json.RawMessage
+	if d.tuned.Suggestion.Changed {
+		value = d.tuned.Suggestion.Value
+	}
+	if _, err := d.toggle(ctx, "tuned", "keep the new strategy with the constants that tuning suggests", value); err != nil {
 		return "", err
 	}
 	return d.awaitVerified("tuned")(ctx)
 }
 
-func (d *director) toggle(ctx context.Context, variant, reason string) (string, error) {
-	t, err := d.api.set(ctx, backoffFlag, variant, reason, d.upgrade)
+func (d *director) toggle(ctx context.Context, variant, reason string, value json.RawMessage) (string, error) {
+	t, err := d.api.set(ctx, backoffFlag, variant, reason, d.upgrade, value)
 	if err != nil {
 		return "", err
 	}

@@ -33,7 +33,8 @@ type Resolution struct {
 	Value   json.RawMessage
 	Variant string
 	Reason  string
-	// Metadata is the set's with the flag's over it; the caller may change it.
+	// Metadata is the set's with the flag's over it; it is shared, so the caller
+	// must not change it.
 	Metadata map[string]any
 	// ErrorCode is "" unless Reason is ERROR.
 	ErrorCode    string
@@ -44,11 +45,30 @@ type Resolution struct {
 // decodes them (numbers are float64). now is what rules see as
 // $flagd.timestamp. The context isn't changed.
 func (s *Set) Evaluate(key string, context map[string]any, now time.Time) Resolution {
+	return s.For(context, now).Evaluate(key)
+}
+
+// Caller is a context in which many flags may be resolved, one after the other.
+type Caller struct {
+	set     *Set
+	context map[string]any
+	now     time.Time
+	data    map[string]any // what rules see, made when the first one is applied
+}
+
+// For is Evaluate for many flags, at the cost of one copy of the context.
+func (s *Set) For(context map[string]any, now time.Time) *Caller {
+	return &Caller{set: s, context: context, now: now}
+}
+
+// Evaluate resolves a flag.
+func (c *Caller) Evaluate(key string) Resolution {
+	s := c.set
 	f, ok := s.flags[key]
 	if !ok {
-		return failed(s.Metadata(), CodeFlagNotFound, fmt.Sprintf("flag %q isn't defined", cut(key, MaxKey)))
+		return failed(s.metadata, CodeFlagNotFound, fmt.Sprintf("flag %q isn't defined", cut(key, MaxKey)))
 	}
-	metadata := merge(f.Metadata, nil)
+	metadata := f.Metadata
 	if f.err != nil {
 		return failed(metadata, CodeParseError, fmt.Sprintf("flag %q can't be served: %v", key, f.err))
 	}
@@ -58,7 +78,7 @@ func (s *Set) Evaluate(key string, context map[string]any, now time.Time) Resolu
 	if f.rule == nil {
 		return f.serveDefault(ReasonStatic, metadata)
 	}
-	result, err := f.apply(context, now)
+	result, err := c.apply(f)
 	if err != nil {
 		return failed(metadata, CodeParseError, fmt.Sprintf("evaluate targeting of flag %q: %v", key, err))
 	}
@@ -90,18 +110,20 @@ func (f *flag) serveDefault(reason string, metadata map[string]any) Resolution {
 	return Resolution{Value: f.Variants[f.DefaultVariant], Variant: f.DefaultVariant, Reason: reason, Metadata: metadata}
 }
 
-// apply runs the rule. The library panics on arguments of a wrong type, and for
-// some of them with what is no error.
-func (f *flag) apply(context map[string]any, now time.Time) (result any, err error) {
+// apply runs the flag's rule. The library panics on arguments of a wrong type,
+// and for some of them with what is no error.
+func (c *Caller) apply(f *flag) (result any, err error) {
 	register()
 	defer func() {
 		if p := recover(); p != nil {
 			result, err = nil, fmt.Errorf("the rule's arguments don't fit: %v", p)
 		}
 	}()
-	data := merge(context, nil)
-	data[propertiesKey] = map[string]any{"flagKey": f.Key, "timestamp": float64(now.Unix())}
-	return jsonlogic.ApplyInterface(f.rule, data)
+	if c.data == nil {
+		c.data = merge(c.context, nil)
+	}
+	c.data[propertiesKey] = map[string]any{"flagKey": f.Key, "timestamp": float64(c.now.Unix())}
+	return jsonlogic.ApplyInterface(f.rule, c.data)
 }
 
 func failed(metadata map[string]any, code, details string) Resolution {

@@ -28,3 +28,32 @@ func Pin(definition json.RawMessage, variant string) (json.RawMessage, error) {
 	}
 	return json.Marshal(d)
 }
+
+// Revalue returns a flag's definition with another value for a variant that it
+// declares, of the same kind of JSON: a boolean doesn't become an object.
+func Revalue(definition json.RawMessage, variant string, value json.RawMessage) (json.RawMessage, error) {
+	var d map[string]json.RawMessage
+	var variants map[string]json.RawMessage
+	if err := json.Unmarshal(definition, &d); err != nil {
+		return nil, fmt.Errorf("change flag definition: %w", err)
+	}
+	if err := json.Unmarshal(d["variants"], &variants); err != nil {
+		return nil, fmt.Errorf("change flag definition: read its variants: %w", err)
+	}
+	var was, is any
+	if err := json.Unmarshal(variants[variant], &was); err != nil {
+		return nil, fmt.Errorf("change flag definition: read variant %q: %w", variant, err)
+	}
+	if err := json.Unmarshal(value, &is); err != nil {
+		return nil, fmt.Errorf("change flag definition: read the value: %w", err)
+	}
+	if was, is := fmt.Sprintf("%T", was), fmt.Sprintf("%T", is); was != is {
+		return nil, fmt.Errorf("change flag definition: the value of variant %q is of another kind than it was", variant)
+	}
+	variants[variant] = value
+	var err error
+	if d["variants"], err = json.Marshal(variants); err != nil {
+		return nil, fmt.Errorf("change flag definition: %w", err)
+	}
+	return json.Marshal(d)
+}

@@ -1,5 +1,3 @@
-//go:build interop
-
 package interop
 
 import (
@@ -10,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -23,6 +23,8 @@ import (
 	"aftershock/detector"
 	"aftershock/flags"
 	"aftershock/flags/definitions"
+	"aftershock/flags/feed"
+	"aftershock/flags/ofrep"
 )
 
 const (
@@ -49,6 +51,14 @@ func (s *store) AuditToggle(context.Context, detector.Toggle) error { return nil
 
 func (s *store) Toggles(context.Context, string, int) ([]detector.Toggle, error) { return nil, nil }
 
+func (s *store) Toggle(context.Context, string) (detector.Toggle, error) {
+	return detector.Toggle{}, flags.ErrUnknown
+}
+
+func (s *store) Freeze(context.Context) (detector.Freeze, error) { return detector.Freeze{}, nil }
+
+func (s *store) PutFreeze(context.Context, detector.Freeze) error { return nil }
+
 type example struct {
 	Flag    string         `json:"flag"`
 	Type    string         `json:"type"`
@@ -60,21 +70,48 @@ type outcome struct {
 	Variant string `json:"variant"`
 	Reason  string `json:"reason"`
 	Error   string `json:"error"`
+	Version string `json:"version"`
 }
 
 type answers struct {
-	SDK     outcome `json:"sdk"`
-	Core    outcome `json:"core"`
-	Version string  `json:"version"`
+	SDK  outcome `json:"sdk"`
+	Sync outcome `json:"sync"`
+	Core outcome `json:"core"`
+}
+
+// The names of the clients.
+const (
+	overOFREP = "SDK over OFREP"
+	synced    = "SDK with flagd's provider in-process"
+	flagdCore = "flagd-core"
+)
+
+// install gets the npm clients, in the versions of package-lock.json, unless
+// they are there.
+func install(t *testing.T) {
+	t.Helper()
+	lock, err := os.Stat("package-lock.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := os.Stat("node_modules/.package-lock.json")
+	if err == nil && !there.ModTime().Before(lock.ModTime()) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts").CombinedOutput()
+	if err != nil {
+		t.Fatalf("npm ci: %v; Node 20 or later with npm must be in the PATH, which make tools sees to\n%s", err, out)
+	}
 }
 
 func TestOfficialClientsAgree(t *testing.T) {
-	if _, err := os.Stat("node_modules"); err != nil {
-		t.Fatal("the npm clients aren't installed: run npm ci in flags/interop")
-	}
+	install(t)
 	r := rand.New(rand.NewPCG(4, 2))
 	document, types := generate(r)
-	url := serve(t, document)
+	document = limited(t, r, document)
+	_, url := serve(t, document)
 	var cases []example
 	for n := range flagCount {
 		flag := fmt.Sprintf("flag-%03d", n)
@@ -94,7 +131,10 @@ func TestOfficialClientsAgree(t *testing.T) {
 	for i, c := range cases {
 		ours := resolve(set, c)
 		reasons[ours.Reason]++
-		for name, theirs := range map[string]outcome{"flagd-core": got[i].Core, "SDK over OFREP": got[i].SDK} {
+		for name, theirs := range map[string]outcome{flagdCore: got[i].Core, synced: got[i].Sync, overOFREP: got[i].SDK} {
+			if theirs.Error != "" {
+				theirs.Version = "" // not all clients keep the metadata of an error
+			}
 			d := cmp.Diff(expected(ours, name), theirs)
 			if d == "" {
 				continue
@@ -105,7 +145,7 @@ func TestOfficialClientsAgree(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d evaluations of %d flags by 2 clients, %d disagreements; ours by reason: %v", len(cases), flagCount, disagreements, reasons)
+	t.Logf("%d evaluations of %d flags by 3 clients, %d disagreements; ours by reason: %v", len(cases), flagCount, disagreements, reasons)
 	for _, reason := range []string{"STATIC", "TARGETING_MATCH", "DEFAULT", "DISABLED"} {
 		if reasons[reason] == 0 {
 			t.Errorf("no evaluation ended as %s", reason)
@@ -132,13 +172,18 @@ func resolve(set *definitions.Set, c example) outcome {
 // doesn't know answers without a value yet: it reports an error and gives the
 // default, as it should.
 func expected(ours outcome, client string) outcome {
-	if client == "SDK over OFREP" && ours.Variant == "" && ours.Error == "" {
+	if client == overOFREP && ours.Variant == "" && ours.Error == "" {
 		ours.Reason, ours.Error = "ERROR", "GENERAL"
+	}
+	if client != flagdCore && ours.Error == "" {
+		ours.Version = "1" // the revision is in the metadata of what is served
 	}
 	return ours
 }
 
-func serve(t *testing.T, document []byte) string {
+// serve runs a switchboard with its OFREP and sync on one listener, as the
+// daemon does.
+func serve(t *testing.T, document []byte) (*flags.Switchboard, string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "flags.json")
 	if err := os.WriteFile(file, document, 0o600); err != nil {
@@ -153,14 +198,39 @@ func serve(t *testing.T, document []byte) string {
 	if err := s.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(s.Handler())
-	t.Cleanup(server.Close)
-	return server.URL
+	ask := s.Handler()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if feed.IsGRPC(r) {
+			s.Feed().ServeGRPC(w, r)
+			return
+		}
+		ask.ServeHTTP(w, r)
+	}))
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetHTTP1(true)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	t.Cleanup(func() { s.Feed().Close(); server.Close() })
+	if err := s.Connect(t.Context(), ofrep.Config{BaseURL: server.URL}); err != nil {
+		t.Fatal(err)
+	}
+	return s, server.URL
+}
+
+// address is where a URL points, as flagd's provider wants it.
+func address(t *testing.T, url string) (host string, port int) {
+	t.Helper()
+	addr, err := net.ResolveTCPAddr("tcp", url[len("http://"):])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr.IP.String(), addr.Port
 }
 
 func runClients(t *testing.T, url string, document []byte, cases []example) []answers {
 	t.Helper()
-	in, err := json.Marshal(map[string]any{"url": url, "definitions": string(document), "cases": cases})
+	host, port := address(t, url)
+	in, err := json.Marshal(map[string]any{"url": url, "host": host, "port": port, "definitions": string(document), "cases": cases})
 	if err != nil {
 		t.Fatal(err)
 	}

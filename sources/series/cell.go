@@ -57,7 +57,9 @@ type part struct {
 	seen                 bool // something was counted, be it nothing
 	total, bad           float64
 	first, retried       float64
+	failed               float64
 	hasFirst, hasRetried bool
+	hasFailed            bool
 	bounds, counts       []float64
 	native               *histogram.FloatHistogram
 	scale                float64
@@ -233,6 +235,9 @@ func (c *cell) points(ps []detector.Point) []detector.Point {
 			if p.hasRetried || c.pair.tells(c.inst, retriedCalls) {
 				pt.Retried = p.retried
 			}
+			if p.hasFailed || c.pair.tells(c.inst, failedCalls) {
+				pt.Failed, pt.CountsFailed = p.failed, true
+			}
 		}
 		ps = append(ps, pt)
 	}
@@ -311,7 +316,7 @@ func (f *Fold) linkPair(p *pair) {
 			}
 		}
 	}
-	for _, part := range []retryPart{retries, calls, firstFailures, retriedCalls} {
+	for _, part := range []retryPart{retries, calls, firstFailures, retriedCalls, failedCalls} {
 		if m := f.callsMetric(p.metrics[part]); m != nil {
 			for _, fm := range m.families {
 				f.linkFamily(p, part, fm)
@@ -348,6 +353,8 @@ func (f *Fold) linkFamily(p *pair, part retryPart, fm *family) {
 		u.part = useFirstFailures
 	case retriedCalls:
 		u.part = useRetriedCalls
+	case failedCalls:
+		u.part = useFailedCalls
 	}
 	if part == retries && p.metrics[calls] == p.metrics[retries] {
 		return

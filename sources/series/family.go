@@ -62,6 +62,7 @@ const (
 	useRetries
 	useFirstFailures
 	useRetriedCalls
+	useFailedCalls
 	useRetriesAndCalls // a call that ended with a retry: resilience4j
 )
 

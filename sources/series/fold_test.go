@@ -198,18 +198,22 @@ func TestRetries(t *testing.T) {
 		floats("thirdparty_client_retries_total", p, 0, 10, 60, 13, 120, 14),
 		floats("thirdparty_client_first_attempt_failures_total", p, 0, 1, 60, 3, 120, 4),
 		floats("thirdparty_client_retried_calls_total", p, 0, 1, 60, 2, 120, 4),
+		floats("thirdparty_client_failed_calls_total", p, 0, 2, 60, 2, 120, 3),
 		floats("thirdparty_client_requests_total", l("service", "payments", "peer", "other", "instance", "a"), 0, 5, 60, 6, 120, 8),
 		floats("thirdparty_client_requests_total", l("service", "gateway", "peer", "other", "instance", "g"), 0, 5, 60, 6, 120, 8),
 	)
-	type row struct{ Total, Bad, First, Retried float64 }
+	type row struct{ Total, Bad, First, Retried, Failed float64 }
 	want := map[string][]row{
-		"retry|thirdparty_client_retries_total|peer=acme-pay,service=payments": {{50, 3, 2, 1}, {50, 1, 1, 2}},
-		"retry|thirdparty_client_retries_total|peer=other,service=payments":    {{1, 0, 0, 0}, {2, 0, 0, 0}},
+		"retry|thirdparty_client_retries_total|peer=acme-pay,service=payments": {{50, 3, 2, 1, 0}, {50, 1, 1, 2, 1}},
+		"retry|thirdparty_client_retries_total|peer=other,service=payments":    {{1, 0, 0, 0, 0}, {2, 0, 0, 0, 0}},
 	}
 	rows := map[string][]row{}
 	for _, fr := range got {
 		for _, p := range fr.Points {
-			rows[p.Indicator.Key()] = append(rows[p.Indicator.Key()], row{p.Total, p.Bad, p.FirstFailures, p.Retried})
+			rows[p.Indicator.Key()] = append(rows[p.Indicator.Key()], row{p.Total, p.Bad, p.FirstFailures, p.Retried, p.Failed})
+			if !p.CountsFailed {
+				t.Errorf("%s at %s doesn't count failed calls", p.Indicator.Key(), fr.Time)
+			}
 		}
 	}
 	if diff := cmp.Diff(want, rows); diff != "" {

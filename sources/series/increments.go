@@ -261,7 +261,7 @@ func (fm *family) deposit(gain float64, version string, t, lookback int64) {
 	}
 	for _, u := range fm.uses {
 		p := u.cell.part(version)
-		if u.part != useRetries && u.part != useFirstFailures && u.part != useRetriedCalls {
+		if u.part != useRetries && u.part != useFirstFailures && u.part != useRetriedCalls && u.part != useFailedCalls {
 			u.cell.note(gain, t, lookback)
 		}
 		switch u.part {
@@ -283,6 +283,9 @@ func (fm *family) deposit(gain float64, version string, t, lookback int64) {
 		case useRetriedCalls:
 			p.retried += gain
 			p.hasRetried = true
+		case useFailedCalls:
+			p.failed += gain
+			p.hasFailed = true
 		case useRetriesAndCalls:
 			p.total += gain
 			p.bad += gain

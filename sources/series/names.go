@@ -182,6 +182,7 @@ const (
 	calls                   // calls that might be retried
 	firstFailures           // calls whose first attempt failed
 	retriedCalls            // calls with at least one retry
+	failedCalls             // calls whose every attempt failed
 )
 
 func isRetryName(metric string) bool {
@@ -203,6 +204,11 @@ var apart = map[string]bool{
 func retryName(metric string) (prefix string, part retryPart) {
 	if p, ok := strings.CutSuffix(metric, "_first_attempt_failures_total"); ok {
 		return p, firstFailures
+	}
+	for _, suffix := range []string{"_failed_calls_total", "_failed_requests_total"} {
+		if p, ok := strings.CutSuffix(metric, suffix); ok {
+			return p, failedCalls
+		}
 	}
 	tokens := strings.Split(metric, "_")
 	at := -1

@@ -124,7 +124,7 @@ type Server struct {
 
 const definitions = `{"flags": {
 	"payments-backoff": {"state": "ENABLED", "defaultVariant": "new", "variants": {
-		"legacy": {"attempts": 2, "jitter": false}, "new": {"attempts": 6, "jitter": true}, "tuned": {"attempts": 3, "jitter": true}}},
+		"legacy": {"attempts": 2, "spread": false}, "new": {"attempts": 6, "spread": true}, "tuned": {"attempts": 3, "spread": true}}},
 	"checkout-banner": {"state": "ENABLED", "defaultVariant": "off", "variants": {"on": true, "off": false}},
 	"retired": {"state": "DISABLED", "defaultVariant": "off", "variants": {"on": true, "off": false}}
 }}`
@@ -189,7 +189,8 @@ func StartFlags(t testing.TB, p policy.Config, change ...func(*web.Options)) *Se
 	must(os.WriteFile(file, []byte(definitions), 0o600))
 	board, err := flags.New(flags.Config{
 		Definitions: file, VerifyTimeout: 3 * time.Second, Policy: p,
-		Gates: []flags.Gate{{Flag: "payments-backoff", Binary: "dten-payments", Safe: "legacy"}},
+		Gates: []flags.Gate{{Flag: "payments-backoff", Binary: "dten-payments", Safe: "legacy", Tunes: tunes()}},
+		Past:  past,
 	}, Store{j}, log, registry)
 	must(err)
 	must(board.Load(ctx))
@@ -207,7 +208,7 @@ func StartFlags(t testing.TB, p policy.Config, change ...func(*web.Options)) *Se
 	s.Server, err = web.New(o)
 	must(err)
 	s.URL = "http://" + s.Addr()
-	must(board.Connect(ctx, ofrep.Config{BaseURL: s.URL}))
+	must(board.Connect(ctx, ofrep.Config{BaseURL: s.OwnURL()}))
 	served, ran := make(chan error, 1), make(chan error, 1)
 	go func() { served <- s.Serve(ctx) }()
 	go func() { ran <- board.Run(ctx) }()

@@ -118,6 +118,7 @@ func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
 	jumps := math.Max(unknownDaily, j.jumps(m.track.noiseKind()))
 	all = append(all, h.thirdParty(math.Max(thirdPartyDaily, j.jumps(Retry)))...)
 	all = append(all, h.load(), h.environment())
+	all = append(all, h.flipped()...)
 	all = append(all, h.places(CauseEarlier, h.earlier))
 	all = append(all, h.places(CauseUnknown, func(f func(Indicator) float64) []way {
 		return h.anytime(f, jumps, h.since(), h.s.now.UnixNano())

@@ -24,8 +24,10 @@ type Judge struct {
 	instances map[string]instance
 	services  map[string]map[string]bool
 	pools     map[Kind]*Pool
-	last      time.Time
-	frames    int
+	// flips are those of other people.
+	flips  []Flip
+	last   time.Time
+	frames int
 
 	// known grows with everything that says where shifts may begin.
 	known int
@@ -135,9 +137,10 @@ func (j *Judge) Watched() []Upgrade {
 // Flip tells the judgement of a change of a feature flag. One of ours is a
 // treatment of the upgrades that it answers: those it names, and those with a
 // binary that the flag gates. From then on the mirror question is asked of every
-// shift that it may cure.
+// shift that it may cure. Other people's are changes that may have brought a shift.
 func (j *Judge) Flip(f Flip) {
 	if !f.Ours {
+		j.remember(f)
 		return
 	}
 	j.known++
@@ -407,5 +410,5 @@ func (j *Judge) stepTrials(t *Track) {
 }
 
 func (j *Judge) scene(w *Watch) *scene {
-	return &scene{upgrade: &w.Upgrade, graph: &j.graph, services: j.services, now: j.last, cfg: &j.cfg}
+	return &scene{upgrade: &w.Upgrade, graph: &j.graph, services: j.services, flips: j.flips, now: j.last, cfg: &j.cfg}
 }

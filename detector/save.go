@@ -24,6 +24,7 @@ type saved struct {
 	Pools     map[Kind]*Pool
 	Instances map[string]instance
 	Services  map[string]map[string]bool
+	Flips     []Flip
 }
 
 // savedTrack is a track, most of it packed.
@@ -58,7 +59,7 @@ const savedFormat = 4
 func (j *Judge) Save() ([]byte, error) {
 	s := saved{
 		Format: savedFormat, Last: j.last, Frames: j.frames, Graph: j.graph, Tracks: len(j.order),
-		Placebos: j.placebos, Pools: j.pools, Instances: j.instances, Services: j.services,
+		Placebos: j.placebos, Pools: j.pools, Instances: j.instances, Services: j.services, Flips: j.flips,
 	}
 	for _, w := range j.watches {
 		light := *w
@@ -127,7 +128,7 @@ func (j *Judge) read(from *gob.Decoder) error {
 	if s.Format != savedFormat {
 		return fmt.Errorf("format %d is not %d", s.Format, savedFormat)
 	}
-	j.last, j.frames, j.graph = s.Last, s.Frames, s.Graph
+	j.last, j.frames, j.graph, j.flips = s.Last, s.Frames, s.Graph, s.Flips[:min(len(s.Flips), mostFlips)]
 	tracks, err := several[savedTrack](from, s.Tracks)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ type scene struct {
 	upgrade  *Upgrade
 	graph    *Graph
 	services map[string]map[string]bool // services of each binary
+	flips    []Flip
 	all      []moved
 	now      time.Time
 	cfg      *Config

@@ -26,8 +26,10 @@ const (
 
 // Cause kinds.
 const (
-	CauseBinary      = "binary"
-	CauseThirdParty  = "third-party"
+	CauseBinary     = "binary"
+	CauseThirdParty = "third-party"
+	// CauseFlag is a feature flag that somebody flipped since the upgrade began.
+	CauseFlag        = "flag"
 	CauseLoad        = "load"
 	CauseEnvironment = "environment"
 	CauseEarlier     = "earlier"

@@ -108,6 +108,8 @@ func (c *Composer) Labels(a detector.Alert) map[string]string {
 	switch a.Cause.Kind {
 	case detector.CauseBinary:
 		labels["binary"] = words.Name(a.Cause.Name)
+	case detector.CauseFlag:
+		labels["flag"] = words.Name(a.Cause.Name)
 	case detector.CauseThirdParty:
 		labels["third_party"] = words.Name(a.Cause.Name)
 	}

@@ -89,6 +89,8 @@ func Suspect(c detector.Cause, binaries []detector.Binary) string {
 			}
 		}
 		return name
+	case detector.CauseFlag:
+		return strings.TrimSpace("flag " + name)
 	case detector.CauseThirdParty:
 		return strings.TrimSpace("third party " + name)
 	case detector.CauseLoad:

@@ -129,6 +129,21 @@ func TestRejectAndLapse(t *testing.T) {
 	if got, _ := s.find(t.Context(), "", swept.ID); got.State != detector.ToggleLapsed {
 		t.Errorf("swept: got %+v", got)
 	}
+	for range 2 { // saying it twice is no error
+		if err := s.Withdraw(t.Context(), swept.ID, "over"); err != nil {
+			t.Errorf("withdrawn: %v", err)
+		}
+	}
+	proposal := plan()
+	if err := s.Withdraw(t.Context(), proposal.ID, "the alert is over"); err != nil {
+		t.Error(err)
+	}
+	if got, _ := s.find(t.Context(), "", proposal.ID); got.State != detector.ToggleLapsed || got.Evidence != "the alert is over" {
+		t.Errorf("withdrawn: got %+v", got)
+	}
+	if err := s.Withdraw(t.Context(), "nope", "over"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("withdraw an unknown one: got %v", err)
+	}
 	if store.revision != 1 {
 		t.Error("something was changed")
 	}
@@ -431,5 +446,38 @@ func TestDecisionsOnce(t *testing.T) {
 	}
 	if _, err := s2.Set(t.Context(), Request{Flag: "other", Variant: "on", Reason: "x", Actor: " Aftershock (automation)"}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("somebody by the automation's name: got %v", err)
+	}
+}
+
+// Two daemons came to the same approval: the slower one finds the toggle in force,
+// says nothing untrue of it, and has it verified.
+func TestSlowerApproval(t *testing.T) {
+	store := &memory{}
+	s, _ := start(t, store, Config{Definitions: writeFile(t, fleet), Policy: fourEyes("one")})
+	plan, err := s.Set(t.Context(), request("other", "on"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := s.Approve(t.Context(), plan.ID, "", "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, slower := range map[string]detector.Toggle{"audited as approved": done, "not audited": plan} {
+		if slower.ID = plan.ID; name == "audited as approved" {
+			slower.State, slower.Updated = detector.ToggleApproved, time.Now().UTC()
+			store.audit = append(store.audit, slower)
+		}
+		n := len(store.audit)
+		if err := s.stillHeld(t.Context(), slower); !errors.Is(err, ErrConflict) || len(store.audit) != n {
+			t.Errorf("%s: got %v, and %d more lines", name, err, len(store.audit)-n)
+		}
+	}
+	approved := done
+	approved.State = detector.ToggleApproved
+	if got, err := s.carryOn(t.Context(), approved); err != nil || got.State != detector.ToggleVerified {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if s.serving.Load().revision != 2 {
+		t.Error("applied twice")
 	}
 }

@@ -109,6 +109,9 @@ func TestExpiryReminds(t *testing.T) {
 	if got := told.texts(); len(got) != 2 {
 		t.Errorf("acknowledged: %v", got)
 	}
+	if got, err := s.Extend(t.Context(), "other", 0, "it stays", "bob"); err != nil || !got.Expires.IsZero() || !strings.Contains(got.Evidence, "for good") {
+		t.Errorf("extended for good: %+v, %v", got, err)
+	}
 	for _, f := range []func() error{
 		func() error { _, err := s.Extend(t.Context(), "other", -1, "x", "bob"); return err },
 		func() error { _, err := s.Extend(t.Context(), "other", policy.MaxExpiry+1, "x", "bob"); return err },

@@ -77,10 +77,13 @@ func (s *Switchboard) History(ctx context.Context, flag string) ([]detector.Togg
 	return toggles, nil
 }
 
-// Recent returns the latest state of the last 1000 toggles of all flags, the latest
-// act first.
+// MaxRecent is how many toggles Recent returns at most.
+const MaxRecent = 1000
+
+// Recent returns the latest state of the last MaxRecent toggles of all flags, the
+// latest act first.
 func (s *Switchboard) Recent(ctx context.Context) ([]detector.Toggle, error) {
-	toggles, err := s.store.Toggles(ctx, "", 1000)
+	toggles, err := s.store.Toggles(ctx, "", MaxRecent)
 	if err != nil {
 		return nil, fmt.Errorf("read the audit: %w", err)
 	}

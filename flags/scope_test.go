@@ -1,12 +1,14 @@
 package flags
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -181,6 +183,51 @@ func TestManyScopedToggles(t *testing.T) {
 		if got := n.set.Evaluate("masked", map[string]any{"targetingKey": key}, time.Now()).Variant; got != want {
 			t.Errorf("out of scope, %s gets %q, want %q", key, got, want)
 		}
+	}
+}
+
+// Two people at once, each for a part of the callers, on two daemons: nobody's
+// toggle is lost unseen, and undoing all gives back the bytes.
+func TestTwoOperatorsOfScopes(t *testing.T) {
+	store := &memory{}
+	file := writeFile(t, fleet)
+	a, _ := start(t, store, Config{Definitions: file})
+	b, _ := start(t, store, Config{Definitions: file})
+	original := string(a.serving.Load().document.Flags["masked"])
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			r := request("masked", []string{"on", "off"}[i%2])
+			r.Scope.Instances = []string{fmt.Sprint("payments-", i)}
+			got, err := []*Switchboard{a, b}[i%2].Set(context.Background(), r)
+			if err != nil && !errors.Is(err, ErrConflict) && !(errors.Is(err, ErrNotVerified) && strings.Contains(got.Evidence, "superseded")) {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := a.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	applied := 0
+	for _, x := range store.audit {
+		if x.State == detector.ToggleApplied {
+			applied++
+			if got := a.serving.Load().set.Evaluate("masked", map[string]any{"instance": x.Scope.Instances[0]}, time.Now()).Variant; got != x.After {
+				t.Errorf("%s gets %q, want %q", x.Scope, got, x.After)
+			}
+		}
+	}
+	if v, _ := a.Show("masked"); v.Toggles != applied || applied == 0 {
+		t.Errorf("%d toggles in force, %d applied", v.Toggles, applied)
+	}
+	for range applied {
+		if got, err := a.Undo(t.Context(), "masked", "over", "ada"); err != nil || got.State != detector.ToggleVerified {
+			t.Fatalf("undo: %+v, %v", got, err)
+		}
+	}
+	if got := string(a.serving.Load().document.Flags["masked"]); got != original {
+		t.Errorf("got %s, want %s", got, original)
 	}
 }
 

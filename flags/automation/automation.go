@@ -146,6 +146,9 @@ func (a *Automation) situation(ctx context.Context) (policy.Situation, error) {
 	if s.Toggles, err = a.o.Board.Recent(ctx); err != nil {
 		return s, err
 	}
+	if s.Frozen == "" && a.crowded(s) {
+		s.Frozen = "there were so many toggles that what was done lately isn't known"
+	}
 	firing, err := a.o.Journal.Firing(ctx)
 	if err != nil {
 		return s, fmt.Errorf("read the firing alerts: %w", err)
@@ -164,6 +167,19 @@ func (a *Automation) situation(ctx context.Context) (policy.Situation, error) {
 		s.Flags[v.Key] = look(v)
 	}
 	return s, nil
+}
+
+// crowded says whether toggles within an hour or a cooldown may be missing among
+// those that are known: then the rates can't be kept.
+func (a *Automation) crowded(s policy.Situation) bool {
+	if len(s.Toggles) < flags.MaxRecent {
+		return false
+	}
+	window := time.Hour
+	for _, g := range a.o.Gates {
+		window = max(window, a.o.Policy.For(g.Flag).Cooldown)
+	}
+	return s.Now.Sub(s.Toggles[len(s.Toggles)-1].At) < window
 }
 
 // blame is an alert with what its indicator's verdict is now: an alert may stand

@@ -24,8 +24,12 @@ func limited(t *testing.T, r *rand.Rand, document []byte) []byte {
 		t.Fatal(err)
 	}
 	scopes := []definitions.Scope{
-		{Percent: 25}, {Percent: 0.5}, {Percent: 62.5}, {In: map[string][]string{"region": {"eu"}}},
-		{In: map[string][]string{"region": {"us", "eu"}}}, {Percent: 50, In: map[string][]string{"region": {"eu", "us"}, "tier": {"gold"}}},
+		{Percent: 25},
+		{Percent: 0.5},
+		{Percent: 62.5},
+		{In: map[string][]string{"region": {"eu"}}},
+		{In: map[string][]string{"region": {"us", "eu"}}},
+		{Percent: 50, In: map[string][]string{"region": {"eu", "us"}, "tier": {"gold"}}},
 	}
 	for n, key := range set.Keys() {
 		f, _ := set.Flag(key)

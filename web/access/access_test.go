@@ -94,8 +94,12 @@ func TestTokensThatCantBeAreRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens.yml")
 	add(t, path, Token{Name: "anna", Role: OnCall, Created: now})
 	for _, one := range []Token{
-		{Name: "anna", Role: Viewer}, {Name: "", Role: Viewer}, {Name: strings.Repeat("x", 65), Role: Viewer},
-		{Name: "bell\a", Role: Viewer}, {Name: "bob", Role: "root"}, {Name: "bob"},
+		{Name: "anna", Role: Viewer},
+		{Name: "", Role: Viewer},
+		{Name: strings.Repeat("x", 65), Role: Viewer},
+		{Name: "bell\a", Role: Viewer},
+		{Name: "bob", Role: "root"},
+		{Name: "bob"},
 	} {
 		if _, err := Add(path, one); err == nil {
 			t.Errorf("%+v was added", one)

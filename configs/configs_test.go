@@ -152,7 +152,12 @@ sources:
       tls_config: {ca_file: ca.pem}
       http_headers: {X-Scope-OrgID: {files: [org]}}
 upgrades: {records: records}
-flags: {definitions: /abs/flags.json, client_key_file: keys}
+flags:
+  definitions: /abs/flags.json
+  client_key_file: keys
+  backends:
+    - {name: a, kind: flagd-file, flags: [a], flagd_file: {path: edge.json}, ofrep: {url: "https://o", token_file: o}}
+    - {name: b, kind: unleash, flags: [b], unleash: {url: "https://u", token_file: u, http_client: {tls_config: {ca_file: u.pem}}, frontend: {token_file: f}}}
 alerts:
   receivers:
     - name: hook
@@ -170,6 +175,11 @@ reports: {dir: out}
 		client.HTTPHeaders.Headers["X-Scope-OrgID"].Files[0]: "/etc/aftershock/org",
 		c.Upgrades.Records:                                   "/etc/aftershock/records",
 		c.Flags.Definitions:                                  "/abs/flags.json",
+		c.Flags.Backends[0].FlagdFile.Path:                   "/etc/aftershock/edge.json",
+		c.Flags.Backends[0].OFREP.TokenFile:                  "/etc/aftershock/o",
+		c.Flags.Backends[1].Unleash.TokenFile:                "/etc/aftershock/u",
+		c.Flags.Backends[1].Unleash.Client.TLSConfig.CAFile:  "/etc/aftershock/u.pem",
+		c.Flags.Backends[1].Unleash.Frontend.TokenFile:       "/etc/aftershock/f",
 		c.Flags.ClientKeyFile:                                "/etc/aftershock/keys",
 		hook.SecretFile:                                      "/etc/aftershock/key",
 		hook.HTTPClient.Authorization.CredentialsFile:        "/etc/aftershock/token",

@@ -31,6 +31,7 @@ func (c *Config) resolve(dir string) {
 			paths = append(paths, &r.Webhook.SecretFile)
 		}
 	}
+	paths = append(paths, c.Flags.Backends.Files()...)
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)

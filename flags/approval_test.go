@@ -123,7 +123,7 @@ func TestRejectAndLapse(t *testing.T) {
 	if got, err := s.Approve(t.Context(), late.ID, "", "bob"); !errors.Is(err, ErrConflict) || got.State != detector.ToggleLapsed {
 		t.Errorf("too late: got %+v, %v", got, err)
 	}
-	if err := s.tend(t.Context()); err != nil {
+	if err := s.tendToggles(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := s.find(t.Context(), "", swept.ID); got.State != detector.ToggleLapsed {

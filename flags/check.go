@@ -30,7 +30,11 @@ func (c *Config) CheckFiles(path string) []error {
 	for _, p := range set.Problems() {
 		errs = append(errs, fmt.Errorf("%s.definitions: flag %s: %w", path, cut(p.Flag, 100), p.Err))
 	}
+	errs = append(errs, c.twice(path, set)...)
 	for i, g := range c.Gates {
+		if c.Backends.Of(g.Flag) >= 0 {
+			continue // whether it's there, only the backend knows
+		}
 		f, ok := set.Flag(g.Flag)
 		if !ok {
 			errs = append(errs, fmt.Errorf("%s.gates[%d].flag: %q isn't declared in %s", path, i, g.Flag, c.Definitions))
@@ -41,6 +45,18 @@ func (c *Config) CheckFiles(path string) []error {
 		}
 		if g.Tunes != nil {
 			errs = append(errs, g.Tunes.checkVariants(fmt.Sprintf("%s.gates[%d].tunes", path, i), g.Safe, f.Variants)...)
+		}
+	}
+	return errs
+}
+
+// twice finds flags that are defined here and, by the configuration, live in a
+// backend.
+func (c *Config) twice(path string, set *definitions.Set) []error {
+	var errs []error
+	for _, key := range set.Keys() {
+		if i := c.Backends.Of(key); i >= 0 {
+			errs = append(errs, fmt.Errorf("%s.backends[%d].flags: %q lives there, and is defined in %s as well", path, i, cut(key, 100), c.Definitions))
 		}
 	}
 	return errs

@@ -32,6 +32,8 @@ type document struct {
 	File map[string]string `json:"file,omitempty"`
 	// Acts holds what was done to each flag.
 	Acts map[string]act `json:"acts,omitempty"`
+	// Away holds what was done to flags that live in backends.
+	Away map[string]away `json:"away,omitempty"`
 }
 
 // act is what was done to one flag by toggles.
@@ -59,7 +61,7 @@ type standing struct {
 func emptyDocument() document {
 	return document{
 		Definitions: map[string]json.RawMessage{}, Flags: map[string]json.RawMessage{},
-		File: map[string]string{}, Acts: map[string]act{},
+		File: map[string]string{}, Acts: map[string]act{}, Away: map[string]away{},
 	}
 }
 
@@ -77,6 +79,9 @@ func readDocument(b []byte) (document, error) {
 	if d.Acts == nil {
 		d.Acts = map[string]act{}
 	}
+	if d.Away == nil {
+		d.Away = map[string]away{}
+	}
 	return d, nil
 }
 
@@ -84,7 +89,7 @@ func readDocument(b []byte) (document, error) {
 func (d document) clone() document {
 	return document{
 		Definitions: maps.Clone(d.Definitions), Flags: maps.Clone(d.Flags),
-		File: maps.Clone(d.File), Acts: maps.Clone(d.Acts),
+		File: maps.Clone(d.File), Acts: maps.Clone(d.Acts), Away: maps.Clone(d.Away),
 	}
 }
 

@@ -168,9 +168,9 @@ func reminder(t detector.Toggle, now time.Time, lead time.Duration) string {
 	return ""
 }
 
-// tend lets plans lapse, reminds of toggles that expire, and undoes those whose
+// tendToggles lets plans lapse, reminds of toggles that expire, and undoes those whose
 // makers asked for that.
-func (s *Switchboard) tend(ctx context.Context) error {
+func (s *Switchboard) tendToggles(ctx context.Context) error {
 	errs := []error{s.sweep(ctx)}
 	n := s.serving.Load()
 	stands := map[string]bool{}

@@ -56,7 +56,7 @@ func board(t *testing.T, store *memory, told *notices, p policy.Config) (s *Swit
 		t.Helper()
 		ahead.Add(int64(d))
 		for range 2 {
-			if err := s.tend(t.Context()); err != nil {
+			if err := s.tendToggles(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -199,7 +199,7 @@ func TestCrashOfReminders(t *testing.T) {
 			return nil
 		}
 		s.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
-		_ = s.tend(t.Context())
+		_ = s.tendToggles(t.Context())
 		store.fail = nil
 		if !dead {
 			break

@@ -30,6 +30,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"aftershock/detector"
+	"aftershock/flags/backends"
 	"aftershock/flags/definitions"
 	"aftershock/flags/feed"
 	"aftershock/flags/policy"
@@ -102,6 +103,8 @@ type Config struct {
 	Attributes Attributes `yaml:"attributes"`
 	// Policy says who may toggle what, for how long, and what the automation does.
 	Policy policy.Config `yaml:"policy"`
+	// Backends are where flags live beside the definitions.
+	Backends backends.Config `yaml:"backends"`
 	// ClientKeyFile holds the keys, one a line, of which callers must present one
 	// to read flags over OFREP or flagd's sync. Load reads it. "" lets everybody.
 	ClientKeyFile string      `yaml:"client_key_file"`
@@ -134,6 +137,7 @@ func (c *Config) SetDefaults() {
 	}
 	c.Attributes.SetDefaults()
 	c.Policy.SetDefaults()
+	c.Backends.SetDefaults()
 	c.Sync.SetDefaults()
 }
 
@@ -174,7 +178,7 @@ func (c *Config) Validate(path string) []error {
 			errs = append(errs, g.Tunes.validate(at+".tunes", g.Safe)...)
 		}
 	}
-	return append(errs, c.Sync.Validate(path+".sync")...)
+	return slices.Concat(errs, c.Backends.Validate(path+".backends"), c.Sync.Validate(path+".sync"))
 }
 
 // Switchboard serves and toggles flags. Make it with New, then Load, Connect
@@ -194,6 +198,7 @@ type Switchboard struct {
 	itself   atomic.Pointer[connection]
 	stopping atomic.Bool
 	tuning   sync.Mutex // one at a time
+	places   []*place
 
 	mu       sync.Mutex      // guards what follows, and orders the writes of serving
 	inFlight map[string]bool // toggles that a caller is busy with
@@ -217,6 +222,13 @@ func New(c Config, store Store, log logrus.FieldLogger, reg prometheus.Registere
 	s := &Switchboard{
 		config: c, store: store, log: log, metrics: m, now: time.Now, grace: cmp.Or(c.Grace, 3*writeTimeout),
 		inFlight: map[string]bool{}, pinned: map[string]pinned{}, terms: map[string]term{}, ownKey: rand.Text(),
+	}
+	opened, err := c.Backends.Open()
+	if err != nil {
+		return nil, err
+	}
+	if s.places, err = s.newPlaces(opened); err != nil {
+		return nil, err
 	}
 	d := emptyDocument()
 	set, err := d.set()

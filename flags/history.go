@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"aftershock/detector"
 	"aftershock/flags/definitions"
@@ -24,6 +25,8 @@ type View struct {
 	Standing []Standing `json:"standing,omitempty"`
 	// Policy is what holds for the flag.
 	Policy policy.Rule `json:"policy"`
+	// Backend is where the flag lives, nil for the switchboard's own definitions.
+	Backend *Living `json:"backend,omitempty"`
 }
 
 // Tunable says whether Tune knows what the flag's variants are constants of.
@@ -36,14 +39,31 @@ func (s *Switchboard) List() []View {
 	n := s.serving.Load()
 	views := []View{}
 	for _, key := range n.set.Keys() {
-		views = append(views, s.view(n, key))
+		if s.placeOf(key) == nil {
+			views = append(views, s.view(n, key))
+		}
 	}
+	for _, p := range s.places {
+		for _, key := range p.keys(n.document) {
+			if s.placeOf(key) == p {
+				views = append(views, s.viewAway(n, p, key))
+			}
+		}
+	}
+	slices.SortFunc(views, func(a, b View) int { return strings.Compare(a.Key, b.Key) })
 	return views
 }
 
-// Show returns one flag, or ErrUnknown.
+// Show returns one flag, or ErrUnknown; one that lives in a backend as it was
+// last seen.
 func (s *Switchboard) Show(key string) (View, error) {
 	n := s.serving.Load()
+	if p := s.placeOf(key); p != nil {
+		if !slices.Contains(p.keys(n.document), key) {
+			return View{}, fmt.Errorf("flag %q is %w: it hasn't been seen in the backend %s", cut(key, 100), ErrUnknown, p.Name)
+		}
+		return s.viewAway(n, p, key), nil
+	}
 	if _, err := n.flag(key); err != nil {
 		return View{}, err
 	}
@@ -52,16 +72,20 @@ func (s *Switchboard) Show(key string) (View, error) {
 
 func (s *Switchboard) view(n *snapshot, key string) View {
 	f, _ := n.set.Flag(key)
-	v := View{
+	return View{
 		Flag: f, Serving: n.served(key, s), Revision: n.revision, Toggles: len(n.document.Acts[key].Standing),
-		Standing: s.standing(n, key), Policy: s.config.Policy.For(key),
+		Gates: s.gates(key), Standing: s.standing(n, key), Policy: s.config.Policy.For(key),
 	}
+}
+
+func (s *Switchboard) gates(key string) []Gate {
+	var gates []Gate
 	for _, g := range s.config.Gates {
 		if g.Flag == key {
-			v.Gates = append(v.Gates, g)
+			gates = append(gates, g)
 		}
 	}
-	return v
+	return gates
 }
 
 // Revision is the revision of the definitions that are served.

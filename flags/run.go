@@ -33,6 +33,12 @@ func (s *Switchboard) Run(ctx context.Context) error {
 		s.itself.Swap(nil).close()
 	}()
 	s.stopping.Store(false)
+	tending := make(chan struct{})
+	go func() {
+		defer close(tending)
+		s.tend(ctx)
+	}()
+	defer func() { <-tending }()
 	// A verification under way must learn of the end at once.
 	stop := context.AfterFunc(ctx, func() { s.stopping.Store(true) })
 	defer stop()
@@ -55,7 +61,7 @@ func (s *Switchboard) Run(ctx context.Context) error {
 			continue
 		case <-tick.C:
 		}
-		err := errors.Join(s.refresh(ctx), s.hold(ctx), s.tend(ctx))
+		err := errors.Join(s.refresh(ctx), s.hold(ctx), s.tendToggles(ctx))
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -97,6 +103,9 @@ func (s *Switchboard) Resume(ctx context.Context) error {
 }
 
 func (s *Switchboard) resume(ctx context.Context, t detector.Toggle) error {
+	if ours, err := s.resumable(t); !ours {
+		return err
+	}
 	var err error
 	last := s.serving.Load().document.Acts[t.Flag].Last
 	switch {

@@ -27,6 +27,9 @@ const writeTimeout = 10 * time.Second
 // returns the planned toggle, without an ID and with the effect and the diff as
 // evidence. What is under way goes on when ctx ends.
 func (s *Switchboard) Set(ctx context.Context, r Request) (detector.Toggle, error) {
+	if p := s.placeOf(r.Flag); p != nil {
+		return s.setAway(ctx, p, r)
+	}
 	start := s.serving.Load()
 	p, err := start.plan(r, s)
 	if err != nil {
@@ -96,6 +99,9 @@ func (s *Switchboard) undo(ctx context.Context, r Request, only string) (detecto
 	flag := r.Flag
 	if err := r.check(); err != nil {
 		return detector.Toggle{}, err
+	}
+	if p := s.placeOf(flag); p != nil {
+		return s.undoAway(ctx, p, r)
 	}
 	n := s.serving.Load()
 	if _, err := n.flag(flag); err != nil {
@@ -238,20 +244,17 @@ func (s *Switchboard) conclude(ctx context.Context, t detector.Toggle) (detector
 }
 
 // record adds a state of a toggle to the audit and returns the toggle in it.
-func (s *Switchboard) record(ctx context.Context, t detector.Toggle, state detector.ToggleState, evidence string) (detector.Toggle, error) {
-	return s.recordBy(ctx, t, state, "", evidence)
+func (s *Switchboard) record(ctx context.Context, t detector.Toggle, state detector.ToggleState, text string) (detector.Toggle, error) {
+	return s.recordBy(ctx, t, state, "", text)
 }
 
 // recordBy is record of a state that somebody else than the actor brought about.
-func (s *Switchboard) recordBy(ctx context.Context, t detector.Toggle, state detector.ToggleState, by, evidence string) (detector.Toggle, error) {
+func (s *Switchboard) recordBy(ctx context.Context, t detector.Toggle, state detector.ToggleState, by, text string) (detector.Toggle, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	next := t
 	next.State, next.Updated, next.By = state, s.now().UTC(), by
-	if strings.HasPrefix(t.Evidence, undoes) {
-		evidence = strings.SplitN(t.Evidence, ";", 2)[0] + "; " + evidence
-	}
-	next.Evidence = cut(evidence, 2*maxText)
+	next.Evidence = evidence(t, text)
 	if err := s.store.AuditToggle(ctx, next); err != nil {
 		return t, fmt.Errorf("audit toggle %s of flag %q as %s: %w", t.ID, t.Flag, state, err)
 	}

@@ -20,6 +20,8 @@ import (
 const (
 	// passes is how often in a row each probe must see what was written.
 	passes = 3
+	// probes is how many callers are looked at where all should get the same.
+	probes = 2
 	// retry is the pause before the next look at a flag that isn't as written.
 	retry = 50 * time.Millisecond
 )

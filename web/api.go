@@ -215,7 +215,7 @@ func (s *Server) listFlags(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (s *Server) showFlag(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.o.Switchboard.Show(r.PathValue("key"))
+	v, err := s.o.Switchboard.Look(r.Context(), r.PathValue("key"))
 	if err != nil {
 		return err
 	}
@@ -242,7 +242,7 @@ func (s *Server) setFlag(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// Without the flag there is nothing here; without the variant the body is wrong.
-	if _, err := s.o.Switchboard.Show(r.PathValue("key")); err != nil {
+	if _, err := s.o.Switchboard.Look(r.Context(), r.PathValue("key")); err != nil {
 		return err
 	}
 	request := flags.Request{
@@ -286,7 +286,7 @@ func (s *Server) undoFlag(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) flagHistory(w http.ResponseWriter, r *http.Request) error {
-	if _, err := s.o.Switchboard.Show(r.PathValue("key")); err != nil {
+	if _, err := s.o.Switchboard.Look(r.Context(), r.PathValue("key")); err != nil {
 		return err
 	}
 	all, err := s.o.Switchboard.History(r.Context(), r.PathValue("key"))

@@ -43,6 +43,8 @@ func statusOf(err error) (int, string) {
 		return http.StatusUnprocessableEntity, err.Error()
 	case errors.Is(err, flags.ErrConflict), errors.Is(err, flags.ErrFrozen), errors.Is(err, journal.ErrConflict):
 		return http.StatusConflict, err.Error()
+	case errors.Is(err, flags.ErrReadOnly):
+		return http.StatusForbidden, err.Error()
 	case errors.Is(err, flags.ErrNotReady):
 		return http.StatusServiceUnavailable, err.Error()
 	case errors.Is(err, flags.ErrNotVerified):

@@ -48,7 +48,7 @@ func (s *Server) flagsPage(w http.ResponseWriter, r *http.Request) error {
 // flagPage shows a flag, and, with a variant, the plan of a toggle to it: the
 // effect is named before anybody confirms it.
 func (s *Server) flagPage(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.o.Switchboard.Show(r.PathValue("key"))
+	v, err := s.o.Switchboard.Look(r.Context(), r.PathValue("key"))
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (s *Server) flagPage(w http.ResponseWriter, r *http.Request) error {
 		"Upgrade": q.Get("upgrade"), "Reason": q.Get("reason"), "Variant": q.Get("variant"),
 	}
 	if variant := q.Get("variant"); variant != "" {
-		plan, err := s.o.Switchboard.Plan(flags.Request{Flag: v.Key, Variant: variant, Reason: "plan", Actor: "console"})
+		plan, err := s.o.Switchboard.Preview(r.Context(), flags.Request{Flag: v.Key, Variant: variant, Reason: "plan", Actor: "console"})
 		switch {
 		case errors.Is(err, flags.ErrUnchanged):
 			data["Unchanged"] = true

@@ -215,10 +215,10 @@ func TestFlagsCommand(t *testing.T) {
 	s := daemonForClients(t)
 	list := call(t, "", "flags", "list")
 	want := outcome{0, "" +
-		"FLAG              SERVING  VARIANTS          GATES          SAFE    TOGGLES\n" +
-		"checkout-banner   off      off,on            -              -       0\n" +
-		"payments-backoff  new      legacy,new,tuned  dten-payments  legacy  0\n" +
-		"retired           -        off,on            -              -       0\n", ""}
+		"FLAG              SERVING  VARIANTS          GATES          SAFE    TOGGLES  LIVES IN\n" +
+		"checkout-banner   off      off,on            -              -       0        here\n" +
+		"payments-backoff  new      legacy,new,tuned  dten-payments  legacy  0        here\n" +
+		"retired           -        off,on            -              -       0        here\n", ""}
 	if diff := cmp.Diff(want, list, cmp.AllowUnexported(outcome{})); diff != "" {
 		t.Error(diff)
 	}

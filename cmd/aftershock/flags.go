@@ -107,12 +107,23 @@ func (a flagsArgs) list(ctx context.Context, sh shell, c *client, _ []string) er
 	if err := a.overview(ctx, sh, c, all); err != nil {
 		return err
 	}
-	rows := [][]string{{"FLAG", "SERVING", "VARIANTS", "GATES", "SAFE", "TOGGLES"}}
+	rows := [][]string{{"FLAG", "SERVING", "VARIANTS", "GATES", "SAFE", "TOGGLES", "LIVES IN"}}
 	for _, v := range all {
 		gates, safe := gated(v)
-		rows = append(rows, []string{v.Key, v.Serving, strings.Join(v.VariantNames(), ","), gates, safe, strconv.Itoa(v.Toggles)})
+		rows = append(rows, []string{v.Key, v.Serving, strings.Join(v.VariantNames(), ","), gates, safe, strconv.Itoa(v.Toggles), livesIn(v)})
 	}
 	return table(sh.stdout, rows)
+}
+
+// livesIn is where the flag lives.
+func livesIn(v flags.View) string {
+	switch {
+	case v.Backend == nil:
+		return "here"
+	case v.Problem != "":
+		return v.Backend.Name + " (trouble)"
+	}
+	return v.Backend.Name
 }
 
 // gated are the binaries that the flag gates, and its safe variants.
@@ -145,6 +156,10 @@ func (a flagsArgs) show(ctx context.Context, sh shell, c *client, args []string)
 		{"toggles", strconv.Itoa(v.Toggles) + " in force"},
 		{"policy", "approval " + v.Policy.Approval + ", automation " + string(v.Policy.Automation)},
 		{"revision", strconv.FormatInt(v.Revision, 10)},
+		{"lives in", livesIn(v)},
+	}
+	if b := v.Backend; b != nil {
+		rows = append(rows, backend(v, *b)...)
 	}
 	if v.Problem != "" {
 		rows = append(rows, []string{"problem", v.Problem})
@@ -156,6 +171,44 @@ func (a flagsArgs) show(ctx context.Context, sh shell, c *client, args []string)
 		rows = append(rows, []string{"variant " + name, string(v.Variants[name])})
 	}
 	return table(sh.stdout, rows)
+}
+
+// backend are the rows of a flag that lives elsewhere.
+func backend(v flags.View, b flags.Living) [][]string {
+	proof := "not through OpenFeature: no endpoint is configured"
+	if b.Verifiable {
+		proof = "through OpenFeature"
+	}
+	to := "some callers: its rules decide"
+	if b.Everyone {
+		to = "everyone"
+	}
+	rows := [][]string{{"kind", b.Kind}, {"its revision", b.Revision}, {"verified", proof}, {"can't do", strings.Join(lacks(b), ", ")}}
+	if v.Serving != "" {
+		rows = append(rows, []string{"serving to", to})
+	}
+	return rows
+}
+
+// lacks names what a backend can't do.
+func lacks(b flags.Living) []string {
+	var out []string
+	for _, a := range []struct {
+		name string
+		can  bool
+	}{
+		{"scopes", b.Abilities.Scope},
+		{"percentages", b.Abilities.Percent},
+		{"values", b.Abilities.Value},
+		{"compare-and-swap", b.Abilities.CompareAndSwap},
+		{"dry run", b.Abilities.DryRun},
+		{"reasons", b.Abilities.Comment},
+	} {
+		if !a.can {
+			out = append(out, a.name)
+		}
+	}
+	return out
 }
 
 func (a flagsArgs) set(ctx context.Context, sh shell, c *client, args []string) error {

@@ -204,6 +204,8 @@ func blame(alert detector.Alert, verdicts []detector.Verdict) policy.Blame {
 func look(v flags.View) policy.Flag {
 	f := policy.Flag{Serving: v.Serving, Variants: v.VariantNames()}
 	switch {
+	case v.Backend != nil:
+		f.Unusable = "it lives in the backend " + v.Backend.Name + ", where people alone toggle"
 	case v.Problem != "":
 		f.Unusable = "its definition can't be served: " + v.Problem
 	case v.State != "ENABLED":

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package flagdfile
+
+import "os"
+
+func ownerOf(os.FileInfo) string { return "" }

@@ -98,6 +98,9 @@ func TestExpiryReminds(t *testing.T) {
 	if err != nil || got.By != "bob" || got.State != detector.ToggleVerified || !strings.Contains(got.Evidence, "extended by bob until") {
 		t.Errorf("extended: %+v, %v", got, err)
 	}
+	if v, _ := s.Show("other"); !v.Standing[0].Expires.Equal(got.Expires) {
+		t.Errorf("extended, shown at once as %+v", v.Standing)
+	}
 	pass(time.Minute)
 	if v, _ := s.Show("other"); v.Standing[0].Overdue {
 		t.Errorf("extended, shown as %+v", v)
@@ -120,6 +123,10 @@ func TestExpiryReminds(t *testing.T) {
 		if err := f(); !errors.Is(err, ErrInvalid) {
 			t.Errorf("got %v, want ErrInvalid", err)
 		}
+	}
+	// One that had no expiry gets one by extending it.
+	if got, err := s.Extend(t.Context(), "other", time.Hour, "a while", "bob"); err != nil || got.OnExpiry != "remind" || got.Expires.IsZero() {
+		t.Errorf("extended from never: %+v, %v", got, err)
 	}
 	if _, err := s.Acknowledge(t.Context(), "masked", "x", "bob"); !errors.Is(err, ErrUnchanged) {
 		t.Errorf("nothing in force: got %v", err)
@@ -174,7 +181,7 @@ func TestExpiryUndoes(t *testing.T) {
 	if err != nil || got.State != detector.ToggleUndone || !strings.Contains(got.Evidence, "undone by "+policy.Actor) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if texts := told.texts(); len(texts) != 1 || !strings.Contains(texts[0], "as was asked for") {
+	if texts := told.texts(); len(texts) != 1 || !strings.Contains(texts[0], "it is undone now, as was asked for") {
 		t.Errorf("told %v", texts)
 	}
 }

@@ -260,3 +260,23 @@ func TestScopeWords(t *testing.T) {
 		}
 	}
 }
+
+func TestAttributes(t *testing.T) {
+	for _, tt := range []struct {
+		a    Attributes
+		want string
+	}{
+		{Attributes{}, ""},
+		{Attributes{Instance: "pod", Region: "zone"}, ""},
+		{Attributes{Instance: "service.instance.id"}, "p.instance"},
+		{Attributes{Region: `"`}, "p.region"},
+		{Attributes{Region: "targetingKey"}, "p.region"},
+		{Attributes{Region: "instance"}, "p.region: is the same"},
+	} {
+		tt.a.SetDefaults()
+		errs := tt.a.Validate("p")
+		if tt.want == "" && len(errs) > 0 || tt.want != "" && (len(errs) != 1 || !strings.HasPrefix(errs[0].Error(), tt.want)) {
+			t.Errorf("%+v: got %v, want %q", tt.a, errs, tt.want)
+		}
+	}
+}

@@ -32,7 +32,8 @@ func TestABurstThatIsOverIsNotFoundAgain(t *testing.T) {
 	}
 }
 
-// A shift that comes back after the first was over is found as another.
+// A shift that comes back after the first was over is found as another. Under the same
+// binary it is one story, which began when it first did.
 func TestAShiftThatComesBackIsFound(t *testing.T) {
 	f := newFleet(41, 1500)
 	f.upgrade = epoch.Add(30 * time.Hour)
@@ -45,13 +46,20 @@ func TestAShiftThatComesBackIsFound(t *testing.T) {
 	if got := state(t, j, "tail latency of back"); got == Regressed {
 		t.Fatal("three hours after its end the shift still stands")
 	}
+	first := f.upgrade
 	f.upgrade, f.cured = f.upgrade.Add(4*time.Hour), time.Time{}
 	found := time.Duration(-1)
 	for _, e := range replay(f, j, f.upgrade, 60) {
 		if e.Event == EventShift && e.Indicator.Name() == "tail latency of back" && found < 0 {
 			found = e.Time.Sub(f.upgrade)
-			if e.Onset.Earliest.Before(f.upgrade.Add(-30 * time.Minute)) {
-				t.Errorf("its onset is said to be at %v, before it came back at %v", e.Onset.Earliest, f.upgrade)
+			want, name := f.upgrade, ""
+			for _, c := range e.Causes[:min(2, len(e.Causes))] {
+				if c.Kind == CauseBinary && c.Name == "back-bin" {
+					want, name = first, c.Name
+				}
+			}
+			if e.Onset.Earliest.After(want.Add(5*time.Minute)) || e.Onset.Latest.Before(want.Add(-30*time.Minute)) {
+				t.Errorf("told under %q its onset is said to be at %v..%v, want it around %v", name, e.Onset.Earliest, e.Onset.Latest, want)
 			}
 		}
 	}

@@ -34,6 +34,7 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 		if tr.proven(&j.cfg) {
 			v.State = Clear
 		}
+		tr.Told, tr.Since = v.told().key(), v.Onset
 		tr.Was, tr.Lead, tr.Named, tr.Suspect = tr.Named, "", "", ""
 		tr.Over = over
 		events = append(events, v.event(j.last, EventRecovered))
@@ -137,8 +138,7 @@ func (j *Judge) explain(s *scene, m moved) string {
 	named := j.name(s, m, causes)
 	switch {
 	case tr.Lead == "":
-		v.Onset = onset
-	case !v.Onset.near(onset, 10*j.cfg.Step) || named && causes[0].Name != tr.Named:
+	case !tr.Began.near(onset, 10*j.cfg.Step) || named && causes[0].Name != tr.Named:
 		// What began at another time is another shift, which doesn't explain this
 		// one; and what has a name keeps it.
 		return tr.Lead
@@ -149,8 +149,11 @@ func (j *Judge) explain(s *scene, m moved) string {
 			return tr.Lead
 		}
 	}
-	v.Causes, v.Onset = causes, onset
-	return v.Causes[0].Kind + "/" + v.Causes[0].Name
+	v.Causes, v.Onset, tr.Began = causes, onset, onset
+	if c := v.told(); tr.Since != nil && c.Kind == CauseBinary && c.key() == tr.Told {
+		v.Onset = tr.Since
+	}
+	return v.Causes[0].key()
 }
 
 // near says whether two onsets may be one, with some slack.

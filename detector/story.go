@@ -23,7 +23,7 @@ func (j *Judge) Stories(upgrade string) []Story {
 	for _, v := range j.Verdicts(upgrade) {
 		if v.State == Regressed && len(v.Causes) > 0 {
 			c := v.told()
-			groups[c.Kind+"/"+c.Name] = append(groups[c.Kind+"/"+c.Name], v)
+			groups[c.key()] = append(groups[c.key()], v)
 		}
 	}
 	keys := make([]string, 0, len(groups))
@@ -64,6 +64,9 @@ func (v *Verdict) told() Cause {
 	}
 	return lead
 }
+
+// key tells causes apart.
+func (c Cause) key() string { return c.Kind + "/" + c.Name }
 
 // rank orders the shifts of a story: own service first, then by how far the
 // interval's near end is from no change.

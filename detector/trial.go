@@ -47,8 +47,12 @@ type Trial struct {
 	// before long, and Suspected since when.
 	Named, Suspect string
 	Suspected      time.Time
-	// Was is the binary that was named before the shift went away.
-	Was string
+	// Was is the binary that was named before the shift went away, Told what it was told
+	// under, and Since when it began: what comes back under the same cause is one story.
+	Was, Told string
+	Since     *Onset
+	// Began is when the shift began, or came back.
+	Began *Onset
 	// Peak is the strongest evidence for the shift so far, as a log e-value:
 	// size and causes are told as of then, not as of its fading.
 	Peak float64

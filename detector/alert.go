@@ -33,4 +33,15 @@ type Alert struct {
 	UpdatedAt time.Time `json:"updated_at"`
 	// Revision counts the changes of the alert.
 	Revision int64 `json:"revision"`
+	// Notice is what there is to say where the alert is about a flag, not a shift.
+	Notice *Notice `json:"notice,omitempty"`
+}
+
+// Notice is something about a flag that a person has to look at: a toggle that
+// expires or waits for approval, what the automation did.
+type Notice struct {
+	Flag string `json:"flag"`
+	Text string `json:"text"`
+	// Command is what to do about it.
+	Command string `json:"command,omitempty"`
 }

@@ -10,6 +10,10 @@ type ToggleState string
 
 const (
 	TogglePlanned   ToggleState = "planned"       // audited, not yet applied
+	ToggleWaiting   ToggleState = "waiting"       // planned, waits for somebody's approval
+	ToggleApproved  ToggleState = "approved"      // may be applied
+	ToggleRejected  ToggleState = "rejected"      // somebody said no
+	ToggleLapsed    ToggleState = "lapsed"        // nobody approved it while it was of use
 	ToggleApplied   ToggleState = "applied"       // written to the backend
 	ToggleVerified  ToggleState = "verified"      // seen through OpenFeature
 	ToggleFailed    ToggleState = "failed"        // not applied, or not seen in time
@@ -18,6 +22,36 @@ const (
 	ToggleReverted  ToggleState = "reverted"      // somebody put it back
 	ToggleUndone    ToggleState = "undone"        // we put it back
 )
+
+// TookEffect says whether a toggle in this state changed what is served.
+func (s ToggleState) TookEffect() bool {
+	switch s {
+	case ToggleApplied, ToggleVerified, ToggleRecovered, ToggleNoHelp, ToggleReverted, ToggleUndone:
+		return true
+	}
+	return false
+}
+
+// What happens when a toggle expires.
+const (
+	ExpiryRemind = "remind" // a person is reminded
+	ExpiryUndo   = "undo"   // and the toggle is undone
+)
+
+// Approval is one person's consent to a toggle.
+type Approval struct {
+	Actor  string    `json:"actor"`
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+// Freeze is a state of the kill switch of the automation.
+type Freeze struct {
+	Frozen bool      `json:"frozen"`
+	Actor  string    `json:"actor,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at,omitzero"`
+}
 
 // Toggle is one act on a feature flag, as the audit keeps it.
 type Toggle struct {
@@ -40,6 +74,41 @@ type Toggle struct {
 	Evidence string `json:"evidence,omitempty"`
 	// Value is the value served after the act, as JSON.
 	Value json.RawMessage `json:"value,omitempty"`
+	// OwnValue says that the toggle gives the variant that value.
+	OwnValue bool `json:"own_value,omitempty"`
 	// Updated is when the state was reached.
 	Updated time.Time `json:"updated"`
+	// Applied is when it was written to the backend, zero before that.
+	Applied time.Time `json:"applied_at,omitzero"`
+	// By is who brought it to this state, where that isn't the actor: who
+	// approved, rejected, extended or acknowledged it.
+	By string `json:"by,omitempty"`
+	// Scope is whom it is for.
+	Scope Scope `json:"scope,omitzero"`
+	// Expires is when a person is to be reminded of it, zero for never; OnExpiry
+	// what happens then, Reminded which reminders have gone out ("soon", "over").
+	Expires      time.Time `json:"expires_at,omitzero"`
+	OnExpiry     string    `json:"on_expiry,omitempty"`
+	Reminded     string    `json:"reminded,omitempty"`
+	Acknowledged bool      `json:"acknowledged,omitempty"`
+	// Needs is how many people other than the actor have to approve it, until
+	// ApproveBy; Approvals are those that did, Emergency why it didn't wait.
+	Needs     int        `json:"needs_approvals,omitempty"`
+	ApproveBy time.Time  `json:"approve_by,omitzero"`
+	Approvals []Approval `json:"approvals,omitempty"`
+	Emergency string     `json:"emergency,omitempty"`
+	// Held is the digest of the definition that it was planned on: it isn't
+	// applied to another one.
+	Held string `json:"held,omitempty"`
+	// Decision names the decision of the automation that it carries out, "" for
+	// a person's.
+	Decision string `json:"decision,omitempty"`
+}
+
+// Began is when the toggle took effect, or was asked for where it hasn't yet.
+func (t Toggle) Began() time.Time {
+	if t.Applied.IsZero() {
+		return t.At
+	}
+	return t.Applied
 }

@@ -118,6 +118,9 @@ type Flip struct {
 	Binaries []string `json:"binaries,omitempty"`
 	// Upgrade is the upgrade that the flip answers, where somebody said so.
 	Upgrade string `json:"upgrade,omitempty"`
+	// Scope is whom the flip was for; Undoes says that it took an earlier one back.
+	Scope  Scope `json:"scope,omitzero"`
+	Undoes bool  `json:"undoes,omitempty"`
 }
 
 // Equal says whether two say the same.

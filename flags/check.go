@@ -2,6 +2,7 @@ package flags
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"aftershock/flags/definitions"
@@ -31,6 +32,12 @@ func (c *Config) CheckFiles(path string) []error {
 		errs = append(errs, fmt.Errorf("%s.definitions: flag %s: %w", path, cut(p.Flag, 100), p.Err))
 	}
 	errs = append(errs, c.twice(path, set)...)
+	// A slip of the pen would leave a flag without the approval that was meant for it.
+	for _, key := range slices.Sorted(maps.Keys(c.Policy.Flags)) {
+		if _, ok := set.Flag(key); !ok && c.Backends.Of(key) < 0 {
+			errs = append(errs, fmt.Errorf("%s.policy.flags.%s: isn't declared in %s", path, cut(key, 100), c.Definitions))
+		}
+	}
 	for i, g := range c.Gates {
 		if c.Backends.Of(g.Flag) >= 0 {
 			continue // whether it's there, only the backend knows

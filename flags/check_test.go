@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"aftershock/flags/policy"
 )
 
 func TestCheckNamesWhatWouldGoWrong(t *testing.T) {
@@ -21,6 +23,7 @@ func TestCheckNamesWhatWouldGoWrong(t *testing.T) {
 		"none":            {Config{Gates: []Gate{{Flag: "backoff", Binary: "bin", Safe: "old"}}}, ""},
 		"no file":         {Config{Definitions: file + "x"}, "flags.definitions: "},
 		"unknown flag":    {Config{Definitions: file, Gates: []Gate{{Flag: "backof", Binary: "bin", Safe: "old"}}}, "flags.gates[0].flag: "},
+		"policy of none":  {Config{Definitions: file, Policy: policy.Config{Flags: map[string]policy.Rule{"backof": {Approval: "two"}}}}, "flags.policy.flags.backof: "},
 		"unknown variant": {Config{Definitions: file, Gates: []Gate{{Flag: "backoff", Binary: "bin", Safe: "older"}}}, "flags.gates[0].safe: "},
 	} {
 		errs := c.config.CheckFiles("flags")

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 
+	"aftershock/detector"
 	"aftershock/flags/definitions"
 )
 
@@ -53,6 +54,8 @@ type standing struct {
 	Before  string `json:"before"`
 	// Replaced is the definition before the toggle, to the byte.
 	Replaced []byte `json:"replaced"`
+	// Scope is whom the toggle is for.
+	Scope detector.Scope `json:"scope,omitzero"`
 }
 
 func emptyDocument() document {

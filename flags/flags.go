@@ -13,6 +13,7 @@
 package flags
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -32,6 +33,7 @@ import (
 	"aftershock/flags/backends"
 	"aftershock/flags/definitions"
 	"aftershock/flags/feed"
+	"aftershock/flags/policy"
 )
 
 // Errors that callers tell apart with errors.Is; their text says what to do.
@@ -47,6 +49,8 @@ var (
 	ErrConflict = errors.New("changed in between")
 	// ErrNotVerified: the toggle was applied, but not seen through OpenFeature.
 	ErrNotVerified = errors.New("not verified")
+	// ErrFrozen: the automation is frozen, or whether it is can't be read.
+	ErrFrozen = errors.New("the automation is frozen")
 	// ErrNotReady: flags can't be toggled yet, since they couldn't be verified.
 	ErrNotReady = errors.New("not ready")
 )
@@ -65,6 +69,12 @@ type Store interface {
 	// Toggles returns the latest state of each toggle of a flag ("" for all
 	// flags), the latest act first.
 	Toggles(ctx context.Context, flag string, limit int) ([]detector.Toggle, error)
+	// Toggle returns the latest state of one toggle, or ErrUnknown.
+	Toggle(ctx context.Context, id string) (detector.Toggle, error)
+	// Freeze returns how the automation's kill switch was put last, its zero value
+	// where it never was; PutFreeze puts it, for good.
+	Freeze(ctx context.Context) (detector.Freeze, error)
+	PutFreeze(ctx context.Context, f detector.Freeze) error
 }
 
 // Gate says that a flag gates something in a binary, and which variant is safe.
@@ -89,6 +99,10 @@ type Config struct {
 	// often for what other daemons wrote to it.
 	Hold  time.Duration `yaml:"hold"`
 	Check time.Duration `yaml:"check"`
+	// Attributes name where callers' contexts say what scopes are about.
+	Attributes Attributes `yaml:"attributes"`
+	// Policy says who may toggle what, for how long, and what the automation does.
+	Policy policy.Config `yaml:"policy"`
 	// Backends are where flags live beside the definitions.
 	Backends backends.Config `yaml:"backends"`
 	// ClientKeyFile holds the keys, one a line, of which callers must present one
@@ -96,9 +110,15 @@ type Config struct {
 	ClientKeyFile string      `yaml:"client_key_file"`
 	Sync          feed.Config `yaml:"sync"`
 
+	// Grace is how old what was decided is when no daemon is at it any more, so that
+	// Resume takes it up; 30 s if 0.
+	Grace time.Duration `yaml:"-"`
 	// OnFlip, if not nil, is told of each flip of a flag, ours and other
 	// people's, after it is in the audit.
 	OnFlip func(detector.Flip) `yaml:"-"`
+	// Notify, if not nil, keeps a notice for people safe until it is delivered. One
+	// with a Key that it had before is dropped.
+	Notify func(context.Context, Notice) error `yaml:"-"`
 	// Past, if not nil, gives the frames of what a service measured of itself and of
 	// its calls to a peer, as far back from now as asked.
 	Past func(ctx context.Context, service, peer string, back time.Duration, yield func(detector.Frame) error) error `yaml:"-"`
@@ -115,6 +135,8 @@ func (c *Config) SetDefaults() {
 	if c.Check == 0 {
 		c.Check = 5 * time.Second
 	}
+	c.Attributes.SetDefaults()
+	c.Policy.SetDefaults()
 	c.Backends.SetDefaults()
 	c.Sync.SetDefaults()
 }
@@ -136,6 +158,8 @@ func (c *Config) Validate(path string) []error {
 			errs = append(errs, fmt.Errorf("%s.%s: %s isn't between %s and %s", path, d.name, d.value, d.min, d.max))
 		}
 	}
+	errs = append(errs, c.Attributes.Validate(path+".attributes")...)
+	errs = append(errs, c.Policy.Validate(path+".policy")...)
 	seen := map[Gate]bool{}
 	for i, g := range c.Gates {
 		at := fmt.Sprintf("%s.gates[%d]", path, i)
@@ -179,6 +203,10 @@ type Switchboard struct {
 	mu       sync.Mutex      // guards what follows, and orders the writes of serving
 	inFlight map[string]bool // toggles that a caller is busy with
 	pinned   map[string]pinned
+	terms    map[string]term
+
+	deciding sync.Mutex // one approval at a time
+	swept    time.Time  // when Run last looked for plans that nobody approved
 }
 
 // New returns a switchboard that serves no flags yet.
@@ -192,8 +220,8 @@ func New(c Config, store Store, log logrus.FieldLogger, reg prometheus.Registere
 		return nil, err
 	}
 	s := &Switchboard{
-		config: c, store: store, log: log, metrics: m, now: time.Now, grace: 3 * writeTimeout,
-		inFlight: map[string]bool{}, pinned: map[string]pinned{}, ownKey: rand.Text(),
+		config: c, store: store, log: log, metrics: m, now: time.Now, grace: cmp.Or(c.Grace, 3*writeTimeout),
+		inFlight: map[string]bool{}, pinned: map[string]pinned{}, terms: map[string]term{}, ownKey: rand.Text(),
 	}
 	opened, err := c.Backends.Open()
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"aftershock/detector"
 	"aftershock/flags/definitions"
+	"aftershock/flags/policy"
 )
 
 // View is a flag as people look at it.
@@ -20,6 +21,10 @@ type View struct {
 	// Toggles is the number of toggles in force, which undo takes back one by one.
 	Toggles int    `json:"toggles"`
 	Gates   []Gate `json:"gates,omitempty"`
+	// Standing are those toggles, the latest at the end.
+	Standing []Standing `json:"standing,omitempty"`
+	// Policy is what holds for the flag.
+	Policy policy.Rule `json:"policy"`
 	// Backend is where the flag lives, nil for the switchboard's own definitions.
 	Backend *Living `json:"backend,omitempty"`
 }
@@ -67,8 +72,10 @@ func (s *Switchboard) Show(key string) (View, error) {
 
 func (s *Switchboard) view(n *snapshot, key string) View {
 	f, _ := n.set.Flag(key)
-	v := View{Flag: f, Serving: n.served(key, s), Revision: n.revision, Toggles: len(n.document.Acts[key].Standing), Gates: s.gates(key)}
-	return v
+	return View{
+		Flag: f, Serving: n.served(key, s), Revision: n.revision, Toggles: len(n.document.Acts[key].Standing),
+		Gates: s.gates(key), Standing: s.standing(n, key), Policy: s.config.Policy.For(key),
+	}
 }
 
 func (s *Switchboard) gates(key string) []Gate {
@@ -94,9 +101,21 @@ func (s *Switchboard) History(ctx context.Context, flag string) ([]detector.Togg
 	return toggles, nil
 }
 
+// MaxRecent is how many toggles Recent returns at most.
+const MaxRecent = 1000
+
+// Recent returns the latest state of the last MaxRecent toggles of all flags, the
+// latest act first.
+func (s *Switchboard) Recent(ctx context.Context) ([]detector.Toggle, error) {
+	toggles, err := s.store.Toggles(ctx, "", MaxRecent)
+	if err != nil {
+		return nil, fmt.Errorf("read the audit: %w", err)
+	}
+	return toggles, nil
+}
+
 // Flips returns the last toggles that were applied, as changes for the judge,
-// all of them ours, in order of time. At is when the toggle was asked for,
-// at most seconds before callers saw it.
+// all of them ours, in order of time. At is when the toggle was applied.
 func (s *Switchboard) Flips(ctx context.Context) ([]detector.Flip, error) {
 	toggles, err := s.History(ctx, "")
 	if err != nil {
@@ -105,11 +124,11 @@ func (s *Switchboard) Flips(ctx context.Context) ([]detector.Flip, error) {
 	var flips []detector.Flip
 	for i := len(toggles) - 1; i >= 0; i-- {
 		t := toggles[i]
-		if t.State == detector.TogglePlanned || t.State == detector.ToggleFailed {
+		if !t.State.TookEffect() {
 			continue
 		}
 		f := flip(t, true)
-		f.At = t.At
+		f.At = t.Began()
 		flips = append(flips, f)
 	}
 	return flips, nil

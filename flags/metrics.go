@@ -15,6 +15,8 @@ type metrics struct {
 	revision    prometheus.Gauge
 	defined     prometheus.Gauge
 	rejected    prometheus.Gauge
+	waiting     prometheus.Gauge
+	frozen      prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -34,11 +36,17 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		rejected: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "aftershock_flags_rejected", Help: "Feature flags whose definition can't be served.",
 		}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "aftershock_flag_toggles_waiting", Help: "Toggles that wait for somebody's approval.",
+		}),
+		frozen: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "aftershock_automation_frozen", Help: "1 while the automation is frozen, or whether it is can't be read.",
+		}),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.toggles, m.evaluations, m.revision, m.defined, m.rejected} {
+	for _, c := range []prometheus.Collector{m.toggles, m.evaluations, m.revision, m.defined, m.rejected, m.waiting, m.frozen} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics of the switchboard: %w", err)
 		}

@@ -17,6 +17,7 @@ import (
 	"aftershock/detector"
 	"aftershock/flags/backends"
 	"aftershock/flags/flagd"
+	"aftershock/flags/policy"
 	"aftershock/flags/remote"
 )
 
@@ -509,4 +510,29 @@ func TestAwayList(t *testing.T) {
 		v, err := s.Show("far-backoff")
 		return err == nil && strings.Contains(v.Problem, "it is down") && v.Serving == "new"
 	})
+}
+
+// What a policy asks for and a backend hasn't is refused, not left out.
+func TestAwayPolicy(t *testing.T) {
+	f, store, told := newFar(), &memory{}, &notices{}
+	s := afar(t, store, f, true, Config{Policy: policy.Config{Flags: map[string]policy.Rule{"far-masked": {Approval: "one"}}}, Notify: told.take})
+	day := 24 * time.Hour
+	for name, change := range map[string]func(*Request){
+		"a part of the callers": func(r *Request) { r.Scope.Percent = 25 },
+		"an expiry":             func(r *Request) { r.Expires = &day },
+		"the automation":        func(r *Request) { r.Decision, r.Actor = "auto-1-1", policy.Actor },
+		"no approval":           func(r *Request) { r.Flag, r.Variant = "far-masked", "off" },
+	} {
+		r := request("far-backoff", "legacy")
+		change(&r)
+		if got, err := s.Set(t.Context(), r); !errors.Is(err, ErrReadOnly) || f.written() != 0 || len(store.audit) != 0 {
+			t.Errorf("%s: got %+v, %v", name, got, err)
+		}
+	}
+	r := request("far-masked", "off")
+	r.Emergency = "nobody else is awake"
+	got, err := s.Set(t.Context(), r)
+	if err != nil || got.State != detector.ToggleVerified || got.Emergency == "" || got.Needs != 1 || len(told.texts()) != 1 {
+		t.Errorf("emergency: got %+v, %v, told %v", got, err, told.texts())
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -81,14 +82,37 @@ func (s *Switchboard) planAway(ctx context.Context, p *place, r Request) (Plan, 
 	}, state, nil
 }
 
+// awayRefuses says what of a request isn't there for flags that live in a backend:
+// it is refused rather than left out.
+func (s *Switchboard) awayRefuses(p *place, r Request) error {
+	why := ""
+	switch {
+	case !r.Scope.Everyone():
+		why = "a toggle there is for everyone, and can't be limited"
+	case r.Expires != nil && *r.Expires != 0 || r.OnExpiry != "":
+		why = "a toggle there doesn't expire"
+	case r.Decision != "":
+		why = "people alone toggle there, not the automation"
+	case !r.DryRun && strings.TrimSpace(r.Emergency) == "" && s.config.Policy.For(r.Flag).Approvals() > 0:
+		why = "the policy asks for approval, which plans there can't wait for; say why it is an emergency, or let the backend's own approval hold"
+	default:
+		return nil
+	}
+	return fmt.Errorf("set flag %q in the backend %s: %w: %s", r.Flag, p.Name, ErrReadOnly, why)
+}
+
 // setAway toggles a flag that lives in a backend.
 func (s *Switchboard) setAway(ctx context.Context, p *place, r Request) (detector.Toggle, error) {
 	plan, state, err := s.planAway(ctx, p, r)
 	if err != nil {
 		return detector.Toggle{}, err
 	}
+	if err := s.awayRefuses(p, r); err != nil {
+		return detector.Toggle{}, err
+	}
 	t := s.toggle(r, plan)
 	t.Revision = cut(state.Revision, 100)
+	t.Needs = s.config.Policy.For(r.Flag).Approvals()
 	if r.DryRun {
 		t.Evidence = plan.Diff
 		for _, doubt := range plan.Warnings {
@@ -105,6 +129,11 @@ func (s *Switchboard) setAway(ctx context.Context, p *place, r Request) (detecto
 		return t, nil
 	}
 	t.ID = s.newID()
+	if t.Needs > 0 {
+		if err := s.alertEmergency(ctx, t); err != nil {
+			return detector.Toggle{}, err
+		}
+	}
 	return s.actAway(ctx, p, t, state, stay{
 		Toggle: t.ID, Variant: r.Variant, Before: plan.Before, Replaced: state.Definition, Written: plan.definition,
 		Exact: len(r.Value) > 0,

@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"aftershock/detector"
 	"aftershock/flags/definitions"
+	"aftershock/flags/policy"
 )
 
 // maxText bounds what people say about a toggle, and maxValue the value that they
@@ -36,6 +38,19 @@ type Request struct {
 	Revision int64
 	// DryRun plans only.
 	DryRun bool
+	// Scope is whom the toggle is for; its zero value is everyone.
+	Scope detector.Scope
+	// Expires is after how long a person is to look at the toggle again, nil as the
+	// policy has it, 0 never; OnExpiry what happens then, "" as the policy has it.
+	Expires  *time.Duration
+	OnExpiry string
+	// Emergency is why the toggle can't wait for the approval that the policy asks
+	// for: it is then made at once, audited as such, and people are alerted.
+	Emergency string
+	// Decision is the decision of the automation that asks, "" for a person, and
+	// the toggle's ID: asked again, nothing happens. Propose puts it before a person.
+	Decision string
+	Propose  bool
 }
 
 // Plan is what a toggle would do.
@@ -47,6 +62,11 @@ type Plan struct {
 	Revision int64 `json:"revision"`
 	// Value is what will be served.
 	Value json.RawMessage `json:"value"`
+	// Scope is whom it is for, Effect says in words what would change for whom.
+	Scope  detector.Scope `json:"scope,omitzero"`
+	Effect string         `json:"effect"`
+	// Approvals is how many other people have to approve it.
+	Approvals int `json:"approvals,omitempty"`
 	// Diff shows the definition before and after, line by line.
 	Diff string `json:"diff"`
 	// Warnings are doubts: a targeting rule that goes out of force, say.
@@ -79,29 +99,24 @@ func (n *snapshot) plan(r Request, s *Switchboard) (Plan, error) {
 	if r.Revision != 0 && r.Revision != n.revision {
 		return Plan{}, fmt.Errorf("set flag %q: %w: you saw revision %d, it is %d by now; look again", r.Flag, ErrConflict, r.Revision, n.revision)
 	}
-	base := n.document.base(r.Flag)
 	if len(r.Value) > 0 {
-		if base, err = definitions.Revalue(base, r.Variant, r.Value); err != nil {
-			return Plan{}, fmt.Errorf("set flag %q: %w: %w", r.Flag, ErrInvalid, err)
-		}
 		value = r.Value
 	}
-	definition, err := definitions.Pin(base, r.Variant)
+	definition, err := n.change(r, s)
 	if err != nil {
 		return Plan{}, fmt.Errorf("set flag %q: %w", r.Flag, err)
 	}
 	p := Plan{
-		Flag: r.Flag, Before: n.served(r.Flag, s), After: r.Variant, Revision: n.revision, Value: value, definition: definition,
+		Flag: r.Flag, Before: n.reached(r, s), After: r.Variant, Revision: n.revision, Value: value, definition: definition,
+		Scope: r.Scope, Approvals: s.config.Policy.For(r.Flag).Approvals(),
 	}
 	old := n.document.Flags[r.Flag]
 	// The order of the keys may differ.
-	if slices.Equal(lines(old), lines(definition)) {
-		return Plan{}, fmt.Errorf("set flag %q: %w: everyone gets %q already", r.Flag, ErrUnchanged, r.Variant)
+	if slices.Equal(lines(old), lines(definition)) || !r.Scope.Everyone() && n.masked(r) {
+		return Plan{}, fmt.Errorf("set flag %q: %w: %s %q already", r.Flag, ErrUnchanged, gets(r.Scope), r.Variant)
 	}
 	p.Diff = diff(old, definition)
-	if len(n.document.Acts[r.Flag].Standing) == 0 && len(f.Targeting) > 0 {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("the targeting rule goes out of force until the toggle is undone; %q is what a caller without properties gets from it", p.Before))
-	}
+	p.explain(n, f)
 	if len(r.Value) > 0 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%q has another value until the toggle is undone or another is set", r.Variant))
 	}
@@ -117,10 +132,33 @@ func (r Request) check() error {
 		return fmt.Errorf("set flag %q: %w: a reason is required", cut(r.Flag, 100), ErrInvalid)
 	case len(r.Value) > maxValue || len(r.Value) > 0 && !json.Valid(r.Value):
 		return fmt.Errorf("set flag %q: %w: the value isn't JSON of at most %d bytes", cut(r.Flag, 100), ErrInvalid, maxValue)
+	}
+	if err := r.checkTexts(); err != nil {
+		return err
+	}
+	if err := r.checkTerm(); err != nil {
+		return fmt.Errorf("set flag %q: %w: %w", cut(r.Flag, 100), ErrInvalid, err)
+	}
+	if len(r.Value) > 0 && !r.Scope.Everyone() {
+		return fmt.Errorf("set flag %q: %w: a variant's own value is for everyone who gets the variant: leave out the value or the limits", cut(r.Flag, 100), ErrInvalid)
+	}
+	if err := checkScope(r.Scope); err != nil {
+		return fmt.Errorf("set flag %q: %w: %w", cut(r.Flag, 100), ErrInvalid, err)
+	}
+	return nil
+}
+
+// checkTexts says which of the request's texts can't be taken.
+func (r Request) checkTexts() error {
+	switch {
 	case r.Actor == "":
 		return fmt.Errorf("set flag %q: %w: nobody named as the actor", cut(r.Flag, 100), ErrInvalid)
+	case sameActor(r.Actor, policy.Actor) && r.Decision == "":
+		return fmt.Errorf("set flag %q: %w: the automation's name is no person's", cut(r.Flag, 100), ErrInvalid)
 	}
-	for name, text := range map[string]string{"reason": r.Reason, "actor": r.Actor, "incident": r.Incident, "upgrade": r.Upgrade} {
+	for name, text := range map[string]string{
+		"reason": r.Reason, "actor": r.Actor, "incident": r.Incident, "upgrade": r.Upgrade, "emergency": r.Emergency,
+	} {
 		if len(text) > maxText || !utf8.ValidString(text) {
 			return fmt.Errorf("set flag %q: %w: the %s is no UTF-8 text of at most %d bytes", cut(r.Flag, 100), ErrInvalid, name, maxText)
 		}
@@ -148,9 +186,16 @@ func (n *snapshot) flag(key string) (definitions.Flag, error) {
 }
 
 // served is the variant that a caller without properties gets, "" where it gets
-// none.
+// none. Where a toggle is for a percentage it has no targeting key either, and so
+// is in none.
 func (n *snapshot) served(flag string, s *Switchboard) string {
-	return n.set.Evaluate(flag, probe(0), s.now()).Variant
+	context := probe(0)
+	for _, t := range n.document.Acts[flag].Standing {
+		if t.Scope.Percent > 0 {
+			context = nil
+		}
+	}
+	return n.set.Evaluate(flag, context, s.now()).Variant
 }
 
 // toggle makes the audit's first line of a plan.
@@ -159,7 +204,9 @@ func (s *Switchboard) toggle(r Request, p Plan) detector.Toggle {
 	return detector.Toggle{
 		Flag: r.Flag, Before: p.Before, After: p.After, Reason: strings.TrimSpace(r.Reason), Actor: r.Actor,
 		Incident: r.Incident, Upgrade: r.Upgrade, At: now, Updated: now,
-		State: detector.TogglePlanned, Revision: strconv.FormatInt(p.Revision, 10), Value: p.Value,
+		State: detector.TogglePlanned, Revision: strconv.FormatInt(p.Revision, 10), Value: p.Value, Scope: r.Scope,
+		Emergency: strings.TrimSpace(r.Emergency), Decision: r.Decision,
+		OwnValue: len(r.Value) > 0,
 	}
 }
 

@@ -61,7 +61,7 @@ func (s *Switchboard) Run(ctx context.Context) error {
 			continue
 		case <-tick.C:
 		}
-		err := errors.Join(s.refresh(ctx), s.hold(ctx))
+		err := errors.Join(s.refresh(ctx), s.hold(ctx), s.tendToggles(ctx))
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -109,6 +109,11 @@ func (s *Switchboard) resume(ctx context.Context, t detector.Toggle) error {
 	var err error
 	last := s.serving.Load().document.Acts[t.Flag].Last
 	switch {
+	case t.State == detector.ToggleApproved, t.State == detector.TogglePlanned && t.Decision != "" && t.Needs == 0:
+		if last != t.ID && s.now().Sub(t.Updated) < s.grace {
+			return nil
+		}
+		_, err = s.carryOn(ctx, t)
 	case t.State == detector.TogglePlanned && last != t.ID && s.now().Sub(t.Updated) < s.grace:
 		return nil
 	case t.State == detector.TogglePlanned && last != t.ID:
@@ -142,11 +147,11 @@ func (s *Switchboard) hold(ctx context.Context) error {
 			errs = append(errs, err)
 			continue
 		}
-		if s.now().Sub(t.At) > s.config.Hold || t.State == detector.ToggleReverted || t.State == detector.ToggleFailed {
+		if s.now().Sub(t.Began()) > s.config.Hold || t.State == detector.ToggleReverted || t.State == detector.ToggleFailed {
 			s.remember(a.Last, pinned{done: true})
 			continue
 		}
-		if t.State == detector.TogglePlanned || t.State == detector.ToggleApplied {
+		if t.State == detector.TogglePlanned || t.State == detector.ToggleApproved || t.State == detector.ToggleApplied {
 			continue // another daemon is at it
 		}
 		errs = append(errs, s.check(ctx, t, known))

@@ -27,6 +27,7 @@ type memory struct {
 	revision int64
 	document []byte
 	audit    []detector.Toggle // every state, in order
+	freezes  []detector.Freeze
 	// fail, if not nil, is asked at each call, before it ("put") and after its
 	// effect ("put done"); an error is what the caller gets.
 	fail func(point string) error
@@ -78,7 +79,10 @@ func (m *memory) AuditToggle(_ context.Context, t detector.Toggle) error {
 	if err := m.at("audit " + string(t.State)); err != nil {
 		return err
 	}
-	m.audit = append(m.audit, t)
+	known := func(x detector.Toggle) bool { return x.ID == t.ID && x.State == t.State && x.Updated.Equal(t.Updated) }
+	if !slices.ContainsFunc(m.audit, known) {
+		m.audit = append(m.audit, t)
+	}
 	return m.at("audit " + string(t.State) + " done")
 }
 
@@ -98,6 +102,39 @@ func (m *memory) Toggles(_ context.Context, flag string, limit int) ([]detector.
 	}
 	slices.SortStableFunc(all, func(a, b detector.Toggle) int { return b.At.Compare(a.At) })
 	return all[:min(len(all), limit)], nil
+}
+
+func (m *memory) Toggle(_ context.Context, id string) (detector.Toggle, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.at("toggle"); err != nil {
+		return detector.Toggle{}, err
+	}
+	for _, t := range slices.Backward(m.audit) {
+		if t.ID == id {
+			return t, nil
+		}
+	}
+	return detector.Toggle{}, ErrUnknown
+}
+
+func (m *memory) Freeze(context.Context) (detector.Freeze, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.at("freeze"); err != nil || len(m.freezes) == 0 {
+		return detector.Freeze{}, err
+	}
+	return m.freezes[len(m.freezes)-1], nil
+}
+
+func (m *memory) PutFreeze(_ context.Context, f detector.Freeze) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.at("put freeze"); err != nil {
+		return err
+	}
+	m.freezes = append(m.freezes, f)
+	return nil
 }
 
 // states lists the audit of one toggle in order.

@@ -15,12 +15,16 @@ import (
 	"aftershock/detector"
 )
 
+// undoes begins the evidence of an undo, followed by the toggle that it took back.
+const undoes = "undoes "
+
 // writeTimeout bounds one write to the store once a toggle is under way.
 const writeTimeout = 10 * time.Second
 
-// Set toggles a flag for everyone and verifies it. It returns the toggle as it
-// stands; with an error that is ErrNotVerified, the toggle was applied all the
-// same. A dry run returns the planned toggle, without an ID and with the diff as
+// Set toggles a flag for those in scope and verifies it. It returns the toggle as
+// it stands: where the policy asks for approval it only waits for that. With an
+// error that is ErrNotVerified, the toggle was applied all the same. A dry run
+// returns the planned toggle, without an ID and with the effect and the diff as
 // evidence. What is under way goes on when ctx ends.
 func (s *Switchboard) Set(ctx context.Context, r Request) (detector.Toggle, error) {
 	if p := s.placeOf(r.Flag); p != nil {
@@ -31,20 +35,45 @@ func (s *Switchboard) Set(ctx context.Context, r Request) (detector.Toggle, erro
 	if err != nil {
 		return detector.Toggle{}, err
 	}
+	t := s.toggle(r, p)
+	s.setTerm(&t, r)
 	if r.DryRun {
-		t := s.toggle(r, p)
-		t.Evidence = p.Diff
+		t.Evidence = p.text()
 		return t, nil
 	}
-	t := s.toggle(r, p)
-	t.ID = s.newID()
-	return s.act(ctx, t, start, func(n *snapshot) (document, error) {
-		r.Revision = 0 // held against the first plan; a change of another flag since is fine
+	if t.ID = r.Decision; t.ID == "" {
+		t.ID = s.newID()
+	} else if err := s.mayDecide(ctx, r); err != nil {
+		return detector.Toggle{}, err
+	}
+	t.Held = digest(start.document.Flags[t.Flag])
+	t.Needs = p.Approvals
+	if r.Propose {
+		t.Needs = max(t.Needs, 1)
+	}
+	if t.Needs > 0 && t.Emergency == "" {
+		return s.await(ctx, t, p, r.Propose)
+	}
+	if t.Needs > 0 {
+		if err := s.alertEmergency(ctx, t); err != nil {
+			return detector.Toggle{}, err
+		}
+	}
+	return s.act(ctx, t, start, s.setting(t))
+}
+
+// setting makes the new document of a toggle.
+func (s *Switchboard) setting(t detector.Toggle) func(*snapshot) (document, error) {
+	r := Request{Flag: t.Flag, Variant: t.After, Scope: t.Scope, Reason: t.Reason, Actor: t.Actor, Decision: t.Decision}
+	if t.OwnValue {
+		r.Value = t.Value
+	}
+	return func(n *snapshot) (document, error) {
 		p, err := n.plan(r, s)
 		if err != nil {
 			return document{}, err
 		}
-		next := n.document.toggled(r.Flag, p.definition, standing{Toggle: t.ID, Variant: r.Variant, Before: p.Before})
+		next := n.document.toggled(r.Flag, p.definition, standing{Toggle: t.ID, Variant: r.Variant, Before: p.Before, Scope: r.Scope})
 		// A rule at the edge of the bounds may not bear the wrapping.
 		set, err := next.set()
 		if err != nil {
@@ -54,13 +83,20 @@ func (s *Switchboard) Set(ctx context.Context, r Request) (detector.Toggle, erro
 			return document{}, fmt.Errorf("set flag %q: %w: the new definition couldn't be served: %s", r.Flag, ErrInvalid, f.Problem)
 		}
 		return next, nil
-	})
+	}
 }
 
 // Undo restores a flag's definition from before its last toggle, to the byte,
 // and verifies that. It returns the undo as a toggle of its own.
+//
+// It needs no approval: it gives back what was there before somebody toggled.
 func (s *Switchboard) Undo(ctx context.Context, flag, reason, actor string) (detector.Toggle, error) {
-	r := Request{Flag: flag, Reason: reason, Actor: actor}
+	return s.undo(ctx, Request{Flag: flag, Reason: reason, Actor: actor}, "")
+}
+
+// undo is Undo, of the named toggle alone where that isn't "".
+func (s *Switchboard) undo(ctx context.Context, r Request, only string) (detector.Toggle, error) {
+	flag := r.Flag
 	if err := r.check(); err != nil {
 		return detector.Toggle{}, err
 	}
@@ -76,12 +112,16 @@ func (s *Switchboard) Undo(ctx context.Context, flag, reason, actor string) (det
 		return detector.Toggle{}, fmt.Errorf("undo toggle of flag %q: %w: no toggle of it is in force", flag, ErrUnchanged)
 	}
 	last := in[len(in)-1]
+	if only != "" && last.Toggle != only {
+		return detector.Toggle{}, fmt.Errorf("undo toggle %s of flag %q: %w: toggle %s lies over it", only, flag, ErrConflict, last.Toggle)
+	}
+	r.Scope, r.Decision = last.Scope, ""
 	t := s.toggle(r, Plan{Before: last.Variant, After: last.Before, Revision: n.revision})
 	t.ID = s.newID()
 	if f, ok := n.set.Flag(flag); ok {
 		t.Value = f.Variants[last.Before]
 	}
-	t.Evidence = "undoes " + last.Toggle
+	t.Evidence = undoes + last.Toggle
 	done, err := s.act(ctx, t, n, func(n *snapshot) (document, error) {
 		in := n.document.Acts[flag].Standing
 		if len(in) == 0 || in[len(in)-1].Toggle != last.Toggle {
@@ -123,6 +163,7 @@ func (s *Switchboard) act(ctx context.Context, t detector.Toggle, start *snapsho
 	if s.config.OnFlip != nil {
 		s.config.OnFlip(flip(t, true))
 	}
+	s.knowTerm(t)
 	return s.conclude(ctx, t)
 }
 
@@ -132,6 +173,9 @@ func (s *Switchboard) apply(ctx context.Context, t detector.Toggle, start *snaps
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	for n, try := start, 0; ; n, try = s.serving.Load(), try+1 {
+		if n.document.Acts[t.Flag].Last == t.ID {
+			return s.find(ctx, t.Flag, t.ID) // another daemon was faster with the same
+		}
 		if !bytes.Equal(n.document.Flags[t.Flag], start.document.Flags[t.Flag]) || try == 10 {
 			return s.fail(ctx, t, fmt.Errorf("set flag %q: %w: %s; look again", t.Flag, ErrConflict, s.whoChanged(ctx, t.Flag)))
 		}
@@ -140,7 +184,8 @@ func (s *Switchboard) apply(ctx context.Context, t detector.Toggle, start *snaps
 			return s.fail(ctx, t, err)
 		}
 		applied := t
-		applied.State, applied.Updated = detector.ToggleApplied, s.now().UTC()
+		applied.State, applied.Updated, applied.By = detector.ToggleApplied, s.now().UTC(), ""
+		applied.Applied = applied.Updated
 		applied.Revision = strconv.FormatInt(n.revision+1, 10)
 		revision, err := s.put(ctx, n.revision, d, applied)
 		if err == nil {
@@ -169,7 +214,7 @@ func (s *Switchboard) whoChanged(ctx context.Context, flag string) string {
 	toggles, err := s.store.Toggles(ctx, flag, 10)
 	if err == nil {
 		for _, t := range toggles {
-			if t.State != detector.TogglePlanned && t.State != detector.ToggleFailed {
+			if t.State.TookEffect() {
 				return fmt.Sprintf("%s set it to %q at %s", t.Actor, t.After, t.At.Format(time.RFC3339))
 			}
 		}
@@ -200,10 +245,15 @@ func (s *Switchboard) conclude(ctx context.Context, t detector.Toggle) (detector
 
 // record adds a state of a toggle to the audit and returns the toggle in it.
 func (s *Switchboard) record(ctx context.Context, t detector.Toggle, state detector.ToggleState, text string) (detector.Toggle, error) {
+	return s.recordBy(ctx, t, state, "", text)
+}
+
+// recordBy is record of a state that somebody else than the actor brought about.
+func (s *Switchboard) recordBy(ctx context.Context, t detector.Toggle, state detector.ToggleState, by, text string) (detector.Toggle, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	next := t
-	next.State, next.Updated = state, s.now().UTC()
+	next.State, next.Updated, next.By = state, s.now().UTC(), by
 	next.Evidence = evidence(t, text)
 	if err := s.store.AuditToggle(ctx, next); err != nil {
 		return t, fmt.Errorf("audit toggle %s of flag %q as %s: %w", t.ID, t.Flag, state, err)
@@ -227,21 +277,22 @@ func (s *Switchboard) auditUndone(ctx context.Context, id string, by detector.To
 
 // find returns the latest state of a toggle.
 func (s *Switchboard) find(ctx context.Context, flag, id string) (detector.Toggle, error) {
-	toggles, err := s.store.Toggles(ctx, flag, 1000)
+	t, err := s.store.Toggle(ctx, id)
 	if err != nil {
-		return detector.Toggle{}, fmt.Errorf("read the audit for toggle %q: %w", id, err)
+		return t, fmt.Errorf("read the audit for toggle %q: %w", cut(id, 100), err)
 	}
-	for _, t := range toggles {
-		if t.ID == id {
-			return t, nil
-		}
+	if flag != "" && t.Flag != flag {
+		return t, fmt.Errorf("read the audit for toggle %q of flag %q: %w", cut(id, 100), flag, ErrUnknown)
 	}
-	return detector.Toggle{}, fmt.Errorf("read the audit for toggle %q: %w", cut(id, 100), ErrUnknown)
+	return t, nil
 }
 
 // flip is a toggle in the judge's words.
 func flip(t detector.Toggle, ours bool) detector.Flip {
-	return detector.Flip{Flag: t.Flag, Variant: t.After, Before: t.Before, At: t.Updated, Actor: t.Actor, Ours: ours, Toggle: t.ID, Upgrade: t.Upgrade}
+	return detector.Flip{
+		Flag: t.Flag, Variant: t.After, Before: t.Before, At: t.Updated, Actor: t.Actor, Ours: ours, Toggle: t.ID, Upgrade: t.Upgrade,
+		Scope: t.Scope, Undoes: strings.HasPrefix(t.Evidence, undoes),
+	}
 }
 
 // newID makes an identity that sorts by time.

@@ -20,6 +20,7 @@ import (
 const (
 	// passes is how often in a row each probe must see what was written.
 	passes = 3
+	// probes is how many callers are looked at where all should get the same.
 	probes = 2
 	// retry is the pause before the next look at a flag that isn't as written.
 	retry = 50 * time.Millisecond
@@ -30,7 +31,7 @@ const versionKey = "version"
 
 // probe is the context of the n-th caller that verifies a toggle.
 func probe(n int) map[string]any {
-	return map[string]any{openfeature.TargetingKey: "aftershock-probe-" + strconv.Itoa(n)}
+	return map[string]any{openfeature.TargetingKey: probeKey(n)}
 }
 
 // absent marks an answer that leaves the value to the caller's default.
@@ -88,8 +89,7 @@ func (s *Switchboard) verify(ctx context.Context, t detector.Toggle) (bool, stri
 		}
 		if why = s.look(ctx, t); why == "" {
 			if good++; good == passes {
-				return true, fmt.Sprintf("seen through OpenFeature: %d of %d evaluations in a row gave variant %q at revision %s, %s after it was written",
-					passes*probes, passes*probes, t.After, t.Revision, time.Since(start).Round(time.Millisecond))
+				return true, s.seen(t, time.Since(start).Round(time.Millisecond))
 			}
 			continue
 		}
@@ -105,23 +105,34 @@ func (s *Switchboard) verify(ctx context.Context, t detector.Toggle) (bool, stri
 	}
 }
 
-// look evaluates the toggled flag once a probe and says what isn't as written,
-// "" if nothing.
+// look evaluates the toggled flag once for each of some callers, in scope and out
+// of it, and says what isn't as written, "" if nothing.
 func (s *Switchboard) look(ctx context.Context, t detector.Toggle) string {
 	itself := s.itself.Load()
 	if itself == nil {
 		return "the switchboard isn't connected"
 	}
 	n := s.serving.Load()
-	standing := n.document.Acts[t.Flag].Standing
-	pin := len(standing) > 0 && standing[len(standing)-1].Toggle == t.ID
-	for i := range probes {
-		want := n.set.Evaluate(t.Flag, probe(i), s.now())
-		if pin && want.Variant != t.After {
+	callers, err := s.callers(t.Flag, t.Scope)
+	if err != nil {
+		return err.Error()
+	}
+	before, pin, err := n.beneath(t)
+	if err != nil {
+		return err.Error()
+	}
+	for _, c := range callers {
+		want := n.set.Evaluate(t.Flag, c.context(), s.now())
+		if pin && c.in && want.Variant != t.After {
 			return fmt.Sprintf("the definition at revision %d gives %s, not variant %q", n.revision, or(want.Variant, want.Reason), t.After)
 		}
-		key, _ := probe(i)[openfeature.TargetingKey].(string)
-		got, err := itself.client.ObjectValueDetails(ctx, t.Flag, absent{}, openfeature.NewEvaluationContext(key, nil))
+		if pin && !c.in {
+			if was := before.Evaluate(t.Flag, c.context(), s.now()); was.Variant != want.Variant || was.ErrorCode != want.ErrorCode {
+				return fmt.Sprintf("the definition at revision %d gives %s to callers out of scope, not %s as before",
+					n.revision, or(want.Variant, want.Reason), or(was.Variant, was.Reason))
+			}
+		}
+		got, err := itself.client.ObjectValueDetails(ctx, t.Flag, absent{}, openfeature.NewEvaluationContext(c.key, c.attributes))
 		if err != nil {
 			if want.ErrorCode != "" && string(got.ErrorCode) == want.ErrorCode {
 				continue // an undo restored a definition that was broken before

@@ -68,6 +68,8 @@ var promises = []promise{
 	{"definitions in a race", testDefinitionsRace},
 	{"audit", testAudit},
 	{"audit is append-only", testAppendOnly},
+	{"audit in pages", testAuditPages},
+	{"kill switch", testFreeze},
 	{"flips", testFlips},
 	{"settings", testSettings},
 	{"newer database", testNewer},

@@ -94,7 +94,7 @@ func audit(ctx context.Context, x tx, t detector.Toggle) error {
 	}
 	// What was applied is a flip of ours, from the first such state on.
 	return flip(ctx, x, "toggle "+t.ID, detector.Flip{
-		Flag: t.Flag, Variant: t.After, Before: t.Before, At: t.Updated, Actor: t.Actor, Ours: true,
+		Flag: t.Flag, Variant: t.After, Before: t.Before, At: t.Updated, Actor: t.Actor, Ours: true, Scope: t.Scope,
 	})
 }
 

@@ -115,9 +115,12 @@ func testAppendOnly(t *testing.T, p place) {
 	if err := j.AuditToggle(t.Context(), toggle("t1", detector.TogglePlanned, noon)); err != nil {
 		t.Fatal(err)
 	}
-	statements := []string{`UPDATE toggles SET flag = 'x'`, `DELETE FROM toggles`}
+	if err := j.PutFreeze(t.Context(), detector.Freeze{Frozen: true, Actor: "ann", At: noon}); err != nil {
+		t.Fatal(err)
+	}
+	statements := []string{`UPDATE toggles SET flag = 'x'`, `DELETE FROM toggles`, `UPDATE freezes SET at_us = 0`, `DELETE FROM freezes`}
 	if p.config.URL != "" {
-		statements = append(statements, `TRUNCATE toggles`)
+		statements = append(statements, `TRUNCATE toggles`, `TRUNCATE freezes`)
 	}
 	for _, s := range statements {
 		err := j.db.write(t.Context(), func(x tx) error {
@@ -128,9 +131,63 @@ func testAppendOnly(t *testing.T, p place) {
 			t.Errorf("%s: got %v, want a refusal", s, err)
 		}
 	}
-	if rows(t, j, "toggles") != 1 {
+	if rows(t, j, "toggles") != 1 || rows(t, j, "freezes") != 1 {
 		t.Error("the audit lost its row")
 	}
+}
+
+func testAuditPages(t *testing.T, p place) {
+	j := p.open(t)
+	var want []detector.Toggle
+	for n := range 5 {
+		line := toggle(fmt.Sprint("t", n/2), []detector.ToggleState{detector.TogglePlanned, detector.ToggleApplied}[n%2], noon.Add(time.Duration(n)*time.Minute))
+		line.Scope = detector.Scope{Percent: 12.5, Instances: []string{"a"}, Region: "eu"}
+		line.Expires, line.Approvals = noon.Add(time.Hour), []detector.Approval{{Actor: "bob", At: noon}}
+		want = append(want, line)
+		if err := j.AuditToggle(t.Context(), line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(q AuditQuery) (all []detector.Toggle) {
+		t.Helper()
+		for pages := 0; ; pages++ {
+			part, next, err := j.Audit(t.Context(), q)
+			if err != nil || pages > 9 || len(part) == 0 && q.After > 0 {
+				t.Fatalf("page %d: got %v, %v", pages, part, err)
+			}
+			all = append(all, part...)
+			if next == 0 {
+				return all
+			}
+			q.After = next
+		}
+	}
+	for _, limit := range []int{0, 1, 2, 5} {
+		equal(t, fmt.Sprint("pages of ", limit), read(AuditQuery{Limit: limit}), want)
+	}
+	equal(t, "since", read(AuditQuery{Since: noon.Add(3 * time.Minute), Limit: 1}), want[3:])
+	equal(t, "of a flag", read(AuditQuery{Flag: "payments-backoff"}), want)
+	if got, next, err := j.Audit(t.Context(), AuditQuery{Flag: "none"}); len(got) != 0 || next != 0 || err != nil {
+		t.Errorf("of no flag: got %v %d %v", got, next, err)
+	}
+}
+
+func testFreeze(t *testing.T, p place) {
+	j := p.open(t)
+	equal(t, "never put", must[detector.Freeze](t)(j.Freeze(t.Context())), detector.Freeze{})
+	on := detector.Freeze{Frozen: true, Actor: "ann", Reason: "game day", At: noon}
+	off := detector.Freeze{Actor: "bob", At: noon.Add(time.Hour)}
+	for _, f := range []detector.Freeze{on, off, on} {
+		if err := j.PutFreeze(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j = p.open(t)
+	equal(t, "after a restart", must[detector.Freeze](t)(j.Freeze(t.Context())), on)
+	equal(t, "all", must[[]detector.Freeze](t)(j.Freezes(t.Context(), 2)), []detector.Freeze{on, off})
 }
 
 func testFlips(t *testing.T, p place) {

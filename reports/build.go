@@ -172,7 +172,7 @@ func (m material) foreign() []detector.Flip {
 
 // applied says whether the toggle was really made.
 func applied(t detector.Toggle) bool {
-	return t.State != detector.TogglePlanned && t.State != detector.ToggleFailed
+	return t.State.TookEffect()
 }
 
 // stillOn are the last toggles of each flag that nobody has taken back.

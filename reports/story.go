@@ -95,7 +95,7 @@ func (r Review) done() string {
 	var acts []string
 	for _, t := range r.Toggles {
 		if applied(t) {
-			acts = append(acts, fmt.Sprintf("%s set %s to %s at %s", words.Name(t.Actor), words.Name(t.Flag), words.Name(t.After), words.Clock(t.At)))
+			acts = append(acts, fmt.Sprintf("%s set %s to %s%s at %s", words.Name(t.Actor), words.Name(t.Flag), words.Name(t.After), whom(t), words.Clock(t.Began())))
 		}
 	}
 	var text string
@@ -142,12 +142,28 @@ func (r Review) open() string {
 			open = append(open, fmt.Sprintf("%d more flags set", len(r.On)-n))
 			break
 		}
-		open = append(open, fmt.Sprintf("%s still on %s", words.Name(t.Flag), words.Name(t.After)))
+		text := fmt.Sprintf("%s still on %s%s", words.Name(t.Flag), words.Name(t.After), whom(t))
+		switch {
+		case t.Expires.IsZero():
+		case t.Expires.After(r.Now):
+			text += ", due for a look at " + words.Time(t.Expires)
+		default:
+			text += ", due for a look since " + words.Time(t.Expires)
+		}
+		open = append(open, text)
 	}
 	if len(open) == 0 {
 		return "Nothing is open."
 	}
 	return "Open: " + strings.Join(open, "; ") + "."
+}
+
+// whom says for whom a toggle was, "" for everyone.
+func whom(t detector.Toggle) string {
+	if t.Scope.Everyone() {
+		return ""
+	}
+	return " for " + words.Line(t.Scope.String())
 }
 
 // timeline is what happened when, in order of time and, at one instant, in the
@@ -187,7 +203,12 @@ func timeline(r Review) []Moment {
 		if t.Reason != "" {
 			reason = ": " + words.Line(t.Reason)
 		}
-		add(t.At, "toggle", "%s set %s from %s to %s%s", words.Name(t.Actor), words.Name(t.Flag), words.Name(t.Before), words.Name(t.After), reason)
+		verb := "set"
+		switch t.State {
+		case detector.ToggleWaiting, detector.ToggleApproved, detector.ToggleRejected, detector.ToggleLapsed:
+			verb = "wanted to set"
+		}
+		add(t.At, "toggle", "%s %s %s from %s to %s%s%s", words.Name(t.Actor), verb, words.Name(t.Flag), words.Name(t.Before), words.Name(t.After), whom(t), reason)
 		evidence := ""
 		if t.Evidence != "" {
 			evidence = ": " + words.Line(t.Evidence)

@@ -68,11 +68,13 @@ func (l *Loop) tellStory(key string, u detector.Upgrade, s detector.Story, now t
 			Upgrade: u.ID, State: detector.AlertPending, StartsAt: now,
 		}
 	}
+	var news bool
+	s.Cause, news = l.doubted(key, s.Cause, a)
 	stood := now.Sub(a.StartsAt)
 	fire := s.Cause.Probability >= surely && stood >= surelySteps*l.o.Config.Step ||
 		stood >= pendingSteps*l.o.Config.Step
 	reasoned := words.Accusation(detector.Alert{Cause: s.Cause, Binaries: u.Binaries}) != "" && words.Accusation(a) == ""
-	changed := !known || a.State == detector.AlertPending && fire || joined(a, s) || reasoned ||
+	changed := !known || news || a.State == detector.AlertPending && fire || joined(a, s) || reasoned ||
 		now.Sub(a.UpdatedAt) >= repeat*l.o.Config.Step
 	if !changed {
 		return

@@ -89,6 +89,7 @@ func (l *Loop) closeUpgrade(id string, now time.Time, tick *Tick) {
 			// The last verdicts are put down before they are forgotten.
 			tick.Verdicts = append(tick.Verdicts, l.judge.Verdicts(id)...)
 			l.upgrade(l.o.Changes.Close(id, now), tick)
+			l.forgetDoubts(id)
 			tick.Jobs = append(tick.Jobs, Job{Kind: JobReview, Key: id})
 		}
 	}
@@ -119,6 +120,13 @@ func (l *Loop) follow(now time.Time, tick *Tick) {
 		if !done {
 			open = append(open, t)
 			continue
+		}
+		// A toggle for a part of the callers can't bring all of it back.
+		if !o.Recovered && !t.Flip.Scope.Everyone() {
+			continue
+		}
+		if !o.Recovered && !t.Flip.Undoes {
+			l.doubt(t, o)
 		}
 		payload, err := json.Marshal(o)
 		if err != nil {

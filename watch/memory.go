@@ -24,6 +24,9 @@ type memory struct {
 	// Toggles are those heard of lately, with the instant of their flip: after
 	// a restart the audit tells of them again.
 	Toggles map[string]time.Time
+	// Doubts say, for an upgrade's binary, which toggle of a flag that gates it
+	// didn't help.
+	Doubts map[string]string
 }
 
 type savedState struct {

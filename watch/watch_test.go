@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -189,6 +190,58 @@ func TestTheStoryFromShiftToRecovery(t *testing.T) {
 	var o Outcome
 	if err := json.Unmarshal(b.jobs[JobRecovery+"t1"], &o); err != nil || !o.Recovered {
 		t.Errorf("outcome of the toggle: got %+v (%v), want recovered", o, err)
+	}
+}
+
+// A toggle of everyone that didn't help lowers the suspicion against what its flag
+// gates; one of a part of the callers, or an undo, says nothing about that.
+func TestAToggleThatDidntHelp(t *testing.T) {
+	up := epoch.Add(30 * time.Hour)
+	for _, tt := range []struct {
+		name          string
+		change        func(f *detector.Flip)
+		told, doubted bool
+	}{
+		{"everyone", func(*detector.Flip) {}, true, true},
+		{"a part", func(f *detector.Flip) { f.Scope.Percent = 25 }, false, false},
+		{"an undo", func(f *detector.Flip) { f.Undoes = true }, true, false},
+		{"another binary's", func(f *detector.Flip) { f.Binaries = []string{"cart-bin"} }, true, false},
+	} {
+		b, c := newBook(), &clock{up}
+		l := start(t, b, &telemetry{upgrade: up}, c)
+		l.runTo(t, c, up)
+		for at := up; at.Before(up.Add(time.Hour)); at = at.Add(time.Minute) {
+			l.runTo(t, c, at)
+		}
+		f := detector.Flip{Flag: "backoff", Variant: "old", At: c.now, Ours: true, Upgrade: "u", Binaries: []string{"pay-bin"}}
+		tt.change(&f)
+		l.Flipped(Treatment{Toggle: "t1", Flip: f})
+		for range (recoverySteps + 5) / 5 {
+			l.runTo(t, c, c.now.Add(5*time.Minute))
+		}
+		var o Outcome
+		payload, told := b.jobs[JobRecovery+"t1"]
+		if told {
+			_ = json.Unmarshal(payload, &o)
+		}
+		if told != tt.told || o.Recovered {
+			t.Errorf("%s: outcome %+v, told: %t", tt.name, o, told)
+		}
+		for _, a := range b.alerts {
+			p := l.judge.Stories("u")[0].Cause.Probability // before the doubt
+			doubted := len(a.Cause.Why) > 0 && strings.HasPrefix(a.Cause.Why[0], "flag backoff was set to old, and it didn't help")
+			if doubted != tt.doubted || doubted && !(a.Cause.Probability < p) {
+				t.Errorf("%s: blamed with %v without the doubt, %v with it: %q", tt.name, p, a.Cause.Probability, a.Cause.Why)
+			}
+		}
+		// A restart remembers.
+		if err := l.restore(t.Context()); err != nil || len(l.memory.Doubts) > 0 != tt.doubted {
+			t.Errorf("%s: after a restart: %v, %v", tt.name, l.memory.Doubts, err)
+		}
+		l.forgetDoubts("u")
+		if len(l.memory.Doubts) != 0 {
+			t.Errorf("%s: not forgotten", tt.name)
+		}
 	}
 }
 

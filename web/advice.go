@@ -125,7 +125,7 @@ func (s *Server) marks(ctx context.Context, u detector.Upgrade) ([]mark, error) 
 	var out []mark
 	for _, t := range slices.Backward(all) {
 		gating := slices.ContainsFunc(gates, func(v flags.View) bool { return v.Key == t.Flag })
-		if t.State == detector.TogglePlanned || t.State == detector.ToggleFailed || t.At.Before(u.StartedAt) || !gating && t.Upgrade != u.ID {
+		if !t.State.TookEffect() || t.At.Before(u.StartedAt) || !gating && t.Upgrade != u.ID {
 			continue
 		}
 		if !u.ClosedAt.IsZero() && t.At.After(u.ClosedAt) || len(out) == maxMarks {

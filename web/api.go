@@ -233,6 +233,7 @@ type toggleRequest struct {
 	Upgrade  string          `json:"upgrade"`
 	Revision int64           `json:"revision"`
 	DryRun   bool            `json:"dry_run"`
+	limits
 }
 
 func (s *Server) setFlag(w http.ResponseWriter, r *http.Request) error {
@@ -244,11 +245,15 @@ func (s *Server) setFlag(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.o.Switchboard.Look(r.Context(), r.PathValue("key")); err != nil {
 		return err
 	}
-	patient(w)
-	t, err := s.o.Switchboard.Set(r.Context(), flags.Request{
+	request := flags.Request{
 		Flag: r.PathValue("key"), Variant: in.Variant, Value: in.Value, Reason: in.Reason, Actor: s.actor(r, in.Actor),
 		Incident: in.Incident, Upgrade: in.Upgrade, Revision: in.Revision, DryRun: in.DryRun,
-	})
+	}
+	if err := in.put(&request); err != nil {
+		return err
+	}
+	patient(w)
+	t, err := s.o.Switchboard.Set(r.Context(), request)
 	if errors.Is(err, flags.ErrUnknown) {
 		return BadRequest(err.Error())
 	}
@@ -256,10 +261,13 @@ func (s *Server) setFlag(w http.ResponseWriter, r *http.Request) error {
 }
 
 // toggled answers a toggle; one that was applied but not verified is told with
-// its state.
+// its state, and one that waits for approval as accepted.
 func toggled(w http.ResponseWriter, t detector.Toggle, err error) error {
 	if err != nil && !(errors.Is(err, flags.ErrNotVerified) && t.ID != "") {
 		return err
+	}
+	if t.State == detector.ToggleWaiting {
+		return answer(w, http.StatusAccepted, t)
 	}
 	return answer(w, http.StatusOK, t)
 }

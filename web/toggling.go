@@ -27,11 +27,21 @@ func (s *Server) flagsPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	waiting, err := s.o.Switchboard.Waiting(r.Context())
+	if err != nil {
+		return err
+	}
+	blind := ""
+	freeze, err := s.o.Switchboard.Frozen(r.Context())
+	if err != nil {
+		blind = "its kill switch can't be read"
+	}
 	all := s.o.Switchboard.List()
 	// Those that gate something come first.
 	slices.SortStableFunc(all, func(a, b flags.View) int { return cmp.Compare(min(len(b.Gates), 1), min(len(a.Gates), 1)) })
 	return s.render(w, r, http.StatusOK, "flags.html", map[string]any{
 		"Title": "Flags", "Flags": all[:min(len(all), 100)], "More": max(len(all)-100, 0), "History": history,
+		"Waiting": waiting[:min(len(waiting), 20)], "Freeze": freeze, "Blind": blind,
 	})
 }
 
@@ -135,7 +145,7 @@ func (s *Server) togglePage(w http.ResponseWriter, r *http.Request) error {
 	t := states[len(states)-1]
 	data := map[string]any{"Title": t.Flag + ": " + t.Before + " → " + t.After, "Toggle": t, "States": states}
 	switch t.State {
-	case detector.TogglePlanned, detector.ToggleApplied, detector.ToggleVerified:
+	case detector.TogglePlanned, detector.ToggleWaiting, detector.ToggleApproved, detector.ToggleApplied, detector.ToggleVerified:
 		data["Refresh"] = 5
 	case detector.ToggleFailed, detector.ToggleNoHelp, detector.ToggleReverted:
 		data["Bad"] = true

@@ -75,6 +75,8 @@ type Journal interface {
 	Alerts(ctx context.Context, q journal.AlertQuery) ([]detector.Alert, string, error)
 	Toggles(ctx context.Context, flag string, limit int) ([]detector.Toggle, error)
 	ToggleHistory(ctx context.Context, id string) ([]detector.Toggle, error)
+	Audit(ctx context.Context, q journal.AuditQuery) ([]detector.Toggle, int64, error)
+	Freezes(ctx context.Context, limit int) ([]detector.Freeze, error)
 	Jobs(ctx context.Context, limit int) ([]journal.JobStatus, error)
 	Ping(ctx context.Context) error
 }

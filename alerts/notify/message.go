@@ -71,6 +71,9 @@ type Composer struct {
 
 // Compose renders the alert for the named receiver.
 func (c *Composer) Compose(receiver string, a detector.Alert) (Message, error) {
+	if a.Notice != nil {
+		return c.notice(receiver, a), nil
+	}
 	story := c.story(a)
 	headline, text, err := c.Templates.render(story)
 	if err != nil {

@@ -54,6 +54,21 @@ func (s store) Toggles(ctx context.Context, flag string, limit int) ([]detector.
 	return s.j.Toggles(ctx, flag, limit)
 }
 
+func (s store) Toggle(ctx context.Context, id string) (detector.Toggle, error) {
+	states, err := s.j.ToggleHistory(ctx, id)
+	if errors.Is(err, journal.ErrNotFound) {
+		return detector.Toggle{}, fmt.Errorf("%w: %w", flags.ErrUnknown, err)
+	}
+	if err != nil {
+		return detector.Toggle{}, err
+	}
+	return states[len(states)-1], nil
+}
+
+func (s store) Freeze(ctx context.Context) (detector.Freeze, error) { return s.j.Freeze(ctx) }
+
+func (s store) PutFreeze(ctx context.Context, f detector.Freeze) error { return s.j.PutFreeze(ctx, f) }
+
 // history lets the review read one upgrade's part of the journal.
 type history struct{ *journal.Journal }
 

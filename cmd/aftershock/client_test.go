@@ -241,7 +241,7 @@ func TestFlagsCommand(t *testing.T) {
 		}
 	}
 	dry := call(t, "", "flags", "set", "payments-backoff", "legacy", "--reason", "p99 is up", "--dry-run")
-	if dry.status != 0 || !strings.Contains(dry.out, "would go from new to legacy; nothing was changed.\n") || !strings.Contains(dry.out, "+   \"defaultVariant\": \"legacy\"") || s.Board.Revision() != 1 {
+	if dry.status != 0 || !strings.Contains(dry.out, "would go from new to legacy for everyone; nothing was changed.\n") || !strings.Contains(dry.out, "+   \"defaultVariant\": \"legacy\"") || s.Board.Revision() != 1 {
 		t.Errorf("dry run: %+v", dry)
 	}
 	set := call(t, "", "flags", "set", "payments-backoff", "legacy", "--reason", "p99 is up", "--actor", "ana", "--upgrade", webtest.UpgradeID)

@@ -26,6 +26,7 @@ import (
 	"aftershock/configs"
 	"aftershock/detector"
 	"aftershock/flags"
+	"aftershock/flags/automation"
 	"aftershock/flags/ofrep"
 	"aftershock/journal"
 	"aftershock/reports"
@@ -49,6 +50,7 @@ type daemon struct {
 	web      *web.Server
 	inbox    *inbox.Inbox
 	ledger   *upgrades.Ledger
+	auto     *automation.Automation
 	reports  waiting
 
 	cfg configs.Config // as at the start
@@ -103,6 +105,9 @@ func newDaemon(ctx context.Context, cfg configs.Config, file string, log *logrus
 		log.WithFields(logrus.Fields{"watch.lag": cfg.Watch.Lag, "sources.scrape.timeout": s.Timeout}).
 			Warn("a step is read before a slow scrape of it may have ended: what comes late counts for the next step; a lag not shorter than the timeout avoids that")
 	}
+	if d.auto, err = d.newAutomation(); err != nil {
+		return d, err
+	}
 	if d.inbox, err = inbox.New(cfg.Upgrades.Inbox); err != nil {
 		return d, err
 	}
@@ -116,6 +121,7 @@ func (d *daemon) newSwitchboard(ctx context.Context) (*flags.Switchboard, error)
 			d.loop.Flipped(d.treatment(f))
 		}
 	}
+	c.Notify = d.notify
 	c.Past = d.past
 	board, err := flags.New(c, store{d.journal}, d.log.WithField("part", "flags"), d.registry)
 	if err != nil {
@@ -186,7 +192,7 @@ func (d *daemon) run(ctx context.Context) error {
 		return err
 	}
 	for _, f := range flips {
-		d.loop.Flipped(watch.Treatment{Toggle: f.Toggle, Flip: f})
+		d.loop.Flipped(d.treatment(f))
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.web.Serve(ctx) })
@@ -195,6 +201,7 @@ func (d *daemon) run(ctx context.Context) error {
 	g.Go(func() error { return d.board.Run(ctx) })
 	g.Go(func() error { return d.loop.Run(ctx) })
 	g.Go(func() error { d.heartbeat(ctx); return nil })
+	g.Go(func() error { d.auto.Run(ctx); return nil })
 	d.web.SetReady(true)
 	context.AfterFunc(ctx, func() { d.web.SetReady(false) })
 	return g.Wait()
@@ -279,6 +286,7 @@ func (d *daemon) reloadAlerts(c alerts.Config) error {
 func unread(now, started configs.Config) []string {
 	now.Sources.Scrape, started.Sources.Scrape = nil, nil // reloaded
 	now.Flags.OnFlip, started.Flags.OnFlip = nil, nil
+	now.Flags.Notify, started.Flags.Notify = nil, nil
 	var out []string
 	for _, s := range []struct {
 		name      string

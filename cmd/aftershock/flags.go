@@ -20,7 +20,11 @@ import (
 var flagsCommand = command{
 	name:    "flags",
 	summary: "List, show, set, undo and tune feature flags, and see who did what.",
-	usage:   "flags list | show FLAG | set FLAG VARIANT --reason TEXT [--value JSON] [--dry-run] | undo FLAG --reason TEXT | history FLAG | tune FLAG [--hours N] [--candidate JSON]... [--svg FILE] [--format text|json]",
+	usage: "flags list | show FLAG | set FLAG VARIANT --reason TEXT [--value JSON] [--percent P] [--instance A,B] [--region R] [--expires 8h] [--dry-run]\n" +
+		"  aftershock flags undo FLAG --reason TEXT | extend FLAG --expires 8h --reason TEXT | acknowledge FLAG --reason TEXT\n" +
+		"  aftershock flags approve ID | reject ID | freeze | unfreeze [--reason TEXT]\n" +
+		"  aftershock flags history [FLAG] [--since TIME] [--format text|json|csv]\n" +
+		"  aftershock flags tune FLAG [--hours N] [--candidate JSON]... [--svg FILE] [--format text|json]",
 	example: `aftershock flags set payments-backoff legacy --reason "p99 of /checkout is up" --incident INC-42
 aftershock flags tune payments-backoff --hours 24 --svg tuning.svg`,
 	define: defineFlags,
@@ -32,6 +36,8 @@ type flagsArgs struct {
 	reason, actor, incident, answers *string
 	dryRun                           *bool
 	format                           *string
+	limits                           limitArgs
+	since                            *string
 	value, svg                       *string
 	hours                            *float64
 	candidates                       *candidates
@@ -45,7 +51,9 @@ func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, e
 		incident: f.String("incident", "", "an incident's `reference`"),
 		answers:  f.String("upgrade", "", "the `id` of the upgrade that the toggle answers"),
 		dryRun:   f.Bool("dry-run", false, "show what would change, and change nothing"),
-		format:   f.String("format", "text", "the output's `form`: text or json"),
+		format:   f.String("format", "text", "the output's `form`: text or json; of history also csv"),
+		limits:   defineLimits(f),
+		since:    f.String("since", "", "history: each line of the audit from that `time` on, RFC 3339 or how long ago (24h)"),
 		value:    f.String("value", "", "set: another value for the variant, `JSON`, until the toggle is undone"),
 		svg:      f.String("svg", "", "tune: a `file` to draw the chart into"),
 		hours:    f.Float64("hours", 24, "tune: how many `hours` of the past are replayed, at most 168"),
@@ -53,11 +61,15 @@ func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, e
 	a.candidates = &candidates{}
 	f.Var(a.candidates, "candidate", "tune: constants to try as well, a `JSON` object; may be given 8 times")
 	return func(ctx context.Context, sh shell, args []string) (int, error) {
-		if err := oneOf(*a.format, "text", "json"); err != nil {
-			return exitUsage, err
-		}
 		if len(args) == 0 {
-			return exitUsage, usagef("say what to do: list, show, set, undo, history or tune")
+			return exitUsage, usagef("say what to do: list, show, set, undo, extend, acknowledge, approve, reject, freeze, unfreeze, history or tune")
+		}
+		if known := []string{"text", "json", "csv"}; args[0] != "history" {
+			if err := oneOf(*a.format, known[:2]...); err != nil {
+				return exitUsage, err
+			}
+		} else if err := oneOf(*a.format, known...); err != nil {
+			return exitUsage, err
 		}
 		c, err := a.connect()
 		if err != nil {
@@ -68,9 +80,15 @@ func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, e
 			act  func(context.Context, shell, *client, []string) error
 		}{
 			"list": {0, a.list}, "show": {1, a.show}, "set": {2, a.set}, "undo": {1, a.undo}, "history": {1, a.history},
+			"extend": {1, a.extend}, "acknowledge": {1, a.acknowledge}, "approve": {1, a.approve}, "reject": {1, a.reject},
+			"freeze": {0, a.freeze}, "unfreeze": {0, a.unfreeze},
 			"tune": {1, a.tune},
 		}
 		v, ok := verbs[args[0]]
+		if args[0] == "history" && (len(args) == 1 || *a.since != "" || *a.format == "csv") {
+			v.args, v.act = len(args)-1, a.audit
+			ok = len(args) <= 2
+		}
 		if !ok || len(args)-1 != v.args {
 			return exitUsage, usagef("can't make sense of %q", strings.Join(args, " "))
 		}
@@ -85,6 +103,9 @@ func (a flagsArgs) list(ctx context.Context, sh shell, c *client, _ []string) er
 	}
 	if *a.format == "json" {
 		return printJSON(sh.stdout, all)
+	}
+	if err := a.overview(ctx, sh, c, all); err != nil {
+		return err
 	}
 	rows := [][]string{{"FLAG", "SERVING", "VARIANTS", "GATES", "SAFE", "TOGGLES", "LIVES IN"}}
 	for _, v := range all {
@@ -133,6 +154,7 @@ func (a flagsArgs) show(ctx context.Context, sh shell, c *client, args []string)
 		{"gates", gates},
 		{"safe", safe},
 		{"toggles", strconv.Itoa(v.Toggles) + " in force"},
+		{"policy", "approval " + v.Policy.Approval + ", automation " + string(v.Policy.Automation)},
 		{"revision", strconv.FormatInt(v.Revision, 10)},
 		{"lives in", livesIn(v)},
 	}
@@ -141,6 +163,9 @@ func (a flagsArgs) show(ctx context.Context, sh shell, c *client, args []string)
 	}
 	if v.Problem != "" {
 		rows = append(rows, []string{"problem", v.Problem})
+	}
+	for _, in := range v.Standing {
+		rows = append(rows, []string{"in force", stands(in)})
 	}
 	for _, name := range v.VariantNames() {
 		rows = append(rows, []string{"variant " + name, string(v.Variants[name])})
@@ -190,7 +215,7 @@ func (a flagsArgs) set(ctx context.Context, sh shell, c *client, args []string) 
 	if strings.TrimSpace(*a.reason) == "" {
 		return usagef("--reason is needed: it stands in the audit")
 	}
-	in := map[string]any{
+	body := map[string]any{
 		"variant": args[1], "reason": *a.reason, "actor": *a.actor, "incident": *a.incident,
 		"upgrade": *a.answers, "dry_run": *a.dryRun,
 	}
@@ -198,11 +223,14 @@ func (a flagsArgs) set(ctx context.Context, sh shell, c *client, args []string) 
 		if !json.Valid([]byte(*a.value)) {
 			return usagef("--value isn't JSON")
 		}
-		in["value"] = json.RawMessage(*a.value)
+		body["value"] = json.RawMessage(*a.value)
+	}
+	if err := a.limits.put(body); err != nil {
+		return err
 	}
 	c.http.Timeout = toggleTimeout
 	var t detector.Toggle
-	err := c.call(ctx, http.MethodPut, "/api/v1/flags/"+url.PathEscape(args[0]), in, &t)
+	err := c.call(ctx, http.MethodPut, "/api/v1/flags/"+url.PathEscape(args[0]), body, &t)
 	if err != nil {
 		return err
 	}
@@ -227,6 +255,9 @@ func (a flagsArgs) toggled(sh shell, t detector.Toggle) error {
 	if err := a.tell(sh, t); err != nil || *a.dryRun || t.State == detector.ToggleVerified {
 		return err
 	}
+	if t.State == detector.ToggleWaiting {
+		return a.tellWaiting(sh, t)
+	}
 	return fmt.Errorf("the toggle is %s, not verified; see aftershock flags history %s", words.Name(string(t.State)), words.Shell(t.Flag))
 }
 
@@ -236,7 +267,7 @@ func (a flagsArgs) tell(sh shell, t detector.Toggle) error {
 	}
 	flag, before, after := words.Name(t.Flag), words.Name(t.Before), words.Name(t.After)
 	if *a.dryRun {
-		if _, err := fmt.Fprintf(sh.stdout, "%s would go from %s to %s; nothing was changed.\n", flag, before, after); err != nil {
+		if _, err := fmt.Fprintf(sh.stdout, "%s would go from %s to %s for %s; nothing was changed.\n", flag, before, after, words.Line(t.Scope.String())); err != nil {
 			return err
 		}
 		return printLines(sh.stdout, t.Evidence)

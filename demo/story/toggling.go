@@ -71,7 +71,9 @@ func (d *director) awaitHands(ctx context.Context) (string, error) {
 			return false, err.Error(), nil
 		}
 		for _, t := range all {
-			if t.After == "legacy" && t.At.After(d.alerted.At.Add(-time.Minute)) {
+			// The automation's proposal says "waiting" until somebody approves it.
+			done := slices.Contains([]string{"applied", "verified", "recovered"}, t.State)
+			if done && t.After == "legacy" && t.At.After(d.alerted.At.Add(-time.Minute)) {
 				d.toggled = t
 				return true, "", nil
 			}

@@ -248,6 +248,17 @@ func (s store) AuditToggle(ctx context.Context, t detector.Toggle) error {
 	return s.Journal.AuditToggle(ctx, t)
 }
 
+func (s store) Toggle(ctx context.Context, id string) (detector.Toggle, error) {
+	states, err := s.Journal.ToggleHistory(ctx, id)
+	if errors.Is(err, journal.ErrNotFound) {
+		err = errors.Join(flags.ErrUnknown, err)
+	}
+	if err != nil {
+		return detector.Toggle{}, err
+	}
+	return states[len(states)-1], nil
+}
+
 func open(t *testing.T, x fixture) *desk {
 	t.Helper()
 	d := &desk{flag: x.flag, faulty: &faulty{next: x.server}, log: &lines{}}

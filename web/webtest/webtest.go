@@ -22,6 +22,7 @@ import (
 	"aftershock/detector"
 	"aftershock/flags"
 	"aftershock/flags/ofrep"
+	"aftershock/flags/policy"
 	"aftershock/journal"
 	"aftershock/reports"
 	"aftershock/upgrades"
@@ -98,6 +99,18 @@ func (s Store) AuditToggle(ctx context.Context, t detector.Toggle) error {
 	return s.Journal.AuditToggle(ctx, t)
 }
 
+// Toggle tells an unknown one in the switchboard's word.
+func (s Store) Toggle(ctx context.Context, id string) (detector.Toggle, error) {
+	states, err := s.Journal.ToggleHistory(ctx, id)
+	if errors.Is(err, journal.ErrNotFound) {
+		return detector.Toggle{}, fmt.Errorf("%w: %w", flags.ErrUnknown, err)
+	}
+	if err != nil {
+		return detector.Toggle{}, err
+	}
+	return states[len(states)-1], nil
+}
+
 // Server is a running server and what stands behind it.
 type Server struct {
 	*web.Server
@@ -153,6 +166,12 @@ func (h history) review(ctx context.Context, upgrade, format string, w http.Resp
 // Start runs a server until the test ends. Each change may alter its options.
 func Start(t testing.TB, change ...func(*web.Options)) *Server {
 	t.Helper()
+	return StartFlags(t, policy.Config{}, change...)
+}
+
+// StartFlags is Start with a policy for the flags.
+func StartFlags(t testing.TB, p policy.Config, change ...func(*web.Options)) *Server {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	dir := t.TempDir()
 	log := logrus.New()
@@ -169,7 +188,7 @@ func Start(t testing.TB, change ...func(*web.Options)) *Server {
 	file := filepath.Join(dir, "flags.json")
 	must(os.WriteFile(file, []byte(definitions), 0o600))
 	board, err := flags.New(flags.Config{
-		Definitions: file, VerifyTimeout: 3 * time.Second,
+		Definitions: file, VerifyTimeout: 3 * time.Second, Policy: p,
 		Gates: []flags.Gate{{Flag: "payments-backoff", Binary: "dten-payments", Safe: "legacy", Tunes: tunes()}},
 		Past:  past,
 	}, Store{j}, log, registry)

@@ -63,7 +63,7 @@ func (s *Server) routes() http.Handler {
 	s.write(m, "POST /api/v1/toggles/{id}/reject", s.rejectToggle)
 	s.handle(m, "GET /api/v1/automation", s.automation)
 	s.write(m, "POST /api/v1/automation/freeze", s.freeze)
-	s.write(m, "POST /api/v1/automation/unfreeze", s.unfreeze)
+	s.handle(m, "POST /api/v1/automation/unfreeze", s.need(access.Admin, s.unfreeze))
 	s.handle(m, "GET /api/v1/audit", s.audit)
 	s.handle(m, "GET /api/v1/flags/{key}/tuning", s.tuneFlag)
 	s.handle(m, "POST /api/v1/inbox", s.receive)

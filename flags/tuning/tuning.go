@@ -90,7 +90,7 @@ type Row struct {
 	Measured float64 `json:"measured_retries_per_call,omitempty"`
 	Calls    float64 `json:"measured_calls,omitempty"`
 
-	failed, over []float64       // by guess
+	failed []float64       // by guess
 	own          json.RawMessage // what a candidate says itself
 }
 

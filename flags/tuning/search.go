@@ -14,13 +14,19 @@ import (
 // failed calls, as a ratio, are worth a change of constants, and quicker how much
 // shorter a p99.9 is where failures are alike.
 const (
-	slack  = 1.05
-	far    = 1.10
-	better = 0.9
-	// margin is by how much, as a ratio, more calls may be over the safe variant's p99: the
-	// watch's own margin, beyond which it would call the suggestion a regression.
-	margin  = 1.10
+	slack   = 1.05
+	far     = 1.10
+	better  = 0.9
 	quicker = 0.95
+)
+
+// watched are quantiles in the tail at which the watch has bounds, and margins by how
+// much, as a ratio, more calls may be over the safe variant's. At p99 it is the watch's
+// own margin. Below, where the calls that are retried once lie, more are let over: no
+// call is saved without a longer wait, and the watch may tell of it.
+var (
+	watched = [...]float64{0.95, 0.975, 0.99}
+	margins = [...]float64{1.25, 1.5, 1.10}
 )
 
 // tried is how many sets of constants of the grid are played: half of them those
@@ -32,7 +38,7 @@ const tried = 120
 // that are known, and says why.
 func (r *replay) suggest(q Question, t *Result) {
 	safe := t.Rows[0]
-	t.Goals = fmt.Sprintf("retries per call and p99 at most ×%.2f, calls over its p99 at most ×%.2f and p99.9 at most ×%.2f of %s's, failed calls no more than its; then the fewest failed calls, then the least p99.9", slack, margin, far, safe.Name)
+	t.Goals = fmt.Sprintf("retries per call and p99 at most ×%.2f, calls over its p95, p97.5 and p99 at most ×%.2f, ×%.2f and ×%.2f, and p99.9 at most ×%.2f of %s's, failed calls no more than its; then the fewest failed calls, then the least p99.9", slack, margins[0], margins[1], margins[2], far, safe.Name)
 	served := 0
 	for i, row := range t.Rows {
 		if within(row, safe) && beats(row, t.Rows[served]) {
@@ -90,8 +96,12 @@ func reach(row, safe Row) string {
 
 // within says whether a row keeps to the goals.
 func within(row, safe Row) bool {
+	for i := range watched {
+		if row.over[i] > margins[i]*safe.over[i]+1e-9 {
+			return false
+		}
+	}
 	return row.Retries.Value <= slack*safe.Retries.Value && row.P99.Value <= slack*safe.P99.Value &&
-		row.Over.Value <= margin*safe.Over.Value+1e-9 &&
 		row.P999.Value <= far*safe.P999.Value && row.Failed.Value <= safe.Failed.Value*1.01+1e-6
 }
 
@@ -169,10 +179,10 @@ func (r *replay) search(rows []Row, shape map[string]json.RawMessage, safe Row) 
 				e := p.expect(c)
 				w := cl.share / float64(len(r.guesses))
 				retries, failed = retries+w*e.retries, failed+w*e.failed
-				late += w * e.after(r.bound-r.overhead)
+				late += w * e.after(r.bounds[len(watched)-1]-r.overhead)
 			}
 		}
-		if retries <= slack*safe.Retries.Value && failed <= safe.Failed.Value && late <= margin*safe.Over.Value {
+		if retries <= slack*safe.Retries.Value && failed <= safe.Failed.Value && late <= margins[len(margins)-1]*safe.Over.Value {
 			trials = append(trials, trial{c, failed})
 		}
 	}

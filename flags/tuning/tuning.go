@@ -90,8 +90,10 @@ type Row struct {
 	Measured float64 `json:"measured_retries_per_call,omitempty"`
 	Calls    float64 `json:"measured_calls,omitempty"`
 
-	failed []float64       // by guess
-	own    json.RawMessage // what a candidate says itself
+	failed []float64 // by guess
+	// took are the quantiles at watched, ms, and over the shares over the safe variant's.
+	took, over [len(watched)]float64
+	own        json.RawMessage // what a candidate says itself
 }
 
 // Result is the answer.
@@ -147,7 +149,7 @@ func Tune(q Question, r *Recorder) (Result, error) {
 	world.describe(&t)
 	for i := range rows {
 		if world.fill(&rows[i], precise); i == 0 {
-			world.bound = 1000 * rows[0].P99.Value
+			world.bounds = rows[0].took
 			world.fill(&rows[0], precise)
 		}
 		for _, g := range regimes {
@@ -258,12 +260,15 @@ func (r *replay) fill(row *Row, calls int) {
 		}
 		retries, failed, load = append(retries, x), append(failed, f), append(load, b)
 		p50, p99, p999 = append(p50, of.quantile(0.5)/1000), append(p99, of.quantile(0.99)/1000), append(p999, of.quantile(0.999)/1000)
-		over = append(over, of.over(r.bound))
+		over = append(over, of.over(r.bounds[len(watched)-1]))
 	}
 	row.Retries, row.Failed, row.BurstLoad = estimate(retries), estimate(failed), estimate(load)
 	row.Load = Estimate{1 + row.Retries.Value, row.Retries.Error}
 	row.P50, row.P99, row.P999, row.Over = estimate(p50), estimate(p99), estimate(p999), estimate(over)
 	row.P50.Value, row.P99.Value, row.P999.Value = whole.quantile(0.5)/1000, whole.quantile(0.99)/1000, whole.quantile(0.999)/1000
+	for i, q := range watched {
+		row.took[i], row.over[i] = whole.quantile(q), whole.over(r.bounds[i])
+	}
 	row.failed = failed
 }
 

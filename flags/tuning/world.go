@@ -16,8 +16,8 @@ type replay struct {
 	classes  []class
 	guesses  []guess
 	seed     uint64
-	// bound is the safe variant's p99, ms; 0 until it is known.
-	bound float64
+	// bounds are the safe variant's quantiles at watched, ms; 0 until they are known.
+	bounds [len(watched)]float64
 }
 
 // class is a part of the time with a rate of first failures of its own.

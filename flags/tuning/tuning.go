@@ -91,7 +91,7 @@ type Row struct {
 	Calls    float64 `json:"measured_calls,omitempty"`
 
 	failed []float64       // by guess
-	own          json.RawMessage // what a candidate says itself
+	own    json.RawMessage // what a candidate says itself
 }
 
 // Result is the answer.

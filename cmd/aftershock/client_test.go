@@ -229,7 +229,7 @@ func TestFlagsCommand(t *testing.T) {
 		}
 	}
 	for _, tc := range []struct{ args, want string }{
-		{"flags show nope", `flag "nope" is not declared: checkout-banner, payments-backoff, retired are`},
+		{"flags show nope", `flag "nope" is not declared (declared: checkout-banner, payments-backoff, retired)`},
 		{"flags set payments-backoff nope --reason x", "it has legacy, new, tuned"},
 		{"flags set payments-backoff new --reason x", "already"},
 		{"flags undo payments-backoff --reason x", "no toggle of it is in force"},

@@ -22,6 +22,7 @@ import (
 
 	"aftershock/detector"
 	"aftershock/journal"
+	"aftershock/web/access"
 	"aftershock/web/webtest"
 )
 
@@ -462,5 +463,17 @@ func TestListFollowsPages(t *testing.T) {
 func TestVersion(t *testing.T) {
 	if got := call(t, "", "version"); got != (outcome{0, "aftershock " + version + "\n", ""}) {
 		t.Errorf("version: %+v", got)
+	}
+}
+
+func TestAccessExpires(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens.yml")
+	if got := call(t, "", "access", "add", "anna", "--role", "on-call", "--expires", "90d", "--file", file); got.status != 0 {
+		t.Fatalf("add: %+v", got)
+	}
+	var all []access.Token
+	got := call(t, "", "access", "list", "--file", file, "--format", "json")
+	if err := json.Unmarshal([]byte(got.out), &all); err != nil || len(all) != 1 || all[0].Expires.Sub(all[0].Created) != 90*24*time.Hour {
+		t.Errorf("list: %v: %+v", err, got)
 	}
 }

@@ -109,13 +109,22 @@ func TestWrongUsage(t *testing.T) {
 		{"flags show", "show"},
 		{"flags list --format yaml", "yaml"},
 		{"flags list --nonsense", "nonsense"},
-		{"flags set a", "set a"},
+		{"flags set a", "it goes set FLAG VARIANT"},
 		{"flags set a b", "--reason"},
 		{"flags set a b --reason c --value {", "isn't JSON"},
 		{"flags tune", "tune"},
 		{"flags tune a --candidate {", "candidate"},
 		{"flags tune a --hours x", "hours"},
 		{"flags undo a", "--reason"},
+		{"flags undo a --reason b --dry-run", "undo takes no --dry-run"},
+		{"flags undo a --reason b --percent 25", "undo takes no --percent"},
+		{"flags approve a --dry-run", "approve takes no --dry-run"},
+		{"flags freeze --dry-run", "freeze takes no --dry-run"},
+		{"flags history --hours 2", "history takes no --hours"},
+		{"flags list --reason x", "list takes no --reason"},
+		{"flags undo", "it goes undo FLAG"},
+		{"access add a --role viewer --expires soon", "no duration, like 90d"},
+		{"access add a --role viewer --expires -1h", "no duration, like 90d"},
 		{"flags list --server ftp://x", "ftp://x"},
 		{"flags list --server", "server"},
 		{"upgrades", "say what to do"},
@@ -255,7 +264,7 @@ func TestFlagsCommand(t *testing.T) {
 		t.Errorf("undo: %+v: %v", undo, err)
 	}
 	history := call(t, "", "flags", "history", "payments-backoff")
-	if !regexp.MustCompile(`(?m)^\S+Z  new -> legacy  undone    ana +p99 is up `).MatchString(history.out) {
+	if !regexp.MustCompile(`(?m)^\S+Z  new -> legacy  everyone  undone    ana +p99 is up `).MatchString(history.out) {
 		t.Errorf("history:\n%s", history.out)
 	}
 	aligned(t, history.out)

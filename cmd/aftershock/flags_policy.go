@@ -27,12 +27,12 @@ type limitArgs struct {
 func defineLimits(f *flag.FlagSet) limitArgs {
 	return limitArgs{
 		set:       f,
-		percent:   f.String("percent", "", "only for a `percentage` of the callers, by their targeting key"),
-		instance:  f.String("instance", "", "only for callers on these instances, `names` separated by commas"),
-		region:    f.String("region", "", "only for callers in a `region`"),
-		expires:   f.String("expires", "", "remind a person after this `duration` (8h), 0 for never; left out, as the policy has it"),
-		onExpiry:  f.String("on-expiry", "", "`what` happens then: remind, or undo to take the toggle back as well"),
-		emergency: f.String("emergency", "", "`why` it can't wait for the approval that the policy asks for; people are alerted"),
+		percent:   f.String("percent", "", "set: only for a `percentage` of the callers, by their targeting key"),
+		instance:  f.String("instance", "", "set: only for callers on these instances, `names` separated by commas"),
+		region:    f.String("region", "", "set: only for callers in a `region`"),
+		expires:   f.String("expires", "", "set, extend: remind a person after this `duration` (8h), 0 for never; left out, as the policy has it"),
+		onExpiry:  f.String("on-expiry", "", "set: `what` happens then: remind, or undo to take the toggle back as well"),
+		emergency: f.String("emergency", "", "set: `why` it can't wait for the approval that the policy asks for; people are alerted"),
 	}
 }
 
@@ -81,7 +81,7 @@ func (l limitArgs) put(body map[string]any) error {
 
 // seconds are those of --expires.
 func (l limitArgs) seconds() (float64, error) {
-	d, err := time.ParseDuration(*l.expires)
+	d, err := duration(*l.expires)
 	if err != nil || d < 0 {
 		return 0, usagef("--expires %q is no duration, like 8h or 30m, or 0", *l.expires)
 	}
@@ -269,7 +269,7 @@ func instant(text string) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t, nil
 	}
-	d, err := time.ParseDuration(text)
+	d, err := duration(text)
 	if err != nil || d < 0 {
 		return time.Time{}, usagef("--since %q is neither an RFC 3339 time nor a duration", text)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -199,15 +200,16 @@ func (a flagsArgs) show(ctx context.Context, sh shell, c *client, args []string)
 		{"flag", v.Key},
 		{"state", v.State},
 		{"serving", v.Serving},
-		{"gates", gates},
-		{"safe", safe},
+		{"gates", cmp.Or(gates, "-")},
+		{"safe", cmp.Or(safe, "-")},
 		{"toggles", strconv.Itoa(v.Toggles) + " in force"},
 		{"policy", "approval " + v.Policy.Approval + ", automation " + string(v.Policy.Automation)},
-		{"revision", strconv.FormatInt(v.Revision, 10)},
 		{"lives in", livesIn(v)},
 	}
 	if b := v.Backend; b != nil {
 		rows = append(rows, backend(v, *b)...)
+	} else {
+		rows = append(rows, []string{"revision", strconv.FormatInt(v.Revision, 10)})
 	}
 	if v.Problem != "" {
 		rows = append(rows, []string{"problem", v.Problem})
@@ -231,7 +233,7 @@ func backend(v flags.View, b flags.Living) [][]string {
 	if b.Everyone {
 		to = "everyone"
 	}
-	rows := [][]string{{"kind", b.Kind}, {"its revision", b.Revision}, {"verified", proof}, {"can't do", strings.Join(lacks(b), ", ")}}
+	rows := [][]string{{"kind", b.Kind}, {"revision", b.Revision}, {"verified", proof}, {"can't do", strings.Join(lacks(b), ", ")}}
 	if v.Serving != "" {
 		rows = append(rows, []string{"serving to", to})
 	}
@@ -249,8 +251,8 @@ func lacks(b flags.Living) []string {
 		{"percentages", b.Abilities.Percent},
 		{"values", b.Abilities.Value},
 		{"compare-and-swap", b.Abilities.CompareAndSwap},
-		{"dry run", b.Abilities.DryRun},
-		{"reasons", b.Abilities.Comment},
+		{"dry run there", b.Abilities.DryRun},
+		{"reason there", b.Abilities.Comment},
 	} {
 		if !a.can {
 			out = append(out, a.name)

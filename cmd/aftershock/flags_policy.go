@@ -130,7 +130,7 @@ func (a flagsArgs) overview(ctx context.Context, sh shell, c *client, all []flag
 	for _, v := range all {
 		for _, s := range v.Standing {
 			if s.Overdue {
-				fmt.Fprintf(sh.stdout, "Expired: %s: %s\n", words.Name(v.Key), words.Line(stands(s)))
+				fmt.Fprintf(sh.stdout, "Expired: %s: %s\n  it wants aftershock flags extend, acknowledge or undo\n", words.Name(v.Key), words.Line(stands(s)))
 			}
 		}
 	}
@@ -141,8 +141,11 @@ func (a flagsArgs) tellWaiting(sh shell, t detector.Toggle) error {
 	if *a.format == "json" {
 		return nil
 	}
-	_, err := fmt.Fprintf(sh.stdout, "It waits for %d approval(s) until %s. Somebody else runs:\n  aftershock flags approve %s\n",
-		t.Needs-len(t.Approvals), at(t.ApproveBy), words.Shell(t.ID))
+	people := "another person's approval"
+	if n := t.Needs - len(t.Approvals); n > 1 {
+		people = fmt.Sprintf("the approval of %d others", n)
+	}
+	_, err := fmt.Fprintf(sh.stdout, "It waits for %s until %s. Somebody else runs:\n  aftershock flags approve %s\n", people, at(t.ApproveBy), words.Shell(t.ID))
 	return err
 }
 

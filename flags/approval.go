@@ -110,7 +110,7 @@ func (s *Switchboard) decideOn(ctx context.Context, id string, r Request, decide
 		return t, err
 	}
 	if t.State != detector.ToggleWaiting {
-		return t, fmt.Errorf("decide on toggle %s: %w: it is %s", id, ErrConflict, t.State)
+		return t, fmt.Errorf("decide on toggle %s: it is %s by now: %w", id, t.State, ErrConflict)
 	}
 	if s.now().After(t.ApproveBy) {
 		t, err := s.lapse(ctx, t)

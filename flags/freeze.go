@@ -31,7 +31,7 @@ func (s *Switchboard) putFreeze(ctx context.Context, frozen bool, reason, actor 
 		return f, fmt.Errorf("freeze the automation: %w", err)
 	}
 	s.showFrozen(frozen)
-	s.log.WithFields(logrus.Fields{"frozen": frozen, "actor": actor, "reason": reason}).Warn("the kill switch of the automation was put")
+	s.log.WithFields(logrus.Fields{"frozen": frozen, "actor": actor, "reason": reason}).Warn("the kill switch of the automation was set")
 	return f, nil
 }
 

@@ -180,9 +180,9 @@ func (n *snapshot) flag(key string) (definitions.Flag, error) {
 			more = fmt.Sprintf(" and %d more", len(keys)-20)
 			keys = keys[:20]
 		}
-		there = strings.Join(keys, ", ") + more + " are"
+		there = "declared: " + strings.Join(keys, ", ") + more
 	}
-	return f, fmt.Errorf("flag %q is %w: %s", cut(key, 100), ErrUnknown, there)
+	return f, fmt.Errorf("flag %q is %w (%s)", cut(key, 100), ErrUnknown, there)
 }
 
 // served is the variant that a caller without properties gets, "" where it gets

@@ -278,6 +278,9 @@ func (s *Switchboard) auditUndone(ctx context.Context, id string, by detector.To
 // find returns the latest state of a toggle.
 func (s *Switchboard) find(ctx context.Context, flag, id string) (detector.Toggle, error) {
 	t, err := s.store.Toggle(ctx, id)
+	if errors.Is(err, ErrUnknown) {
+		return t, fmt.Errorf("toggle %q is %w: aftershock flags list shows what waits", cut(id, 100), ErrUnknown)
+	}
 	if err != nil {
 		return t, fmt.Errorf("read the audit for toggle %q: %w", cut(id, 100), err)
 	}

@@ -170,7 +170,7 @@ func TestSetRefuses(t *testing.T) {
 		err    error
 		text   string
 	}{
-		{"unknown flag", func(r *Request) { r.Flag = "payment-backoff" }, ErrUnknown, "broken, disabled, masked, other, payments-backoff are"},
+		{"unknown flag", func(r *Request) { r.Flag = "payment-backoff" }, ErrUnknown, "(declared: broken, disabled, masked, other, payments-backoff)"},
 		{"unknown variant", func(r *Request) { r.Variant = "old" }, ErrUnknown, "it has legacy, new, tuned"},
 		{"no flag", func(r *Request) { r.Flag = "" }, ErrInvalid, "no flag"},
 		{"no reason", func(r *Request) { r.Reason = " " }, ErrInvalid, "a reason is required"},

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"aftershock/web/access"
@@ -12,13 +14,17 @@ import (
 var accessCommand = command{
 	name:    "access",
 	summary: "Let people and programs in by tokens of their own.",
-	usage:   "access add NAME --role viewer|on-call|admin [--expires 90d] | access list | access remove NAME   (--file tokens.yml)",
-	example: "aftershock access add anna --role on-call --expires 2160h --file /etc/aftershock/tokens.yml",
+	usage: "access add NAME --role viewer|on-call|admin [--expires 90d] [--file FILE]\n" +
+		"  aftershock access list [--file FILE] [--format text|json]\n" +
+		"  aftershock access remove NAME [--file FILE]",
+	example: "aftershock access add anna --role on-call --expires 90d --file /etc/aftershock/tokens.yml\n" +
+		"aftershock access list --file /etc/aftershock/tokens.yml\n" +
+		"aftershock access remove anna --file /etc/aftershock/tokens.yml",
 	define: func(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
 		file := f.String("file", "tokens.yml", "the `file` that web.access.tokens_file names")
-		role := f.String("role", "", "what the token may do: `viewer`, on-call or admin")
-		expires := f.Duration("expires", 0, "how long the token holds, as 2160h; for ever if left out")
-		format := f.String("format", "text", "the output's `form`: text or json")
+		role := f.String("role", "", "add: the `role` that the token has: viewer, on-call or admin")
+		expires := f.String("expires", "", "add: the `duration` that the token holds (90d); for ever if left out")
+		format := f.String("format", "text", "list: the output's `form`: text or json")
 		return func(_ context.Context, sh shell, args []string) (int, error) {
 			if err := oneOf(*format, "text", "json"); err != nil {
 				return exitUsage, err
@@ -40,12 +46,16 @@ var accessCommand = command{
 	},
 }
 
-func addAccess(sh shell, file, name string, role access.Role, expires time.Duration) (int, error) {
+func addAccess(sh shell, file, name string, role access.Role, holds string) (int, error) {
 	if !role.Valid() {
 		return exitUsage, usagef("--role %.20q is none of viewer, on-call, admin", role)
 	}
-	if expires < 0 {
-		return exitUsage, usagef("--expires %s is over already", expires)
+	var expires time.Duration
+	if holds != "" {
+		var err error
+		if expires, err = duration(holds); err != nil || expires <= 0 {
+			return exitUsage, usagef("--expires %q is no duration, like 90d or 12h", holds)
+		}
 	}
 	now := time.Now().UTC().Truncate(time.Second)
 	t := access.Token{Name: name, Role: role, Created: now}
@@ -64,6 +74,9 @@ func addAccess(sh shell, file, name string, role access.Role, expires time.Durat
 
 func listAccess(sh shell, file, format string) (int, error) {
 	all, err := access.Read(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return exitUsage, fmt.Errorf("%w; --file names another, access add makes one", err)
+	}
 	if err != nil {
 		return exitUsage, err
 	}

@@ -13,7 +13,7 @@ var alertsCommand = command{
 	name:    "alerts",
 	summary: "List alerts.",
 	usage:   "alerts list [--state firing|resolved] [--format text|json]",
-	example: "aftershock alerts list --state firing",
+	example: "aftershock alerts list --state firing\naftershock alerts list --format json",
 	define: func(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
 		connect := clientFlags(f)
 		state := f.String("state", "", "only alerts of this `state`: firing or resolved")

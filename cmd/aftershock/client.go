@@ -17,6 +17,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"aftershock/detector/words"
 )
 
@@ -116,11 +118,28 @@ func (c *client) raw(ctx context.Context, method, path string, in any) ([]byte, 
 			Detail string `json:"detail"`
 		}
 		if json.Unmarshal(b, &p) == nil && p.Detail != "" {
-			return nil, errors.New(words.Clean(p.Detail, maxDetail))
+			return nil, answered{resp.StatusCode, words.Clean(p.Detail, maxDetail)}
 		}
 		return nil, fmt.Errorf("the daemon at %s answered %s", c.name, words.Line(resp.Status))
 	}
 	return b, nil
+}
+
+// answered is a problem document of the daemon.
+type answered struct {
+	status int
+	text   string
+}
+
+func (r answered) Error() string { return r.text }
+
+// hint says where to look where the daemon doesn't know what was named.
+func hint(err error, text string) error {
+	var r answered
+	if errors.As(err, &r) && r.status == http.StatusNotFound {
+		return fmt.Errorf("%w; %s", err, text)
+	}
+	return err
 }
 
 // items is the form of every list of the API.
@@ -166,7 +185,8 @@ func oneOf(format string, known ...string) error {
 // table writes rows in columns. What comes from outside is cleaned, so that it
 // can't reach the terminal's controls or break the columns.
 func table(w io.Writer, rows [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var b bytes.Buffer
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
 		cells := make([]string, len(row))
 		for n, c := range row {
@@ -176,7 +196,22 @@ func table(w io.Writer, rows [][]string) error {
 		}
 		fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
-	return t.Flush()
+	_ = t.Flush()
+	for line := range strings.Lines(b.String()) {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// duration reads one in the words of the configuration: 30m, 8h, 90d.
+func duration(text string) (time.Duration, error) {
+	if d, err := time.ParseDuration(text); err == nil {
+		return d, nil
+	}
+	d, err := model.ParseDuration(text)
+	return time.Duration(d), err
 }
 
 // at writes an instant in a table.

@@ -22,6 +22,7 @@ import (
 
 	"aftershock/detector"
 	"aftershock/journal"
+	"aftershock/web/access"
 	"aftershock/web/webtest"
 )
 
@@ -108,13 +109,22 @@ func TestWrongUsage(t *testing.T) {
 		{"flags show", "show"},
 		{"flags list --format yaml", "yaml"},
 		{"flags list --nonsense", "nonsense"},
-		{"flags set a", "set a"},
+		{"flags set a", "it goes set FLAG VARIANT"},
 		{"flags set a b", "--reason"},
 		{"flags set a b --reason c --value {", "isn't JSON"},
 		{"flags tune", "tune"},
 		{"flags tune a --candidate {", "candidate"},
 		{"flags tune a --hours x", "hours"},
 		{"flags undo a", "--reason"},
+		{"flags undo a --reason b --dry-run", "undo takes no --dry-run"},
+		{"flags undo a --reason b --percent 25", "undo takes no --percent"},
+		{"flags approve a --dry-run", "approve takes no --dry-run"},
+		{"flags freeze --dry-run", "freeze takes no --dry-run"},
+		{"flags history --hours 2", "history takes no --hours"},
+		{"flags list --reason x", "list takes no --reason"},
+		{"flags undo", "it goes undo FLAG"},
+		{"access add a --role viewer --expires soon", "no duration, like 90d"},
+		{"access add a --role viewer --expires -1h", "no duration, like 90d"},
 		{"flags list --server ftp://x", "ftp://x"},
 		{"flags list --server", "server"},
 		{"upgrades", "say what to do"},
@@ -229,7 +239,7 @@ func TestFlagsCommand(t *testing.T) {
 		}
 	}
 	for _, tc := range []struct{ args, want string }{
-		{"flags show nope", `flag "nope" is not declared: checkout-banner, payments-backoff, retired are`},
+		{"flags show nope", `flag "nope" is not declared (declared: checkout-banner, payments-backoff, retired)`},
 		{"flags set payments-backoff nope --reason x", "it has legacy, new, tuned"},
 		{"flags set payments-backoff new --reason x", "already"},
 		{"flags undo payments-backoff --reason x", "no toggle of it is in force"},
@@ -254,7 +264,7 @@ func TestFlagsCommand(t *testing.T) {
 		t.Errorf("undo: %+v: %v", undo, err)
 	}
 	history := call(t, "", "flags", "history", "payments-backoff")
-	if !regexp.MustCompile(`(?m)^\S+Z  new -> legacy  undone    ana +p99 is up `).MatchString(history.out) {
+	if !regexp.MustCompile(`(?m)^\S+Z  new -> legacy  everyone  undone    ana +p99 is up `).MatchString(history.out) {
 		t.Errorf("history:\n%s", history.out)
 	}
 	aligned(t, history.out)
@@ -462,5 +472,17 @@ func TestListFollowsPages(t *testing.T) {
 func TestVersion(t *testing.T) {
 	if got := call(t, "", "version"); got != (outcome{0, "aftershock " + version + "\n", ""}) {
 		t.Errorf("version: %+v", got)
+	}
+}
+
+func TestAccessExpires(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens.yml")
+	if got := call(t, "", "access", "add", "anna", "--role", "on-call", "--expires", "90d", "--file", file); got.status != 0 {
+		t.Fatalf("add: %+v", got)
+	}
+	var all []access.Token
+	got := call(t, "", "access", "list", "--file", file, "--format", "json")
+	if err := json.Unmarshal([]byte(got.out), &all); err != nil || len(all) != 1 || all[0].Expires.Sub(all[0].Created) != 90*24*time.Hour {
+		t.Errorf("list: %v: %+v", err, got)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -20,12 +21,28 @@ import (
 var flagsCommand = command{
 	name:    "flags",
 	summary: "List, show, set, undo and tune feature flags, and see who did what.",
-	usage: "flags list | show FLAG | set FLAG VARIANT --reason TEXT [--value JSON] [--percent P] [--instance A,B] [--region R] [--expires 8h] [--dry-run]\n" +
-		"  aftershock flags undo FLAG --reason TEXT | extend FLAG --expires 8h --reason TEXT | acknowledge FLAG --reason TEXT\n" +
-		"  aftershock flags approve ID | reject ID | freeze | unfreeze [--reason TEXT]\n" +
+	usage: "flags list\n" +
+		"  aftershock flags show FLAG\n" +
+		"  aftershock flags set FLAG VARIANT --reason TEXT [--value JSON] [--percent P] [--instance A,B] [--region R]\n" +
+		"      [--expires 8h] [--on-expiry remind|undo] [--emergency TEXT] [--incident REF] [--upgrade ID] [--dry-run]\n" +
+		"  aftershock flags undo FLAG --reason TEXT\n" +
+		"  aftershock flags extend FLAG --expires 8h --reason TEXT\n" +
+		"  aftershock flags acknowledge FLAG --reason TEXT\n" +
+		"  aftershock flags approve|reject ID [--reason TEXT]\n" +
+		"  aftershock flags freeze|unfreeze [--reason TEXT]\n" +
 		"  aftershock flags history [FLAG] [--since TIME] [--format text|json|csv]\n" +
-		"  aftershock flags tune FLAG [--hours N] [--candidate JSON]... [--svg FILE] [--format text|json]",
-	example: `aftershock flags set payments-backoff legacy --reason "p99 of /checkout is up" --incident INC-42
+		"  aftershock flags tune FLAG [--hours N] [--candidate JSON]... [--svg FILE]",
+	example: `aftershock flags list
+aftershock flags show payments-backoff
+aftershock flags set payments-backoff legacy --reason "p99 of /checkout is up" --incident INC-42 --dry-run
+aftershock flags set payments-backoff legacy --reason "p99 of /checkout is up" --percent 25 --expires 8h
+aftershock flags history payments-backoff
+aftershock flags undo payments-backoff --reason "4.2.1 is out"
+aftershock flags extend payments-backoff --expires 8h --reason "4.2.1 isn't out yet"
+aftershock flags acknowledge payments-backoff --reason "known: INC-42"
+aftershock flags approve 20261125T205923.411-jlu5r7al
+aftershock flags freeze --reason "INC-42"
+aftershock flags history --since 24h --format csv
 aftershock flags tune payments-backoff --hours 24 --svg tuning.svg`,
 	define: defineFlags,
 }
@@ -46,11 +63,11 @@ type flagsArgs struct {
 func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
 	a := flagsArgs{
 		connect:  clientFlags(f),
-		reason:   f.String("reason", "", "why, a `text` for the audit (needed to set and undo)"),
+		reason:   f.String("reason", "", "why, a `text` for the audit (needed to set, undo, extend and acknowledge)"),
 		actor:    f.String("actor", whoami(), "who does it, a `name` for the audit"),
-		incident: f.String("incident", "", "an incident's `reference`"),
-		answers:  f.String("upgrade", "", "the `id` of the upgrade that the toggle answers"),
-		dryRun:   f.Bool("dry-run", false, "show what would change, and change nothing"),
+		incident: f.String("incident", "", "set: an incident's `reference`"),
+		answers:  f.String("upgrade", "", "set: the `id` of the upgrade that the toggle answers"),
+		dryRun:   f.Bool("dry-run", false, "set: show what would change, and change nothing"),
 		format:   f.String("format", "text", "the output's `form`: text or json; of history also csv"),
 		limits:   defineLimits(f),
 		since:    f.String("since", "", "history: each line of the audit from that `time` on, RFC 3339 or how long ago (24h)"),
@@ -75,25 +92,57 @@ func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, e
 		if err != nil {
 			return exitUsage, err
 		}
-		verbs := map[string]struct {
-			args int
-			act  func(context.Context, shell, *client, []string) error
-		}{
-			"list": {0, a.list}, "show": {1, a.show}, "set": {2, a.set}, "undo": {1, a.undo}, "history": {1, a.history},
-			"extend": {1, a.extend}, "acknowledge": {1, a.acknowledge}, "approve": {1, a.approve}, "reject": {1, a.reject},
-			"freeze": {0, a.freeze}, "unfreeze": {0, a.unfreeze},
-			"tune": {1, a.tune},
-		}
-		v, ok := verbs[args[0]]
-		if args[0] == "history" && (len(args) == 1 || *a.since != "" || *a.format == "csv") {
-			v.args, v.act = len(args)-1, a.audit
-			ok = len(args) <= 2
-		}
-		if !ok || len(args)-1 != v.args {
+		v, ok := a.verbs()[args[0]]
+		if !ok {
 			return exitUsage, usagef("can't make sense of %q", strings.Join(args, " "))
+		}
+		if name := v.stray(f); name != "" {
+			return exitUsage, usagef("%s takes no --%s", args[0], name)
+		}
+		if args[0] == "history" && len(args) <= 2 && (len(args) == 1 || *a.since != "" || *a.format == "csv") {
+			return exitOK, a.audit(ctx, sh, c, args[1:])
+		}
+		if words := strings.Fields(v.args); len(args)-1 != len(words) {
+			return exitUsage, usagef("can't make sense of %q: it goes %s", strings.Join(args, " "), strings.TrimSpace(args[0]+" "+v.args))
 		}
 		return exitOK, v.act(ctx, sh, c, args[1:])
 	}
+}
+
+// flagsVerb is one thing that the flags command does.
+type flagsVerb struct {
+	// args are the arguments in words, takes the flags besides those of all.
+	args, takes string
+	act         func(context.Context, shell, *client, []string) error
+}
+
+func (a flagsArgs) verbs() map[string]flagsVerb {
+	return map[string]flagsVerb{
+		"list":        {"", "", a.list},
+		"show":        {"FLAG", "", a.show},
+		"set":         {"FLAG VARIANT", "reason incident upgrade dry-run value percent instance region expires on-expiry emergency", a.set},
+		"undo":        {"FLAG", "reason", a.undo},
+		"extend":      {"FLAG", "reason expires", a.extend},
+		"acknowledge": {"FLAG", "reason", a.acknowledge},
+		"approve":     {"ID", "reason", a.approve},
+		"reject":      {"ID", "reason", a.reject},
+		"freeze":      {"", "reason", a.freeze},
+		"unfreeze":    {"", "reason", a.unfreeze},
+		"history":     {"FLAG", "since", a.history},
+		"tune":        {"FLAG", "hours candidate svg", a.tune},
+	}
+}
+
+// stray names a flag that was given and says nothing here, "" if none was: an undo
+// must not be done where a dry run or a part of the callers was meant.
+func (v flagsVerb) stray(f *flag.FlagSet) (name string) {
+	known := append(strings.Fields(v.takes), "server", "actor", "format")
+	f.Visit(func(given *flag.Flag) {
+		if !slices.Contains(known, given.Name) {
+			name = given.Name
+		}
+	})
+	return name
 }
 
 func (a flagsArgs) list(ctx context.Context, sh shell, c *client, _ []string) error {
@@ -151,15 +200,16 @@ func (a flagsArgs) show(ctx context.Context, sh shell, c *client, args []string)
 		{"flag", v.Key},
 		{"state", v.State},
 		{"serving", v.Serving},
-		{"gates", gates},
-		{"safe", safe},
+		{"gates", cmp.Or(gates, "-")},
+		{"safe", cmp.Or(safe, "-")},
 		{"toggles", strconv.Itoa(v.Toggles) + " in force"},
 		{"policy", "approval " + v.Policy.Approval + ", automation " + string(v.Policy.Automation)},
-		{"revision", strconv.FormatInt(v.Revision, 10)},
 		{"lives in", livesIn(v)},
 	}
 	if b := v.Backend; b != nil {
 		rows = append(rows, backend(v, *b)...)
+	} else {
+		rows = append(rows, []string{"revision", strconv.FormatInt(v.Revision, 10)})
 	}
 	if v.Problem != "" {
 		rows = append(rows, []string{"problem", v.Problem})
@@ -183,7 +233,7 @@ func backend(v flags.View, b flags.Living) [][]string {
 	if b.Everyone {
 		to = "everyone"
 	}
-	rows := [][]string{{"kind", b.Kind}, {"its revision", b.Revision}, {"verified", proof}, {"can't do", strings.Join(lacks(b), ", ")}}
+	rows := [][]string{{"kind", b.Kind}, {"revision", b.Revision}, {"verified", proof}, {"can't do", strings.Join(lacks(b), ", ")}}
 	if v.Serving != "" {
 		rows = append(rows, []string{"serving to", to})
 	}
@@ -201,8 +251,8 @@ func lacks(b flags.Living) []string {
 		{"percentages", b.Abilities.Percent},
 		{"values", b.Abilities.Value},
 		{"compare-and-swap", b.Abilities.CompareAndSwap},
-		{"dry run", b.Abilities.DryRun},
-		{"reasons", b.Abilities.Comment},
+		{"dry run there", b.Abilities.DryRun},
+		{"reason there", b.Abilities.Comment},
 	} {
 		if !a.can {
 			out = append(out, a.name)
@@ -296,9 +346,9 @@ func (a flagsArgs) history(ctx context.Context, sh shell, c *client, args []stri
 	if *a.format == "json" {
 		return printJSON(sh.stdout, all)
 	}
-	rows := [][]string{{"AT", "CHANGE", "STATE", "WHO", "WHY", "EVIDENCE"}}
+	rows := [][]string{{"AT", "CHANGE", "FOR", "STATE", "WHO", "WHY", "EVIDENCE"}}
 	for _, x := range all {
-		rows = append(rows, []string{at(x.At), x.Before + " -> " + x.After, string(x.State), x.Actor, x.Reason, x.Evidence})
+		rows = append(rows, []string{at(x.At), x.Before + " -> " + x.After, x.Scope.String(), string(x.State), x.Actor, x.Reason, x.Evidence})
 	}
 	return table(sh.stdout, rows)
 }

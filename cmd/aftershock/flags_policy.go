@@ -27,12 +27,12 @@ type limitArgs struct {
 func defineLimits(f *flag.FlagSet) limitArgs {
 	return limitArgs{
 		set:       f,
-		percent:   f.String("percent", "", "only for a `percentage` of the callers, by their targeting key"),
-		instance:  f.String("instance", "", "only for callers on these instances, `names` separated by commas"),
-		region:    f.String("region", "", "only for callers in a `region`"),
-		expires:   f.String("expires", "", "remind a person after this `duration` (8h), 0 for never; left out, as the policy has it"),
-		onExpiry:  f.String("on-expiry", "", "`what` happens then: remind, or undo to take the toggle back as well"),
-		emergency: f.String("emergency", "", "`why` it can't wait for the approval that the policy asks for; people are alerted"),
+		percent:   f.String("percent", "", "set: only for a `percentage` of the callers, by their targeting key"),
+		instance:  f.String("instance", "", "set: only for callers on these instances, `names` separated by commas"),
+		region:    f.String("region", "", "set: only for callers in a `region`"),
+		expires:   f.String("expires", "", "set, extend: remind a person after this `duration` (8h), 0 for never; left out, as the policy has it"),
+		onExpiry:  f.String("on-expiry", "", "set: `what` happens then: remind, or undo to take the toggle back as well"),
+		emergency: f.String("emergency", "", "set: `why` it can't wait for the approval that the policy asks for; people are alerted"),
 	}
 }
 
@@ -81,7 +81,7 @@ func (l limitArgs) put(body map[string]any) error {
 
 // seconds are those of --expires.
 func (l limitArgs) seconds() (float64, error) {
-	d, err := time.ParseDuration(*l.expires)
+	d, err := duration(*l.expires)
 	if err != nil || d < 0 {
 		return 0, usagef("--expires %q is no duration, like 8h or 30m, or 0", *l.expires)
 	}
@@ -130,7 +130,7 @@ func (a flagsArgs) overview(ctx context.Context, sh shell, c *client, all []flag
 	for _, v := range all {
 		for _, s := range v.Standing {
 			if s.Overdue {
-				fmt.Fprintf(sh.stdout, "Expired: %s: %s\n", words.Name(v.Key), words.Line(stands(s)))
+				fmt.Fprintf(sh.stdout, "Expired: %s: %s\n  it wants aftershock flags extend, acknowledge or undo\n", words.Name(v.Key), words.Line(stands(s)))
 			}
 		}
 	}
@@ -141,8 +141,11 @@ func (a flagsArgs) tellWaiting(sh shell, t detector.Toggle) error {
 	if *a.format == "json" {
 		return nil
 	}
-	_, err := fmt.Fprintf(sh.stdout, "It waits for %d approval(s) until %s. Somebody else runs:\n  aftershock flags approve %s\n",
-		t.Needs-len(t.Approvals), at(t.ApproveBy), words.Shell(t.ID))
+	people := "another person's approval"
+	if n := t.Needs - len(t.Approvals); n > 1 {
+		people = fmt.Sprintf("the approval of %d others", n)
+	}
+	_, err := fmt.Fprintf(sh.stdout, "It waits for %s until %s. Somebody else runs:\n  aftershock flags approve %s\n", people, at(t.ApproveBy), words.Shell(t.ID))
 	return err
 }
 
@@ -269,7 +272,7 @@ func instant(text string) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t, nil
 	}
-	d, err := time.ParseDuration(text)
+	d, err := duration(text)
 	if err != nil || d < 0 {
 		return time.Time{}, usagef("--since %q is neither an RFC 3339 time nor a duration", text)
 	}

@@ -39,7 +39,7 @@ func TestFlagsOfAPolicy(t *testing.T) {
 		t.Errorf("dry run: %+v", dry)
 	}
 	plan := call(t, "", words("flags set payments-backoff legacy --actor ana --reason p99")...)
-	if plan.status != 0 || !strings.Contains(plan.out, "It waits for 1 approval(s)") || !strings.Contains(plan.out, "aftershock flags approve ") {
+	if plan.status != 0 || !strings.Contains(plan.out, "It waits for another person's approval") || !strings.Contains(plan.out, "aftershock flags approve ") {
 		t.Fatalf("plan: %+v", plan)
 	}
 	waiting, err := s.Board.Waiting(t.Context())

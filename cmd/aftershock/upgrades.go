@@ -18,8 +18,8 @@ import (
 var upgradesCommand = command{
 	name:    "upgrades",
 	summary: "Record, list, show and close upgrades.",
-	usage:   "upgrades record FILE | list | show ID | close ID [--format text|json]",
-	example: "aftershock upgrades record upgrade.json\naftershock upgrades show dten-4.2.0",
+	usage:   "upgrades record FILE | list | show ID | close ID [--format text|json]\n\nFILE is - for standard input.",
+	example: "aftershock upgrades record upgrade.json\naftershock upgrades list\naftershock upgrades show dten-4.2.0\naftershock upgrades close dten-4.2.0",
 	define:  defineUpgrades,
 }
 
@@ -58,7 +58,7 @@ func defineUpgrades(f *flag.FlagSet) func(context.Context, shell, []string) (int
 func (a upgradesArgs) close(ctx context.Context, sh shell, c *client, id string) error {
 	var u detector.Upgrade
 	if err := c.call(ctx, http.MethodPost, "/api/v1/upgrades/"+url.PathEscape(id)+"/close", nil, &u); err != nil {
-		return err
+		return hint(err, listsUpgrades)
 	}
 	if *a.format == "json" {
 		return printJSON(sh.stdout, u)
@@ -93,6 +93,9 @@ func (a upgradesArgs) record(ctx context.Context, sh shell, c *client, path stri
 	_, err = fmt.Fprintf(sh.stdout, "Recorded %s; it is watched from the next step on, as one with what was found of it: aftershock upgrades list\n", words.Name(u.ID))
 	return err
 }
+
+// listsUpgrades is what helps whoever named an upgrade that isn't there.
+const listsUpgrades = "aftershock upgrades list shows those that there are"
 
 // mostListed is how many binaries of an upgrade its row in the list names.
 const mostListed = 8
@@ -130,7 +133,7 @@ func (a upgradesArgs) show(ctx context.Context, sh shell, c *client, id string) 
 	var u detector.Upgrade
 	path := "/api/v1/upgrades/" + url.PathEscape(id)
 	if err := c.call(ctx, http.MethodGet, path, nil, &u); err != nil {
-		return err
+		return hint(err, listsUpgrades)
 	}
 	all, err := list[detector.Verdict](ctx, c, path+"/verdicts", nil)
 	if err != nil {

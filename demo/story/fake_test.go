@@ -51,6 +51,9 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
+// untuned lets the fake daemon find no better constants.
+const untuned = "AFTERSHOCK_TEST_UNTUNED"
+
 type fake struct {
 	mu       sync.Mutex
 	variants map[string]any
@@ -246,6 +249,9 @@ func (f *fake) routes() http.Handler {
 	answer("GET /api/v1/upgrades/u1/report", func(*http.Request) any { return "review of " + guilty })
 	answer("GET /api/v1/flags/"+backoffFlag+"/history", func(*http.Request) any { return object{"items": f.toggles, "next": ""} })
 	answer("GET /api/v1/flags/"+backoffFlag+"/tuning", func(*http.Request) any {
+		if os.Getenv(untuned) != "" {
+			return object{"why": "nothing that was tried is better", "rows": []any{}, "suggestion": object{"variant": "legacy", "row": "legacy"}}
+		}
 		return object{
 			"why": "it loses fewer calls", "rows": []any{object{"name": "suggested", "retries_per_call": object{"value": 0.05, "error": 0.01}}},
 			"suggestion": object{"variant": "tuned", "row": "suggested", "changed": true, "value": object{

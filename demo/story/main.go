@@ -28,6 +28,7 @@ type options struct {
 	dir, bin, source, daemon string
 	handsOn, control, json   bool
 	baseline, hold, watch    time.Duration
+	tune                     time.Duration
 	gap                      time.Duration // between two instances of the roll-out
 	seed                     uint64
 	rate                     float64
@@ -88,6 +89,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.BoolVar(&o.control, "control", false, "upgrade to harmless builds only, and see that nothing is blamed")
 	fs.BoolVar(&o.json, "json", false, "write the result as JSON")
 	fs.DurationVar(&o.baseline, "baseline", 95*time.Second, "`time` to run before the upgrade")
+	fs.DurationVar(&o.tune, "tune", 45*time.Second, "how `long` the daemon is asked for better constants")
 	fs.DurationVar(&o.hold, "hold", 20*time.Second, "least `time` that the compromise has to hold")
 	fs.DurationVar(&o.watch, "watch", 50*time.Second, "`time` to watch harmless builds")
 	fs.DurationVar(&o.gap, "gap", 2500*time.Millisecond, "`time` between two instances of the roll-out")

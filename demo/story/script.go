@@ -48,7 +48,7 @@ func (d *director) script() []step {
 		toggling,
 		step{"waiting for the toggle to be verified", 3 * time.Second, time.Minute, d.awaitVerified("legacy")},
 		step{"waiting for the indicators to recover", 20 * time.Second, 3 * time.Minute, d.awaitRecovery},
-		step{"trying constants for " + backoffFlag, 3 * time.Second, time.Minute, d.tune},
+		step{"trying constants for " + backoffFlag, 3 * time.Second, 2 * time.Minute, d.tune},
 		step{"toggling " + backoffFlag + " to tuned", 3 * time.Second, time.Minute, d.toggleTuned},
 		step{"seeing that the compromise holds", o.hold, o.hold + 90*time.Second, d.seeHold},
 		step{"fetching the review", time.Second, time.Minute, d.review},
@@ -288,6 +288,14 @@ func wronglyBlamed(notices []notice) error {
 	return nil
 }
 
+// kept is the variant that on call settled on.
+func (d *director) kept() string {
+	if d.tuned.Suggestion == nil {
+		return "legacy"
+	}
+	return "tuned"
+}
+
 // seeHold watches the tuned constants: no alert, and retries and tail nearer to
 // the baseline's than to the new strategy's.
 func (d *director) seeHold(ctx context.Context) (string, error) {
@@ -300,7 +308,7 @@ func (d *director) seeHold(ctx context.Context) (string, error) {
 			return false, "", err
 		}
 		for _, n := range firing(notices) {
-			return false, "", fmt.Errorf("an alert fires with the tuned constants: %s", n.Annotations["summary"])
+			return false, "", fmt.Errorf("an alert fires with the %s constants: %s", d.kept(), n.Annotations["summary"])
 		}
 		if left := d.opt.hold - time.Since(begun); left > 0 {
 			return false, "hold", nil
@@ -309,7 +317,7 @@ func (d *director) seeHold(ctx context.Context) (string, error) {
 		if err != nil {
 			return false, err.Error(), nil
 		}
-		f = phase("4.2.0 tuned", d.mark, now, d.bounds)
+		f = phase("4.2.0 "+d.kept(), d.mark, now, d.bounds)
 		d.progress.say(f.words())
 		holds := near(f.RetriesPerCall, base.RetriesPerCall, worse.RetriesPerCall, f.Calls, base.Calls) &&
 			// A baseline with few requests over the bound doesn't tell where its
@@ -322,6 +330,9 @@ func (d *director) seeHold(ctx context.Context) (string, error) {
 	}
 	d.figures = append(d.figures, f)
 	d.timeline.add("the compromise holds, no alert: " + f.words())
+	if d.tuned.Suggestion == nil {
+		return f.words(), nil
+	}
 	said, err := d.tuned.foretold()
 	if err != nil {
 		return "", err

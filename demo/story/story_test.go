@@ -105,6 +105,28 @@ func TestStoryIsToldToItsEnd(t *testing.T) {
 	}
 }
 
+// Where nothing is better than the old constants, on call leaves them on.
+func TestStoryWithoutBetterConstants(t *testing.T) {
+	t.Setenv(untuned, "1")
+	code, got := tell(t.Context(), t, t.TempDir(), "--tune", "0s")
+	if code != 0 || !got.Seen {
+		t.Fatalf("got exit status %d, missing %q, want the story told", code, got.Missing)
+	}
+	var all []string
+	for _, h := range got.Timeline {
+		all = append(all, h.What)
+	}
+	text := strings.Join(all, "\n")
+	for _, want := range []string{"tuning suggests nothing", "stays legacy", "compromise holds"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in the timeline:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "set to tuned") {
+		t.Errorf("it was set to tuned:\n%s", text)
+	}
+}
+
 func TestControl(t *testing.T) {
 	t.Parallel()
 	code, got := tell(t.Context(), t, t.TempDir(), "--control")

@@ -16,19 +16,35 @@ func (d *director) toggleLegacy(ctx context.Context) (string, error) {
 
 // tune asks the daemon which constants to serve, on what was measured of acme-pay
 // under the old strategy and the new.
+// What little there was of the old strategy since the toggle may not show that other
+// constants are better: it is asked again while more of it comes. Where nothing is, on
+// call leaves the old one on.
 func (d *director) tune(ctx context.Context) (string, error) {
-	t, err := d.api.tune(ctx, backoffFlag)
-	if err != nil {
-		return "", err
+	for begun := time.Now(); ; {
+		t, err := d.api.tune(ctx, backoffFlag)
+		if err != nil {
+			return "", err
+		}
+		if s := t.Suggestion; s != nil && s.Variant == "tuned" {
+			d.tuned = t
+			d.timeline.add(fmt.Sprintf("tuning suggests %s: %s", s.Value, t.Why))
+			return string(s.Value), nil
+		}
+		d.progress.say(t.Why)
+		if time.Since(begun) >= d.opt.tune {
+			d.timeline.add("tuning suggests nothing: " + t.Why)
+			return t.Why, nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		case <-time.After(tuneAgain):
+		}
 	}
-	if t.Suggestion == nil || t.Suggestion.Variant != "tuned" {
-		return "", fmt.Errorf("the daemon has no better constants to suggest than the old strategy's: %s", t.Why)
-	}
-	d.tuned = t
-	value := string(t.Suggestion.Value)
-	d.timeline.add(fmt.Sprintf("tuning suggests %s: %s", value, t.Why))
-	return value, nil
 }
+
+// tuneAgain is how long the demo waits before it asks for constants again.
+const tuneAgain = 10 * time.Second
 
 // foretold is the row of the suggestion.
 func (t tuning) foretold() (row, error) {
@@ -41,6 +57,10 @@ func (t tuning) foretold() (row, error) {
 }
 
 func (d *director) toggleTuned(ctx context.Context) (string, error) {
+	if d.tuned.Suggestion == nil {
+		d.timeline.add("on call: " + backoffFlag + " stays legacy")
+		return "it stays legacy", nil
+	}
 	var value json.RawMessage
 	if d.tuned.Suggestion.Changed {
 		value = d.tuned.Suggestion.Value

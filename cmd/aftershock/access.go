@@ -12,7 +12,7 @@ import (
 var accessCommand = command{
 	name:    "access",
 	summary: "Let people and programs in by tokens of their own.",
-	usage:   "access add NAME --role viewer|on-call|admin [--expires 90d] | access list | access remove NAME   (--file tokens.yml)",
+	usage:   "access add NAME --role viewer|on-call|admin [--expires 2160h] | access list | access remove NAME   (--file tokens.yml)",
 	example: "aftershock access add anna --role on-call --expires 2160h --file /etc/aftershock/tokens.yml",
 	define: func(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
 		file := f.String("file", "tokens.yml", "the `file` that web.access.tokens_file names")

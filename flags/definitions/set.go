@@ -64,7 +64,9 @@ type Problem struct {
 type flag struct {
 	Flag
 	rule any // nil: no targeting
-	err  error
+	// iterates says that the rule goes through lists, which the context may make long.
+	iterates bool
+	err      error
 }
 
 type document struct {
@@ -216,7 +218,7 @@ func (f *flag) parse(raw json.RawMessage, refs *references) error {
 	if err != nil {
 		return fmt.Errorf("read targeting: %w", err)
 	}
-	f.rule = rule
+	f.rule, f.iterates = rule, iterates(rule)
 	return nil
 }
 

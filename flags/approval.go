@@ -30,7 +30,12 @@ func (s *Switchboard) await(ctx context.Context, t detector.Toggle, p Plan, prop
 		return detector.Toggle{}, fmt.Errorf("audit toggle of flag %q: %w: nothing was changed", t.Flag, err)
 	}
 	s.metrics.toggles.WithLabelValues(string(t.State)).Inc()
-	t, err := s.record(ctx, t, detector.ToggleWaiting, p.Effect)
+	return s.wait(ctx, t, proposal)
+}
+
+// wait lets an audited plan wait, and tells people so.
+func (s *Switchboard) wait(ctx context.Context, t detector.Toggle, proposal bool) (detector.Toggle, error) {
+	t, err := s.record(ctx, t, detector.ToggleWaiting, t.Evidence)
 	if err != nil {
 		return t, err
 	}

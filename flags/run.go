@@ -109,7 +109,13 @@ func (s *Switchboard) resume(ctx context.Context, t detector.Toggle) error {
 	var err error
 	last := s.serving.Load().document.Acts[t.Flag].Last
 	switch {
-	case t.State == detector.ToggleApproved, t.State == detector.TogglePlanned && t.Decision != "" && t.Needs == 0:
+	case t.State == detector.TogglePlanned && t.Decision != "" && t.Needs > 0:
+		// The automation doesn't ask for the same twice: without this nobody would see it.
+		if s.now().Sub(t.Updated) < s.grace {
+			return nil
+		}
+		_, err = s.wait(ctx, t, false)
+	case t.State == detector.ToggleApproved, t.State == detector.TogglePlanned && t.Decision != "":
 		if last != t.ID && s.now().Sub(t.Updated) < s.grace {
 			return nil
 		}

@@ -239,7 +239,11 @@ func (s *Switchboard) callers(flag string, scope detector.Scope) ([]caller, erro
 	}
 	all := []caller{*in}
 	for name, values := range rule.In {
-		for _, v := range []string{values[len(values)-1], "aftershock-outside"} {
+		outside := "aftershock-outside"
+		for slices.Contains(values, outside) {
+			outside += "-"
+		}
+		for _, v := range []string{values[len(values)-1], outside} {
 			c := caller{key: in.key, attributes: maps.Clone(inside)}
 			c.attributes[name] = v
 			c.in = is(c)

@@ -102,6 +102,16 @@ func TestScopesAreHeldInBounds(t *testing.T) {
 	}
 }
 
+// A scope may name the very caller that a verification takes for one out of it.
+func TestScopeOfTheVerificationsOwnName(t *testing.T) {
+	s, _ := start(t, &memory{}, Config{Definitions: writeFile(t, fleet)})
+	r := request("payments-backoff", "legacy")
+	r.Scope = detector.Scope{Instances: []string{"aftershock-outside"}}
+	if got, err := s.Set(t.Context(), r); err != nil || got.State != detector.ToggleVerified {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 // Whatever is stacked in whatever order, each undo restores the definition from
 // before, to the byte; whom no toggle reaches gets what the definition says.
 func TestUndoRestoresBytes(t *testing.T) {

@@ -288,6 +288,38 @@ func TestProposal(t *testing.T) {
 	}
 }
 
+// kill -9 between any two steps of a proposal: it waits for a person after the next
+// start all the same.
+func TestProposalOutlivesCrashes(t *testing.T) {
+	for crash := 1; ; crash++ {
+		w, dead := newWorld(), false
+		a, board := w.start(t, policy.Config{})
+		touched := 0
+		w.store.fail = func() error {
+			if touched++; dead || touched >= crash {
+				dead = true
+				return errDown
+			}
+			return nil
+		}
+		err := a.Step(t.Context())
+		w.store.fail = nil
+		if !dead {
+			if err != nil {
+				t.Errorf("without a crash: %v", err)
+			}
+			return
+		}
+		w.ahead += time.Minute
+		a, board = w.start(t, policy.Config{})
+		resume(t, board)
+		w.step(t, a, time.Minute)
+		if waiting, err := board.Waiting(t.Context()); err != nil || len(waiting) != 1 {
+			t.Errorf("crash %d: %d proposals wait (%v): %v", crash, len(waiting), err, states(w))
+		}
+	}
+}
+
 func TestProposalIsWithdrawn(t *testing.T) {
 	w := newWorld()
 	a, board := w.start(t, policy.Config{})

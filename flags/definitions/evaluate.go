@@ -54,6 +54,7 @@ type Caller struct {
 	context map[string]any
 	now     time.Time
 	data    map[string]any // what rules see, made when the first one is applied
+	longest int            // the length of the context's longest list, once data is made
 }
 
 // For is Evaluate for many flags, at the cost of one copy of the context.
@@ -120,7 +121,10 @@ func (c *Caller) apply(f *flag) (result any, err error) {
 		}
 	}()
 	if c.data == nil {
-		c.data = merge(c.context, nil)
+		c.data, c.longest = merge(c.context, nil), longest(c.context)
+	}
+	if f.iterates && c.longest > dynamicList && steps(f.rule, c.longest) > maxSteps {
+		return nil, fmt.Errorf("with a list of %d the rule takes more than the %d steps allowed", c.longest, maxSteps)
 	}
 	c.data[propertiesKey] = map[string]any{"flagKey": f.Key, "timestamp": float64(c.now.Unix())}
 	return jsonlogic.ApplyInterface(f.rule, c.data)

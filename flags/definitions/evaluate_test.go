@@ -268,3 +268,43 @@ func BenchmarkFractional(b *testing.B) {
 		s.Evaluate("f", context, now)
 	}
 }
+
+// A caller can't make one evaluation last by the length of its lists.
+func TestLongListsOfTheContext(t *testing.T) {
+	rules := map[string]string{
+		"one":    `{"some":[{"var":"l"},{"==":[{"var":""},2]}]}`,
+		"nested": `{"some":[{"var":"l"},{"some":[{"var":"l"},{"==":[{"var":""},2]}]}]}`,
+		"merged": `{"some":[{"merge":[{"var":"l"},{"var":"l"}]},{"some":[{"merge":[{"var":"l"},{"var":"l"}]},{"==":[{"var":""},2]}]}]}`,
+		"own":    `{"some":[{"var":["x",[1,1,1]]},{"==":[{"var":""},2]}]}`,
+	}
+	for _, tt := range []struct {
+		rule   string
+		length int
+		served bool
+	}{
+		{"one", 10, true},
+		{"one", 100_000, true},
+		{"nested", 100, true},
+		{"nested", 100_000, false},
+		{"merged", 100, true},
+		{"merged", 2_000, false},
+		{"own", 100_000, true},
+	} {
+		s, err := Parse([]byte(`{"flags":{"f":{"state":"ENABLED","variants":{"a":1,"b":2},"defaultVariant":"a","targeting":{"if":[` + rules[tt.rule] + `,"a","b"]}}}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := make([]any, tt.length)
+		for i := range list {
+			list[i] = float64(1)
+		}
+		began := time.Now()
+		r := s.Evaluate("f", map[string]any{"l": list}, began)
+		if tt.served && r.Variant != "b" || !tt.served && !strings.Contains(r.ErrorDetails, "steps allowed") {
+			t.Errorf("%s, a list of %d: %+v", tt.rule, tt.length, r)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("%s, a list of %d: %v", tt.rule, tt.length, took)
+		}
+	}
+}

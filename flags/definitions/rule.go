@@ -9,8 +9,8 @@ import (
 const (
 	// maxNodes bounds a rule after its references were put in.
 	maxNodes = 20_000
-	// maxSteps bounds the steps of one evaluation of a rule, with lists of the
-	// context taken as dynamicList long.
+	// maxSteps bounds the steps of one evaluation of a rule. When it is read, lists
+	// of the context are taken as dynamicList long.
 	maxSteps    = 1_000_000
 	dynamicList = 100
 )
@@ -64,7 +64,7 @@ func (r *references) rule(raw json.RawMessage) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := steps(rule); n > maxSteps {
+	if n := steps(rule, dynamicList); n > maxSteps {
 		return nil, fmt.Errorf("the rule takes more than the %d steps allowed: nest fewer or shorter lists", maxSteps)
 	}
 	return rule, nil
@@ -142,28 +142,83 @@ func (x *expansion) reference(args any, depth int) (any, error) {
 	return x.expand(rule, depth+1)
 }
 
-// steps estimates how many operations one evaluation of the rule takes at most;
-// what is beyond maxSteps isn't counted out.
-func steps(node any) int {
+// steps estimates how many operations one evaluation of the rule takes at most, where
+// the context's lists are at most as long as given; what is beyond maxSteps isn't
+// counted out.
+func steps(node any, longest int) int {
 	switch node := node.(type) {
 	case []any:
 		n := 1
 		for _, v := range node {
-			n = min(n+steps(v), maxSteps+1)
+			n = min(n+steps(v, longest), maxSteps+1)
 		}
 		return n
 	case map[string]any:
 		for name, args := range node {
-			n := steps(args)
+			n := steps(args, longest)
 			if list, ok := args.([]any); ok && iterators[name] && len(list) > 1 {
-				length := dynamicList
-				if literal, ok := list[0].([]any); ok {
-					length = len(literal)
-				}
-				n = min(n+length*steps(list[1]), maxSteps+1)
+				n = min(n+length(list[0], longest)*steps(list[1], longest), maxSteps+1)
 			}
 			return min(n+1, maxSteps+1)
 		}
 	}
 	return 1
+}
+
+// length estimates how long a list is at most that a part of a rule gives: its own
+// elements, and those of each property that it takes from the context.
+func length(list any, longest int) int {
+	if literal, ok := list.([]any); ok {
+		return len(literal)
+	}
+	nodes, properties := 0, 0
+	visit(list, func(operator string) {
+		nodes++
+		if operator == "var" {
+			properties++
+		}
+	})
+	return max(properties, 1)*longest + max(nodes-2, 0)
+}
+
+// iterates says whether a rule goes through lists.
+func iterates(rule any) bool {
+	found := false
+	visit(rule, func(operator string) { found = found || iterators[operator] })
+	return found
+}
+
+// visit calls f for each node of a rule, with the operator that it is, if any.
+func visit(node any, f func(operator string)) {
+	switch node := node.(type) {
+	case []any:
+		f("")
+		for _, v := range node {
+			visit(v, f)
+		}
+	case map[string]any:
+		for name, args := range node {
+			f(name)
+			visit(args, f)
+		}
+	default:
+		f("")
+	}
+}
+
+// longest is the length of the longest list of a context, at any depth.
+func longest(value any) int {
+	n := 0
+	switch value := value.(type) {
+	case []any:
+		n = len(value)
+		for _, v := range value {
+			n = max(n, longest(v))
+		}
+	case map[string]any:
+		for _, v := range value {
+			n = max(n, longest(v))
+		}
+	}
+	return n
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -64,7 +65,9 @@ type Problem struct {
 type flag struct {
 	Flag
 	rule any // nil: no targeting
-	err  error
+	// iterates says that the rule goes through lists, which the context may make long.
+	iterates bool
+	err      error
 }
 
 type document struct {
@@ -133,6 +136,23 @@ func read(b []byte) (document, error) {
 	return doc, nil
 }
 
+// spelled refuses keys of a JSON object that are meant ones but for their case:
+// encoding/json takes them, while other readers of the format don't.
+func spelled(object json.RawMessage, meant ...string) error {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(object, &keys); err != nil {
+		return err
+	}
+	for key := range keys {
+		for _, m := range meant {
+			if key != m && strings.EqualFold(key, m) {
+				return fmt.Errorf("key %q has to be written %q", cut(key, 100), m)
+			}
+		}
+	}
+	return nil
+}
+
 // twice finds a key that comes twice in a JSON object: which of the two was
 // meant can't be told.
 func twice(object json.RawMessage) (key string, ok bool) {
@@ -180,6 +200,9 @@ func (f *flag) parse(raw json.RawMessage, refs *references) error {
 	if err := json.Unmarshal(raw, &d); err != nil {
 		return fmt.Errorf("read flag: %w", err)
 	}
+	if err := spelled(raw, "state", "variants", "defaultVariant", "targeting", "metadata"); err != nil {
+		return fmt.Errorf("read flag: %w", err)
+	}
 	f.State, f.Variants, f.Metadata = d.State, d.Variants, primitives(d.Metadata)
 	if d.DefaultVariant != nil {
 		f.DefaultVariant = *d.DefaultVariant
@@ -216,7 +239,7 @@ func (f *flag) parse(raw json.RawMessage, refs *references) error {
 	if err != nil {
 		return fmt.Errorf("read targeting: %w", err)
 	}
-	f.rule = rule
+	f.rule, f.iterates = rule, iterates(rule)
 	return nil
 }
 

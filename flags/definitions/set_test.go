@@ -17,6 +17,7 @@ func TestBadFlagsDontTakeTheSetDown(t *testing.T) {
 		{"state", `{"state":"on","variants":{"on":true}}`, `"on" is neither`},
 		{"no state", `{"variants":{"on":true}}`, "read state"},
 		{"no variants", `{"state":"ENABLED"}`, "there are none"},
+		{"another case", `{` + ok + `,"DefaultVariant":"on"}`, `"DefaultVariant" has to be written "defaultVariant"`},
 		{"default", `{` + ok + `,"defaultVariant":"off"}`, `"off" isn't among the variants [on]`},
 		{"unknown operator", `{` + ok + `,"targeting":{"if":[{"frobnicate":[1]},"on"]}}`, `operator "frobnicate" is unknown`},
 		{"the library's own operator", `{` + ok + `,"targeting":{"contains_any":[[1],[2]]}}`, "is unknown"},

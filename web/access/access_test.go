@@ -1,9 +1,12 @@
 package access
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -98,6 +101,10 @@ func TestTokensThatCantBeAreRefused(t *testing.T) {
 		{Name: "", Role: Viewer},
 		{Name: strings.Repeat("x", 65), Role: Viewer},
 		{Name: "bell\a", Role: Viewer},
+		{Name: "bad\xff", Role: Viewer},
+		{Name: " ", Role: Viewer},
+		{Name: "bob ", Role: Viewer},
+		{Name: "ANNA", Role: Viewer},
 		{Name: "bob", Role: "root"},
 		{Name: "bob"},
 	} {
@@ -108,6 +115,65 @@ func TestTokensThatCantBeAreRefused(t *testing.T) {
 	list, err := Read(path)
 	if err != nil || len(list) != 1 {
 		t.Errorf("%d tokens (%v) after what was refused, want 1", len(list), err)
+	}
+}
+
+func TestChangesAtOnceAreAllKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens.yml")
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			if _, err := Add(path, Token{Name: fmt.Sprint("bot ", i), Role: Viewer, Created: now}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if list, err := Read(path); err != nil || len(list) != 20 {
+		t.Errorf("%d tokens (%v) of 20 that were added at once", len(list), err)
+	}
+}
+
+func TestAChangeKeepsTheFileWhereAndWhoseItIs(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "tokens.yml"), filepath.Join(dir, "link.yml")
+	anna := add(t, path, Token{Name: "anna", Role: OnCall, Created: now})
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(path, 12345, 12346); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Remove(link, "anna"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, ok := tokens.Find(anna, now); ok {
+		t.Error("anna is let in after her token was removed by the file's other name")
+	}
+	after, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Mode() != before.Mode() {
+		t.Errorf("mode %v, was %v", after.Mode(), before.Mode())
+	}
+	is, _ := after.Sys().(*syscall.Stat_t)
+	was, _ := before.Sys().(*syscall.Stat_t)
+	if is.Uid != was.Uid || is.Gid != was.Gid {
+		t.Errorf("owner %d:%d, was %d:%d", is.Uid, is.Gid, was.Uid, was.Gid)
 	}
 }
 

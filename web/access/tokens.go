@@ -12,9 +12,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -41,8 +44,10 @@ type Token struct {
 func (t *Token) check() error {
 	digest, err := hex.DecodeString(t.SHA256)
 	switch {
-	case t.Name == "" || len(t.Name) > maxName || bytes.ContainsFunc([]byte(t.Name), func(r rune) bool { return !unicode.IsPrint(r) }):
+	case t.Name == "" || len(t.Name) > maxName || !utf8.ValidString(t.Name) || strings.ContainsFunc(t.Name, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return fmt.Errorf("a name of 1 to %d printable bytes is wanted", maxName)
+	case strings.TrimSpace(t.Name) != t.Name:
+		return errors.New("a name without spaces around it is wanted")
 	case !t.Role.Valid():
 		return fmt.Errorf("role %.20q is none of viewer, on-call, admin", t.Role)
 	case err != nil || len(digest) != sha256.Size:
@@ -168,8 +173,9 @@ func Add(path string, t Token) (secret string, err error) {
 		return "", fmt.Errorf("add a token: %w", err)
 	}
 	return secret, change(path, func(list []Token) ([]Token, error) {
-		if slices.ContainsFunc(list, func(o Token) bool { return o.Name == t.Name }) {
-			return nil, fmt.Errorf("add a token: %s has one; remove it first", t.Name)
+		// The audit doesn't tell names apart by their case: no one of two could approve what the other planned.
+		if i := slices.IndexFunc(list, func(o Token) bool { return strings.EqualFold(o.Name, t.Name) }); i >= 0 {
+			return nil, fmt.Errorf("add a token: %s has one; remove it first", list[i].Name)
 		}
 		return append(list, t), nil
 	})
@@ -186,7 +192,20 @@ func Remove(path, name string) error {
 	})
 }
 
+// change replaces the file, one change at a time.
 func change(path string, how func([]Token) ([]Token, error)) error {
+	// Where it is a link, the daemon may know the file by its other name.
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	lock, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("lock the tokens: %w", err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("lock the tokens: %w", err)
+	}
 	list, err := Read(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -204,11 +223,29 @@ func change(path string, how func([]Token) ([]Token, error)) error {
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(data)
-	if err = errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close()); err == nil {
+	if err = errors.Join(err, adopt(f, path), f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
 		return fmt.Errorf("write the tokens: %w", err)
 	}
 	return nil
+}
+
+// adopt gives the new file the owner and the mode of the one that it replaces, so that the
+// daemon can read what somebody else changed.
+func adopt(f *os.File, path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f.Chmod(0o600)
+	}
+	if err != nil {
+		return err
+	}
+	if is, ok := info.Sys().(*syscall.Stat_t); ok && (int(is.Uid) != os.Geteuid() || int(is.Gid) != os.Getegid()) {
+		if err := f.Chown(int(is.Uid), int(is.Gid)); err != nil {
+			return err
+		}
+	}
+	return f.Chmod(info.Mode().Perm())
 }

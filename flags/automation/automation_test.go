@@ -293,7 +293,7 @@ func TestProposal(t *testing.T) {
 func TestProposalOutlivesCrashes(t *testing.T) {
 	for crash := 1; ; crash++ {
 		w, dead := newWorld(), false
-		a, board := w.start(t, policy.Config{})
+		a, _ := w.start(t, policy.Config{})
 		touched := 0
 		w.store.fail = func() error {
 			if touched++; dead || touched >= crash {
@@ -311,7 +311,7 @@ func TestProposalOutlivesCrashes(t *testing.T) {
 			return
 		}
 		w.ahead += time.Minute
-		a, board = w.start(t, policy.Config{})
+		a, board := w.start(t, policy.Config{})
 		resume(t, board)
 		w.step(t, a, time.Minute)
 		if waiting, err := board.Waiting(t.Context()); err != nil || len(waiting) != 1 {

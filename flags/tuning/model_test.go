@@ -170,3 +170,18 @@ func TestLatency(t *testing.T) {
 		t.Errorf("got a median of %g ms without 30 ms of overhead, want %g", got, want)
 	}
 }
+
+// Of calls that take longer than an attempt may, most waited and tried again: what
+// attempts take that are given up is no longer than how many are given up says.
+func TestLongCallsAreNoLongAttempts(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 1))
+	// One call in fifty is retried for seconds; one attempt in 2,000 is given up.
+	h := hist.Merge(lognormal(0.08, 0.4, 49_000, rng), lognormal(2.8, 0.1, 1000, rng))
+	c := Constants{Strategy: Exponential, BaseMS: 20, CapMS: 40, Factor: 2, MaxAttempts: 3, TimeoutMS: 2000}
+	from := &regime{constants: c, calls: 50_000, first: 1500, retried: 1525, retries: 2800}
+	r := replay{seed: 1, took: newLatency(h, 0), guesses: []guess{{h: 0.9, alone: 0.06, memory: 700, slow: 0.01, slowMemory: 2000}}}
+	r.unfold(h, from)
+	if got, want := 1-r.took.below(2000), 0.0005; got > 2*want || got < want/2 {
+		t.Errorf("%.4f of attempts take longer than is waited for, want about %.4f", got, want)
+	}
+}

@@ -147,7 +147,7 @@ func (r *replay) givenUp(from *regime, t *Result) {
 // method of image restoration", 1972, with simulated calls for the blurring).
 func (r *replay) unfold(h hist.Histogram, from *regime) {
 	const rounds, calls = 6, 4000
-	total := h.Total()
+	total, patience := h.Total(), from.constants.first()
 	for n := range rounds {
 		p := r.world(r.guesses[len(r.guesses)/2], from.first/from.calls)
 		out := p.play(from.constants, 0, calls, rand.New(rand.NewPCG(r.seed, uint64(n))))
@@ -162,7 +162,15 @@ func (r *replay) unfold(h hist.Histogram, from *regime) {
 		if total <= 0 || len(want.cum) != len(got) {
 			return
 		}
+		// No call shows how long attempts take that are given up, but how many they are.
+		longer := 1.0
+		if over := 1 - r.took.below(patience); over > 0 && !from.guessed && from.retried >= 0 {
+			longer = min(max((from.retried-from.first)/from.calls/over, 0.2), 5)
+		}
 		r.took = r.took.reshape(func(i int) float64 {
+			if r.took.bounds[i] > patience {
+				return longer
+			}
 			return min(max(((want.cum[i]-want.cum[i-1])+1e-7)/(got[i]+1e-7), 0.2), 5)
 		})
 	}

@@ -68,11 +68,15 @@ func (h *hearing) flipped() []hypothesis {
 func (h *hearing) gated(f Flip) func(Indicator) float64 {
 	services := map[string]bool{}
 	for _, name := range f.Binaries {
-		for service := range h.s.services[name] {
-			services[service] = true
+		for known, of := range h.s.services {
+			for service := range of {
+				if SameBinary(known, name) {
+					services[service] = true
+				}
+			}
 		}
 		for _, b := range h.s.upgrade.Binaries {
-			if b.Name == name {
+			if SameBinary(b.Name, name) {
 				for service := range h.s.servicesOf(b) {
 					services[service] = true
 				}

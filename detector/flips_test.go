@@ -15,6 +15,7 @@ func TestOtherPeoplesFlipsAreSuspects(t *testing.T) {
 		want  bool
 	}{
 		{"flips what it gates", Flip{Flag: "cache", Before: "on", Variant: "off", Actor: "bo", Binaries: []string{"back-bin"}}, 0, true},
+		{"a name as metrics have it", Flip{Flag: "cache", Before: "on", Variant: "off", Binaries: []string{"back_bin"}}, 0, true},
 		{"an hour before", Flip{Flag: "cache", Before: "on", Variant: "off", Binaries: []string{"back-bin"}}, -time.Hour, false},
 		{"gates something beside the path", Flip{Flag: "cache", Before: "on", Variant: "off", Binaries: []string{"front-bin"}}, 0, false},
 	} {

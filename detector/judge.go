@@ -3,7 +3,6 @@ package detector
 import (
 	"hash/crc32"
 	"math"
-	"slices"
 	"sort"
 	"time"
 )
@@ -157,7 +156,7 @@ func (j *Judge) Flip(f Flip) {
 
 func (f Flip) answers(u Upgrade) bool {
 	for _, b := range u.Binaries {
-		if slices.Contains(f.Binaries, b.Name) {
+		if hasBinary(f.Binaries, b.Name) {
 			return true
 		}
 	}

@@ -79,7 +79,7 @@ func (s *scene) suspects(m *moved) []int {
 		if !s.reaches(b, m.track.Indicator) || s.upgrade.Time(b).After(s.now) {
 			continue
 		}
-		if last.After(m.trial.Treated) || slices.Contains(m.trial.Gated, b.Name) {
+		if last.After(m.trial.Treated) || hasBinary(m.trial.Gated, b.Name) {
 			out = append(out, k)
 		}
 	}

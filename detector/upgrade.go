@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 )
 
@@ -69,6 +70,17 @@ func (u *Upgrade) same(o *Upgrade) bool {
 			return c.Instance == d.Instance && c.At.Equal(d.At)
 		})
 	})
+}
+
+// SameBinary says whether two names are of one binary. A metric can't have the dash that
+// a program's name may have: dten_payments_build_info is that of dten-payments.
+func SameBinary(a, b string) bool {
+	return a == b || strings.ReplaceAll(a, "-", "_") == strings.ReplaceAll(b, "-", "_")
+}
+
+// hasBinary says whether a binary is among the named.
+func hasBinary(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return SameBinary(n, name) })
 }
 
 // Matches says whether the binary emits the series with these labels: every

@@ -3,6 +3,8 @@ package watch
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"time"
 
@@ -88,7 +90,7 @@ func (l *Loop) tellStory(key string, u detector.Upgrade, s detector.Story, now t
 		a.State = detector.AlertFiring
 	}
 	a.Binaries = u.Binaries
-	a.Flags = l.o.Flags[s.Cause.Name]
+	a.Flags = l.gating(s.Cause.Name)
 	a.UpdatedAt = now
 	a.Revision++
 	l.memory.Open[key] = a
@@ -170,4 +172,15 @@ func (l *Loop) send(a detector.Alert, tick *Tick) {
 		}
 		tick.Jobs = append(tick.Jobs, Job{JobAlert, fmt.Sprintf("%s|%d|%s", a.Key, a.Revision, r), payload})
 	}
+}
+
+// gating are the flags that gate something in a binary.
+func (l *Loop) gating(binary string) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(l.o.Flags)) {
+		if detector.SameBinary(name, binary) {
+			out = append(out, l.o.Flags[name]...)
+		}
+	}
+	return out
 }

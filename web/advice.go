@@ -63,7 +63,7 @@ func (s *Server) advise(a detector.Alert) advice {
 	}
 	for _, v := range s.o.Switchboard.List() {
 		for _, g := range v.Gates {
-			if g.Binary == a.Cause.Name {
+			if detector.SameBinary(g.Binary, a.Cause.Name) {
 				out.Actions = append(out.Actions, s.action(a, v, g))
 			}
 		}
@@ -95,7 +95,7 @@ func (s *Server) gates(u detector.Upgrade) []flags.View {
 	var out []flags.View
 	for _, v := range s.o.Switchboard.List() {
 		if slices.ContainsFunc(v.Gates, func(g flags.Gate) bool {
-			return slices.ContainsFunc(u.Binaries, func(b detector.Binary) bool { return b.Name == g.Binary })
+			return slices.ContainsFunc(u.Binaries, func(b detector.Binary) bool { return detector.SameBinary(b.Name, g.Binary) })
 		}) {
 			out = append(out, v)
 		}

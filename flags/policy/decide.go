@@ -105,7 +105,7 @@ func (c *Config) Decide(s Situation) []Action {
 	wanted := map[string]bool{}
 	for _, b := range s.Blames {
 		for _, g := range s.Gates {
-			if g.Binary != b.Cause.Name {
+			if !detector.SameBinary(g.Binary, b.Cause.Name) {
 				continue
 			}
 			a := c.decide(s, b, g)

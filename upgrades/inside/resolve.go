@@ -137,6 +137,14 @@ func printableStart(b []byte) bool {
 	return false
 }
 
+// cut is how many constants seem to start within n bytes of an address. A number that
+// looks like an address may cut a string short, two don't.
+func (g *goFile) cut(addr, n uint64) int {
+	i := sort.Search(len(g.starts), func(i int) bool { return g.starts[i] > addr })
+	k := sort.Search(len(g.starts), func(k int) bool { return g.starts[k] >= addr+n })
+	return k - i
+}
+
 // header reads a string's pointer and length at an address.
 func (g *goFile) header(at uint64) (text []byte, ok bool) {
 	word := uint64(g.Word())
@@ -146,7 +154,7 @@ func (g *goFile) header(at uint64) (text []byte, ok bool) {
 		return nil, false
 	}
 	b := g.Bytes(p, n)
-	if b == nil || !printable(b) || g.extent(p, g.starts) < n {
+	if b == nil || !printable(b) || g.cut(p, n) > 1 {
 		return nil, false
 	}
 	return b, true

@@ -64,6 +64,10 @@ func (j *Judge) decide(w *Watch, s *scene, m moved, worse, better bool) []Event 
 		v.Since = j.last
 		events = append(events, v.event(j.last, EventVerdict))
 	}
+	v.Accepted = j.taken(tr)
+	for i := range events {
+		events[i].Accepted = v.Accepted
+	}
 	return events
 }
 
@@ -282,6 +286,7 @@ func (j *Judge) Verdicts(upgrade string) []Verdict {
 				continue
 			}
 			v := tr.Verdict
+			v.Accepted = j.taken(tr)
 			if tr.Shift != nil {
 				v.Course = tr.course()
 			}

@@ -24,9 +24,11 @@ type Judge struct {
 	services  map[string]map[string]bool
 	pools     map[Kind]*Pool
 	// flips are those of other people.
-	flips  []Flip
-	last   time.Time
-	frames int
+	flips []Flip
+	// accepted are the prices in force, the latest last.
+	accepted []Acceptance
+	last     time.Time
+	frames   int
 
 	// known grows with everything that says where shifts may begin.
 	known int
@@ -138,6 +140,7 @@ func (j *Judge) Watched() []Upgrade {
 // binary that the flag gates. From then on the mirror question is asked of every
 // shift that it may cure. Other people's are changes that may have brought a shift.
 func (j *Judge) Flip(f Flip) {
+	j.price(f)
 	if !f.Ours {
 		j.remember(f)
 		return

@@ -25,6 +25,7 @@ type saved struct {
 	Instances map[string]instance
 	Services  map[string]map[string]bool
 	Flips     []Flip
+	Accepted  []Acceptance
 }
 
 // savedTrack is a track, most of it packed.
@@ -59,7 +60,7 @@ const savedFormat = 4
 func (j *Judge) Save() ([]byte, error) {
 	s := saved{
 		Format: savedFormat, Last: j.last, Frames: j.frames, Graph: j.graph, Tracks: len(j.order),
-		Placebos: j.placebos, Pools: j.pools, Instances: j.instances, Services: j.services, Flips: j.flips,
+		Placebos: j.placebos, Pools: j.pools, Instances: j.instances, Services: j.services, Flips: j.flips, Accepted: j.accepted,
 	}
 	for _, w := range j.watches {
 		light := *w
@@ -129,6 +130,7 @@ func (j *Judge) read(from *gob.Decoder) error {
 		return fmt.Errorf("format %d is not %d", s.Format, savedFormat)
 	}
 	j.last, j.frames, j.graph, j.flips = s.Last, s.Frames, s.Graph, s.Flips[:min(len(s.Flips), mostFlips)]
+	j.accepted = s.Accepted[:min(len(s.Accepted), maxAccepted)]
 	tracks, err := several[savedTrack](from, s.Tracks)
 	if err != nil {
 		return err

@@ -14,14 +14,14 @@ type Story struct {
 	Others  []Verdict
 }
 
-// Stories groups the verdicts of one upgrade that are regressed by the cause that
-// they are told under. The root is a shift of the cause's own service where there is
+// Stories groups the verdicts of one upgrade that are regressed, and not by what was
+// accepted, by the cause that they are told under. The root is a shift of the cause's own service where there is
 // one, and among equals the one that is surest. Stories are in order of their
 // cause.
 func (j *Judge) Stories(upgrade string) []Story {
 	groups := map[string][]Verdict{}
 	for _, v := range j.Verdicts(upgrade) {
-		if v.State == Regressed && len(v.Causes) > 0 {
+		if v.State == Regressed && v.Accepted == nil && len(v.Causes) > 0 {
 			c := v.told()
 			groups[c.key()] = append(groups[c.key()], v)
 		}

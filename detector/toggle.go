@@ -76,6 +76,9 @@ type Toggle struct {
 	Value json.RawMessage `json:"value,omitempty"`
 	// OwnValue says that the toggle gives the variant that value.
 	OwnValue bool `json:"own_value,omitempty"`
+	// Accepts is how many times as many requests over a bound in the tail the person
+	// takes as its price, 0 where nothing is: see Acceptance.
+	Accepts float64 `json:"accepts,omitempty"`
 	// Updated is when the state was reached.
 	Updated time.Time `json:"updated"`
 	// Applied is when it was written to the backend, zero before that.

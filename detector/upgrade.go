@@ -133,6 +133,9 @@ type Flip struct {
 	// Scope is whom the flip was for; Undoes says that it took an earlier one back.
 	Scope  Scope `json:"scope,omitzero"`
 	Undoes bool  `json:"undoes,omitempty"`
+	// Accepts is how many times as many requests in the tail are taken as its price, 0
+	// where nothing is.
+	Accepts float64 `json:"accepts,omitempty"`
 }
 
 // Equal says whether two say the same.

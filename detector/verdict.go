@@ -117,6 +117,9 @@ type Verdict struct {
 	// told.
 	Missing   string  `json:"missing,omitempty"`
 	DecidedIn float64 `json:"decided_in_seconds,omitempty"`
+	// Accepted is the price that covers the shift, nil where none does: it is told then,
+	// but no alert is made of it.
+	Accepted *Acceptance `json:"accepted,omitempty"`
 	// Recovered is when a shift was seen to be back within the margin.
 	Recovered time.Time `json:"recovered_at,omitzero"`
 	// Course is the indicator's course around the upgrade, for those that
@@ -158,6 +161,7 @@ type Event struct {
 	FalseAlarms *FalseAlarms    `json:"false_alarms,omitempty"`
 	Missing     string          `json:"missing,omitempty"`
 	DecidedIn   float64         `json:"decided_in_seconds,omitempty"`
+	Accepted    *Acceptance     `json:"accepted,omitempty"`
 	// Verdicts holds every indicator's verdict, for a summary alone.
 	Verdicts []Verdict `json:"verdicts,omitempty"`
 }

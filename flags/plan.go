@@ -21,6 +21,9 @@ const (
 	maxValue = 64 << 10
 )
 
+// MaxAccepts bounds the price of a toggle: what costs more isn't a compromise.
+const MaxAccepts = 10
+
 // Request asks for a toggle.
 type Request struct {
 	Flag    string
@@ -28,6 +31,9 @@ type Request struct {
 	// Value, if not empty, is the variant's value while the toggle stands: JSON of
 	// the kind that it has in the definition.
 	Value json.RawMessage
+	// Accepts, if not 0, is how many times as many requests over a bound in the tail
+	// are taken as the toggle's price: over 1, at most MaxAccepts.
+	Accepts float64
 	// Reason and Actor are required; Incident and Upgrade are references.
 	Reason   string
 	Actor    string
@@ -133,6 +139,9 @@ func (r Request) check() error {
 	case len(r.Value) > maxValue || len(r.Value) > 0 && !json.Valid(r.Value):
 		return fmt.Errorf("set flag %q: %w: the value isn't JSON of at most %d bytes", cut(r.Flag, 100), ErrInvalid, maxValue)
 	}
+	if r.Accepts != 0 && !(r.Accepts > 1 && r.Accepts <= MaxAccepts) {
+		return fmt.Errorf("set flag %q: %w: a longer tail is accepted as a ratio over 1 and up to %d, not %g", cut(r.Flag, 100), ErrInvalid, MaxAccepts, r.Accepts)
+	}
 	if err := r.checkTexts(); err != nil {
 		return err
 	}
@@ -206,7 +215,7 @@ func (s *Switchboard) toggle(r Request, p Plan) detector.Toggle {
 		Incident: r.Incident, Upgrade: r.Upgrade, At: now, Updated: now,
 		State: detector.TogglePlanned, Revision: strconv.FormatInt(p.Revision, 10), Value: p.Value, Scope: r.Scope,
 		Emergency: strings.TrimSpace(r.Emergency), Decision: r.Decision,
-		OwnValue: len(r.Value) > 0,
+		OwnValue: len(r.Value) > 0, Accepts: r.Accepts,
 	}
 }
 

@@ -121,6 +121,12 @@ func (s *Switchboard) undo(ctx context.Context, r Request, only string) (detecto
 	if f, ok := n.set.Flag(flag); ok {
 		t.Value = f.Variants[last.Before]
 	}
+	if beneath := len(in) - 2; beneath >= 0 {
+		// What is in force again costs what it did.
+		if old, err := s.find(ctx, flag, in[beneath].Toggle); err == nil {
+			t.Accepts = old.Accepts
+		}
+	}
 	t.Evidence = undoes + last.Toggle
 	done, err := s.act(ctx, t, n, func(n *snapshot) (document, error) {
 		in := n.document.Acts[flag].Standing
@@ -294,7 +300,7 @@ func (s *Switchboard) find(ctx context.Context, flag, id string) (detector.Toggl
 func flip(t detector.Toggle, ours bool) detector.Flip {
 	return detector.Flip{
 		Flag: t.Flag, Variant: t.After, Before: t.Before, At: t.Updated, Actor: t.Actor, Ours: ours, Toggle: t.ID, Upgrade: t.Upgrade,
-		Scope: t.Scope, Undoes: strings.HasPrefix(t.Evidence, undoes),
+		Scope: t.Scope, Undoes: strings.HasPrefix(t.Evidence, undoes), Accepts: t.Accepts,
 	}
 }
 

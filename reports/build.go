@@ -292,6 +292,8 @@ func count(r Review) Counts {
 	c := Counts{Clear: len(r.Clear), Undecided: len(r.Undecided)}
 	for _, s := range r.Shifts {
 		switch {
+		case s.Verdict.Accepted != nil:
+			c.Accepted++
 		case s.Verdict.State == detector.Regressed && s.Verdict.Recovered.IsZero():
 			c.Regressed++
 		case s.Worse():
@@ -310,6 +312,8 @@ func outcome(c Counts) string {
 		return Blind
 	case c.Regressed > 0:
 		return Regressed
+	case c.Accepted > 0:
+		return Accepted
 	case c.Recovered > 0:
 		return Recovered
 	case c.Undecided > 0:

@@ -10,6 +10,8 @@ import (
 const (
 	// Regressed: something got worse and still is.
 	Regressed = "regressed"
+	// Accepted: what is worse still is within what somebody took as a toggle's price.
+	Accepted = "accepted"
 	// Recovered: something got worse, and everything that did is back.
 	Recovered = "recovered"
 	// Undecided: nothing is known to be worse, and not all is proven.
@@ -53,11 +55,12 @@ type Review struct {
 }
 
 // Counts of indicators. Regressed are those that are worse now, Recovered those
-// that were.
+// that were, Accepted those that are worse within what somebody took as a toggle's price.
 type Counts struct {
 	Indicators int `json:"indicators"`
 	Regressed  int `json:"regressed"`
 	Recovered  int `json:"recovered"`
+	Accepted   int `json:"accepted,omitempty"`
 	Improved   int `json:"improved"`
 	Clear      int `json:"clear"`
 	Undecided  int `json:"undecided"`
@@ -88,8 +91,11 @@ func (s Shift) Worse() bool {
 	return s.Verdict.State == detector.Regressed || s.Verdict.Direction == detector.Worse
 }
 
-// State is "regressed", "improved" or "recovered".
+// State is "regressed", "improved", "recovered" or "accepted".
 func (s Shift) State() string {
+	if s.Verdict.Accepted != nil {
+		return Accepted
+	}
 	if !s.Verdict.Recovered.IsZero() {
 		return Recovered
 	}

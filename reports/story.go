@@ -32,6 +32,12 @@ func (r Review) result() string {
 			s = fmt.Sprintf("Regressed: %s got worse after %s; %d recovered, %d did not.", some(c.Regressed+c.Recovered), name, c.Recovered, c.Regressed)
 		}
 		return s
+	case Accepted:
+		s := fmt.Sprintf("Accepted: %s got worse with a toggle after %s, within what was accepted", some(c.Accepted), name)
+		if c.Recovered > 0 {
+			s += fmt.Sprintf("; %d more recovered", c.Recovered)
+		}
+		return s + "."
 	case Recovered:
 		return fmt.Sprintf("Recovered: %s got worse after %s, and all came back within the margin.", some(c.Recovered), name)
 	case Undecided:
@@ -126,6 +132,9 @@ func (r Review) open() string {
 	if n := r.Counts.Regressed; n > 0 {
 		open = append(open, plural(n, "indicator")+" still worse")
 	}
+	if n := r.Counts.Accepted; n > 0 {
+		open = append(open, plural(n, "indicator")+" worse within what was accepted")
+	}
 	if n := r.Counts.Undecided; n > 0 {
 		text := fmt.Sprintf("%d undecided", n)
 		longest := 0.0
@@ -188,6 +197,9 @@ func timeline(r Review) []Moment {
 		size := ""
 		if e := s.Verdict.Effect; e != nil {
 			size = ", " + words.Ratio(*e)
+		}
+		if a := s.Verdict.Accepted; a != nil {
+			size += ", " + words.Accepted(*a)
 		}
 		add(s.FoundAt, "shift", "shift found: %s%s", what, size)
 		add(s.Verdict.Recovered, "recovered", "%s back within the margin", what)

@@ -142,10 +142,12 @@ func (l *Loop) follow(now time.Time, tick *Tick) {
 // back; done is false while that is open.
 func (l *Loop) outcome(t Treatment, now time.Time) (o Outcome, done bool) {
 	o.Toggle = t.Toggle
-	shifted, back, waiting := 0, 0, ""
+	shifted, back, taken, waiting := 0, 0, 0, ""
 	for _, u := range l.judge.Watched() {
 		for _, v := range l.judge.Verdicts(u.ID) {
 			switch {
+			case v.Accepted != nil && v.Accepted.Toggle == t.Toggle:
+				taken++
 			case v.State == detector.Regressed && v.Since.Before(t.Flip.At):
 				shifted++
 				waiting = v.Indicator.Name()
@@ -166,6 +168,9 @@ func (l *Loop) outcome(t Treatment, now time.Time) (o Outcome, done bool) {
 	case shifted == 0:
 		o.Recovered = true
 		o.Evidence = "nothing was out of its margin at the toggle, and nothing is since"
+		if taken > 0 {
+			o.Evidence = fmt.Sprintf("nothing was out of its margin at the toggle; %d indicators are since, within what was accepted", taken)
+		}
 		return o, true
 	}
 	o.Evidence = fmt.Sprintf("%d of %d shifted indicators are back %s after the toggle; %s is not", back, shifted, after.Round(time.Second), waiting)

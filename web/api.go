@@ -226,13 +226,15 @@ func (s *Server) showFlag(w http.ResponseWriter, r *http.Request) error {
 type toggleRequest struct {
 	Variant string `json:"variant"`
 	// Value is the variant's value while the toggle stands.
-	Value    json.RawMessage `json:"value"`
-	Reason   string          `json:"reason"`
-	Actor    string          `json:"actor"`
-	Incident string          `json:"incident"`
-	Upgrade  string          `json:"upgrade"`
-	Revision int64           `json:"revision"`
-	DryRun   bool            `json:"dry_run"`
+	Value json.RawMessage `json:"value"`
+	// Accepts is the longer tail that is taken as the price, as a ratio.
+	Accepts  float64 `json:"accepts"`
+	Reason   string  `json:"reason"`
+	Actor    string  `json:"actor"`
+	Incident string  `json:"incident"`
+	Upgrade  string  `json:"upgrade"`
+	Revision int64   `json:"revision"`
+	DryRun   bool    `json:"dry_run"`
 	limits
 }
 
@@ -247,7 +249,7 @@ func (s *Server) setFlag(w http.ResponseWriter, r *http.Request) error {
 	}
 	request := flags.Request{
 		Flag: r.PathValue("key"), Variant: in.Variant, Value: in.Value, Reason: in.Reason, Actor: s.actor(r, in.Actor),
-		Incident: in.Incident, Upgrade: in.Upgrade, Revision: in.Revision, DryRun: in.DryRun,
+		Accepts: in.Accepts, Incident: in.Incident, Upgrade: in.Upgrade, Revision: in.Revision, DryRun: in.DryRun,
 	}
 	if err := in.put(&request); err != nil {
 		return err

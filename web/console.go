@@ -24,7 +24,7 @@ var pages embed.FS
 // Everything that comes from outside goes through words, which takes control
 // characters out and bounds the length; html/template escapes the rest.
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"indicator": words.Indicator, "series": words.Series, "versions": words.Versions, "suspect": words.Suspect,
+	"indicator": words.Indicator, "series": words.Series, "versions": words.Versions, "suspect": words.Suspect, "accepted": func(a *detector.Acceptance) string { return words.Accepted(*a) },
 	"ratio":       func(e *detector.Effect) string { return words.Ratio(*e) },
 	"change":      func(e *detector.Effect) string { return words.Change(*e) },
 	"onset":       func(o *detector.Onset) string { return words.Onset(*o) },
@@ -99,13 +99,13 @@ const (
 // card is an upgrade with the tally of its verdicts.
 type card struct {
 	detector.Upgrade
-	Regressed, Recovered, Improved, Clear, Undecided int
-	Answers                                          []advice
+	Regressed, Accepted, Recovered, Improved, Clear, Undecided int
+	Answers                                                    []advice
 }
 
 // Judged says whether anything is known of any indicator: no data is no good news.
 func (c card) Judged() bool {
-	return c.Regressed+c.Recovered+c.Improved+c.Clear+c.Undecided > 0
+	return c.Regressed+c.Accepted+c.Recovered+c.Improved+c.Clear+c.Undecided > 0
 }
 
 func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []detector.Verdict, error) {
@@ -116,6 +116,8 @@ func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []detector
 	}
 	for _, v := range all {
 		switch {
+		case v.Accepted != nil:
+			c.Accepted++
 		case v.State == detector.Regressed && v.Recovered.IsZero():
 			c.Regressed++
 		case !v.Recovered.IsZero() && v.Direction != detector.Better:

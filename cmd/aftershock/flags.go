@@ -23,7 +23,7 @@ var flagsCommand = command{
 	summary: "List, show, set, undo and tune feature flags, and see who did what.",
 	usage: "flags list\n" +
 		"  aftershock flags show FLAG\n" +
-		"  aftershock flags set FLAG VARIANT --reason TEXT [--value JSON] [--percent P] [--instance A,B] [--region R]\n" +
+		"  aftershock flags set FLAG VARIANT --reason TEXT [--value JSON] [--accept-tail RATIO] [--percent P] [--instance A,B] [--region R]\n" +
 		"      [--expires 8h] [--on-expiry remind|undo] [--emergency TEXT] [--incident REF] [--upgrade ID] [--dry-run]\n" +
 		"  aftershock flags undo FLAG --reason TEXT\n" +
 		"  aftershock flags extend FLAG --expires 8h --reason TEXT\n" +
@@ -56,24 +56,26 @@ type flagsArgs struct {
 	limits                           limitArgs
 	since                            *string
 	value, svg                       *string
+	acceptTail                       *float64
 	hours                            *float64
 	candidates                       *candidates
 }
 
 func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
 	a := flagsArgs{
-		connect:  clientFlags(f),
-		reason:   f.String("reason", "", "why, a `text` for the audit (needed to set, undo, extend and acknowledge)"),
-		actor:    f.String("actor", whoami(), "who does it, a `name` for the audit"),
-		incident: f.String("incident", "", "set: an incident's `reference`"),
-		answers:  f.String("upgrade", "", "set: the `id` of the upgrade that the toggle answers"),
-		dryRun:   f.Bool("dry-run", false, "set: show what would change, and change nothing"),
-		format:   f.String("format", "text", "the output's `form`: text or json; of history also csv"),
-		limits:   defineLimits(f),
-		since:    f.String("since", "", "history: each line of the audit from that `time` on, RFC 3339 or how long ago (24h)"),
-		value:    f.String("value", "", "set: another value for the variant, `JSON`, until the toggle is undone"),
-		svg:      f.String("svg", "", "tune: a `file` to draw the chart into"),
-		hours:    f.Float64("hours", 24, "tune: how many `hours` of the past are replayed, at most 168"),
+		connect:    clientFlags(f),
+		reason:     f.String("reason", "", "why, a `text` for the audit (needed to set, undo, extend and acknowledge)"),
+		actor:      f.String("actor", whoami(), "who does it, a `name` for the audit"),
+		incident:   f.String("incident", "", "set: an incident's `reference`"),
+		answers:    f.String("upgrade", "", "set: the `id` of the upgrade that the toggle answers"),
+		dryRun:     f.Bool("dry-run", false, "set: show what would change, and change nothing"),
+		format:     f.String("format", "text", "the output's `form`: text or json; of history also csv"),
+		limits:     defineLimits(f),
+		since:      f.String("since", "", "history: each line of the audit from that `time` on, RFC 3339 or how long ago (24h)"),
+		value:      f.String("value", "", "set: another value for the variant, `JSON`, until the toggle is undone"),
+		acceptTail: f.Float64("accept-tail", 0, "set: take up to this `ratio` of requests in the tail, over 1, as the price: no alert is made of it"),
+		svg:        f.String("svg", "", "tune: a `file` to draw the chart into"),
+		hours:      f.Float64("hours", 24, "tune: how many `hours` of the past are replayed, at most 168"),
 	}
 	a.candidates = &candidates{}
 	f.Var(a.candidates, "candidate", "tune: constants to try as well, a `JSON` object; may be given 8 times")
@@ -120,7 +122,7 @@ func (a flagsArgs) verbs() map[string]flagsVerb {
 	return map[string]flagsVerb{
 		"list":        {"", "", a.list},
 		"show":        {"FLAG", "", a.show},
-		"set":         {"FLAG VARIANT", "reason incident upgrade dry-run value percent instance region expires on-expiry emergency", a.set},
+		"set":         {"FLAG VARIANT", "reason incident upgrade dry-run value accept-tail percent instance region expires on-expiry emergency", a.set},
 		"undo":        {"FLAG", "reason", a.undo},
 		"extend":      {"FLAG", "reason expires", a.extend},
 		"acknowledge": {"FLAG", "reason", a.acknowledge},
@@ -274,6 +276,9 @@ func (a flagsArgs) set(ctx context.Context, sh shell, c *client, args []string) 
 			return usagef("--value isn't JSON")
 		}
 		body["value"] = json.RawMessage(*a.value)
+	}
+	if *a.acceptTail != 0 {
+		body["accepts"] = *a.acceptTail
 	}
 	if err := a.limits.put(body); err != nil {
 		return err

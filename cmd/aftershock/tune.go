@@ -123,7 +123,12 @@ func tellTuning(w io.Writer, t tuning.Result) error {
 	if s.Changed {
 		command += " --value " + words.Shell(string(s.Value))
 	}
-	_, err := fmt.Fprintf(w, "\nServe %s: %s.\n  %s --reason …\n", words.Name(s.Variant), words.Line(t.Why), command)
+	price := ""
+	if s.Accepts > 0 {
+		command += fmt.Sprintf(" --accept-tail %g", s.Accepts)
+		price = fmt.Sprintf(" Its price is up to ×%g as many calls over a bound in the tail: the watch alerts people unless you accept that.", s.Accepts)
+	}
+	_, err := fmt.Fprintf(w, "\nServe %s: %s.%s\n  %s --reason …\n", words.Name(s.Variant), words.Line(t.Why), price, command)
 	return err
 }
 

@@ -73,6 +73,7 @@ type (
 		Value   json.RawMessage `json:"value"`
 		Changed bool            `json:"changed"`
 		Row     string          `json:"row"`
+		Accepts float64         `json:"accepts"`
 	}
 	list[T any] struct {
 		Items []T    `json:"items"`
@@ -203,12 +204,16 @@ func (a *api) tune(ctx context.Context, flag string) (tuning, error) {
 	return get[tuning](ctx, a, "/api/v1/flags/"+url.PathEscape(flag)+"/tuning?hours=1")
 }
 
-// set toggles; value, if not empty, becomes the variant's.
-func (a *api) set(ctx context.Context, flag, variant, reason, upgrade string, value json.RawMessage) (toggle, error) {
+// set toggles; the suggestion's value, if it has another, becomes the variant's, and its
+// price is accepted.
+func (a *api) set(ctx context.Context, flag, variant, reason, upgrade string, s suggestion) (toggle, error) {
 	var t toggle
 	in := map[string]any{"variant": variant, "reason": reason, "upgrade": upgrade, "incident": "demo"}
-	if len(value) > 0 {
-		in["value"] = value
+	if s.Changed {
+		in["value"] = s.Value
+	}
+	if s.Accepts > 0 {
+		in["accepts"] = s.Accepts
 	}
 	content, err := a.ask(ctx, http.MethodPut, "/api/v1/flags/"+url.PathEscape(flag), in)
 	if err != nil {

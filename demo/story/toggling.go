@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -11,7 +10,7 @@ import (
 )
 
 func (d *director) toggleLegacy(ctx context.Context) (string, error) {
-	return d.toggle(ctx, "legacy", "tail latency and retries are worse since the upgrade", nil)
+	return d.toggle(ctx, "legacy", "tail latency and retries are worse since the upgrade", suggestion{})
 }
 
 // tune asks the daemon which constants to serve, on what was measured of acme-pay
@@ -61,23 +60,23 @@ func (d *director) toggleTuned(ctx context.Context) (string, error) {
 		d.timeline.add("on call: " + backoffFlag + " stays legacy")
 		return "it stays legacy", nil
 	}
-	var value json.RawMessage
-	if d.tuned.Suggestion.Changed {
-		value = d.tuned.Suggestion.Value
-	}
-	if _, err := d.toggle(ctx, "tuned", "keep the new strategy with the constants that tuning suggests", value); err != nil {
+	if _, err := d.toggle(ctx, "tuned", "keep the new strategy with the constants that tuning suggests", *d.tuned.Suggestion); err != nil {
 		return "", err
 	}
 	return d.awaitVerified("tuned")(ctx)
 }
 
-func (d *director) toggle(ctx context.Context, variant, reason string, value json.RawMessage) (string, error) {
-	t, err := d.api.set(ctx, backoffFlag, variant, reason, d.upgrade, value)
+func (d *director) toggle(ctx context.Context, variant, reason string, s suggestion) (string, error) {
+	t, err := d.api.set(ctx, backoffFlag, variant, reason, d.upgrade, s)
 	if err != nil {
 		return "", err
 	}
 	d.toggled = t
-	d.timeline.add(fmt.Sprintf("on call: %s set to %s", backoffFlag, variant))
+	did := fmt.Sprintf("on call: %s set to %s", backoffFlag, variant)
+	if s.Accepts > 0 {
+		did += fmt.Sprintf(", and up to ×%g as many requests in the tail accepted", s.Accepts)
+	}
+	d.timeline.add(did)
 	return "set to " + variant, nil
 }
 

@@ -105,6 +105,11 @@ func Suspect(c detector.Cause, binaries []detector.Binary) string {
 	return strings.TrimSpace(Name(c.Kind) + " " + name)
 }
 
+// Accepted says by what toggle a shift was accepted, and how much of it.
+func Accepted(a detector.Acceptance) string {
+	return fmt.Sprintf("accepted up to %s by %s with %s", Factor(a.Ratio), Name(a.Actor), Name(a.Flag))
+}
+
 // Probability writes a cause's probability as a whole percentage; the ends are
 // kept for certainty, which there is none of.
 func Probability(p float64) string {

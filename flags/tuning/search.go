@@ -29,6 +29,25 @@ var (
 	margins = [...]float64{1.25, 1.5, 1.10}
 )
 
+// along are the quantiles at which the price of a set of constants is looked for: where
+// in the tail a bound of the watch lies isn't known here.
+var along = [...]float64{0.90, 0.925, 0.95, 0.9625, 0.975, 0.9825, 0.99, 0.995}
+
+// price is how many times as many calls a row lets over a bound in the tail as the safe
+// variant, at the worst, rounded up to a twentieth; 0 where the watch's margin covers it.
+func price(row, safe Row) float64 {
+	worst := 0.0
+	for i, share := range safe.along {
+		if share > 0 {
+			worst = max(worst, row.along[i]/share)
+		}
+	}
+	if worst <= margins[len(margins)-1] {
+		return 0
+	}
+	return math.Ceil(20*worst-1e-9) / 20
+}
+
 // tried is how many sets of constants of the grid are played: half of them those
 // with fewest failed calls, the others spread over the rest.
 const tried = 120
@@ -52,20 +71,20 @@ func (r *replay) suggest(q Question, t *Result) {
 		r.fill(&found, precise)
 		if within(found, safe) && beats(found, t.Rows[served]) {
 			t.Rows = append(t.Rows, found)
-			t.Suggestion = &Suggestion{Variant: target, Value: valueOf(found.Constants, shape), Changed: true, Row: found.Name}
+			t.Suggestion = &Suggestion{Variant: target, Value: valueOf(found.Constants, shape), Changed: true, Row: found.Name, Accepts: price(found, safe)}
 			t.Why = "it " + against(found, safe) + reach(t.Rows[1], safe)
 			return
 		}
 	}
 	row := t.Rows[served]
 	if i := slices.IndexFunc(q.Variants, func(v Variant) bool { return v.Name == row.Name }); i >= 0 {
-		t.Suggestion = &Suggestion{Variant: row.Name, Value: q.Variants[i].Value, Row: row.Name}
+		t.Suggestion = &Suggestion{Variant: row.Name, Value: q.Variants[i].Value, Row: row.Name, Accepts: price(row, safe)}
 	} else {
 		var own map[string]json.RawMessage
 		if json.Unmarshal(row.own, &own) == nil {
 			maps.Copy(shape, own)
 		}
-		t.Suggestion = &Suggestion{Variant: target, Value: valueOf(row.Constants, shape), Changed: true, Row: row.Name}
+		t.Suggestion = &Suggestion{Variant: target, Value: valueOf(row.Constants, shape), Changed: true, Row: row.Name, Accepts: price(row, safe)}
 	}
 	if served == 0 {
 		t.Why = "nothing that was tried is better than " + safe.Name + " within the goals"

@@ -93,7 +93,10 @@ type Row struct {
 	failed []float64 // by guess
 	// took are the quantiles at watched, ms, and over the shares over the safe variant's.
 	took, over [len(watched)]float64
-	own        json.RawMessage // what a candidate says itself
+	// along are the shares over the safe variant's quantiles at along.
+	along [len(along)]float64
+	reach [len(along)]float64 // the quantiles at along, ms
+	own   json.RawMessage     // what a candidate says itself
 }
 
 // Result is the answer.
@@ -128,6 +131,10 @@ type Suggestion struct {
 	Value   json.RawMessage `json:"value"`
 	Changed bool            `json:"changed"`
 	Row     string          `json:"row"`
+	// Accepts is how many times as many calls it lets over a bound in the tail as the
+	// safe variant, 0 where that is within the watch's margin: the watch tells of it
+	// unless whoever serves it accepts that much.
+	Accepts float64 `json:"accepts,omitempty"`
 }
 
 // Tune answers a question from what was recorded. An error is ErrNoData or
@@ -149,7 +156,7 @@ func Tune(q Question, r *Recorder) (Result, error) {
 	world.describe(&t)
 	for i := range rows {
 		if world.fill(&rows[i], precise); i == 0 {
-			world.bounds = rows[0].took
+			world.bounds, world.along = rows[0].took, rows[0].reach
 			world.fill(&rows[0], precise)
 		}
 		for _, g := range regimes {
@@ -268,6 +275,9 @@ func (r *replay) fill(row *Row, calls int) {
 	row.P50.Value, row.P99.Value, row.P999.Value = whole.quantile(0.5)/1000, whole.quantile(0.99)/1000, whole.quantile(0.999)/1000
 	for i, q := range watched {
 		row.took[i], row.over[i] = whole.quantile(q), whole.over(r.bounds[i])
+	}
+	for i, q := range along {
+		row.reach[i], row.along[i] = whole.quantile(q), whole.over(r.along[i])
 	}
 	row.failed = failed
 }

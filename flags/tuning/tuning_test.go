@@ -148,6 +148,17 @@ func TestTuneForetells(t *testing.T) {
 	if c, ignored, err := Parse(s.Value, map[string]any{"timeout_ms": 2000}); err != nil || len(ignored) > 0 || c != got.Rows[len(got.Rows)-1].Constants {
 		t.Errorf("got value %s (%v, %v), want the constants of the last row", s.Value, ignored, err)
 	}
+	// What it says that it costs is what it costs: the worst of the bounds in the tail.
+	last := got.Rows[len(got.Rows)-1]
+	before, after := p.play(got.Rows[0].Constants, 0, 200_000, rng).took, p.play(last.Constants, 0, 200_000, rng).took
+	worst := 0.0
+	for _, q := range along {
+		worst = max(worst, after.over(before.quantile(q))/(1-q))
+	}
+	t.Logf("it accepts ×%g, truly ×%.3f", s.Accepts, worst)
+	if s.Accepts <= 1.1 || s.Accepts < worst/1.15 || s.Accepts > worst*1.15+0.05 {
+		t.Errorf("got a price of ×%g, want about ×%.3f", s.Accepts, worst)
+	}
 	again, err := Tune(q, rec)
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,8 @@ type replay struct {
 	seed     uint64
 	// bounds are the safe variant's quantiles at watched, ms; 0 until they are known.
 	bounds [len(watched)]float64
+	// along are those at along, ms.
+	along [len(along)]float64
 }
 
 // class is a part of the time with a rate of first failures of its own.

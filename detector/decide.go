@@ -138,7 +138,7 @@ func (tr *Trial) note(cfg *Config) {
 func (j *Judge) explain(s *scene, m moved) string {
 	tr, v := m.trial, &m.trial.Verdict
 	causes, onset := j.causes(s, m)
-	v.Quantiles = quantiles(tr.Before, tr.After)
+	v.Quantiles, v.Distribution = quantiles(tr.Before, tr.After), distribution(tr.Before, tr.After)
 	named := j.name(s, m, causes)
 	switch {
 	case tr.Lead == "":
@@ -300,7 +300,7 @@ func (j *Judge) Verdicts(upgrade string) []Verdict {
 func (j *Judge) Summary(upgrade string) Event {
 	e := Event{Time: j.last.UTC(), Event: EventSummary, Upgrade: upgrade, Verdicts: j.Verdicts(upgrade)}
 	for i := range e.Verdicts {
-		e.Verdicts[i].Course = nil
+		e.Verdicts[i].Course, e.Verdicts[i].Distribution = nil, nil
 	}
 	return e
 }

@@ -104,8 +104,10 @@ type Verdict struct {
 	Direction string          `json:"direction,omitempty"`
 	Effect    *Effect         `json:"effect,omitempty"`
 	Quantiles []QuantileRange `json:"quantiles,omitempty"`
-	Onset     *Onset          `json:"onset,omitempty"`
-	Causes    []Cause         `json:"causes,omitempty"`
+	// Distribution is that of the durations, for latencies in buckets that shifted.
+	Distribution *Distribution `json:"distribution,omitempty"`
+	Onset        *Onset        `json:"onset,omitempty"`
+	Causes       []Cause       `json:"causes,omitempty"`
 	// Control names what the indicator was compared with.
 	Control string `json:"control,omitempty"`
 	// Warnings are doubts as data: too little traffic, a changed bucket layout,

@@ -157,6 +157,15 @@ func finiteVerdict(what string, v detector.Verdict) error {
 	if err := finite(what, v.Effect, v.Causes, v.DecidedIn); err != nil {
 		return err
 	}
+	if d := v.Distribution; d != nil {
+		for name, all := range map[string][]float64{"bounds": d.Bounds, "before": d.Before, "after": d.After} {
+			for i, x := range all {
+				if err := finiteNumber(what, fmt.Sprintf("distribution.%s[%d]", name, i), x); err != nil {
+					return err
+				}
+			}
+		}
+	}
 	for i, p := range v.Course {
 		for name, x := range map[string]float64{"bad": p.Bad, "total": p.Total, "expected": p.Expected, "low": p.Low, "high": p.High} {
 			if err := finiteNumber(what, fmt.Sprintf("course[%d].%s", i, name), x); err != nil {

@@ -143,13 +143,13 @@ func (l *Loop) refresh(a *detector.Alert) {
 	}
 }
 
-// send puts the alert and its deliveries into the tick. Courses stay with the
-// verdicts.
+// send puts the alert and its deliveries into the tick. Courses and
+// distributions stay with the verdicts.
 func (l *Loop) send(a detector.Alert, tick *Tick) {
-	a.Root.Course = nil
+	a.Root.Course, a.Root.Distribution = nil, nil
 	others := make([]detector.Verdict, len(a.Others))
 	for i, v := range a.Others {
-		v.Course = nil
+		v.Course, v.Distribution = nil, nil
 		others[i] = v
 	}
 	a.Others = others

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/sirupsen/logrus"
 
@@ -82,6 +83,9 @@ func mendVerdicts(list []*detector.Verdict) (n int) {
 	for _, v := range list {
 		bad := false
 		v.Effect, v.Causes, v.DecidedIn, bad = mend(v.Effect, v.Causes, v.DecidedIn)
+		if d := v.Distribution; d != nil && !finite(slices.Concat(d.Bounds, d.Before, d.After)...) {
+			v.Distribution, bad = nil, true
+		}
 		for _, p := range v.Course {
 			if !finite(p.Bad, p.Total, p.Expected, p.Low, p.High) {
 				v.Course, bad = nil, true

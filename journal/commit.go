@@ -29,6 +29,8 @@ type Tick struct {
 	// Alerts replace those of the same key, unless theirs is the higher
 	// revision.
 	Alerts []detector.Alert
+	// Coverage replaces that of the same hour, unless that has more steps.
+	Coverage []detector.Coverage
 	// Jobs are put down unless their kind and key are known.
 	Jobs []Job
 }
@@ -72,6 +74,10 @@ const (
 		ON CONFLICT (key) DO UPDATE SET upgrade = excluded.upgrade, state = excluded.state,
 			starts_us = excluded.starts_us, revision = excluded.revision, document = excluded.document
 		WHERE excluded.revision >= alerts.revision`
+	upsertCoverage = `
+		INSERT INTO coverage (hour_us, steps, document) VALUES ($1, $2, $3)
+		ON CONFLICT (hour_us) DO UPDATE SET steps = excluded.steps, document = excluded.document
+		WHERE excluded.steps >= coverage.steps`
 	upsertJudge = `
 		INSERT INTO judge (one, at_us, state) VALUES (1, $1, $2)
 		ON CONFLICT (one) DO UPDATE SET at_us = excluded.at_us, state = excluded.state`
@@ -134,6 +140,14 @@ func prepare(t Tick) ([]statement, error) {
 		}
 		err := add(upsertAlert, "alert "+a.Key, a, text(a.Key), text(a.Upgrade), string(a.State), micros(a.StartsAt), a.Revision)
 		if err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range t.Coverage {
+		if err := finiteNumber("coverage of "+c.Hour.UTC().Format(time.RFC3339), "step_seconds", c.Step); err != nil {
+			return nil, err
+		}
+		if err := add(upsertCoverage, "coverage", c, micros(c.Hour), int64(c.Steps)); err != nil {
 			return nil, err
 		}
 	}

@@ -78,6 +78,15 @@ func (j *Journal) Verdicts(ctx context.Context, upgrade string) (all []detector.
 	return all, err
 }
 
+// Coverage gives how much telemetry was judged of each hour from an instant to another,
+// in order of time; hours of which nothing was judged are missing.
+func (j *Journal) Coverage(ctx context.Context, from, to time.Time) (all []detector.Coverage, err error) {
+	err = j.read("read the coverage", func(t tx) error {
+		return t.each(ctx, documents(&all), `SELECT document FROM coverage WHERE hour_us >= $1 AND hour_us < $2 ORDER BY hour_us`, micros(from), micros(to))
+	})
+	return all, err
+}
+
 // EventQuery says which events are wanted.
 type EventQuery struct {
 	Upgrade string // "" for all

@@ -60,7 +60,7 @@ func (l *Loop) commitRest(ctx context.Context, t Tick, why error) error {
 	if failed != nil {
 		return failed
 	}
-	if err := l.o.Journal.Commit(ctx, Tick{Time: t.Time, State: t.State}); err != nil {
+	if err := l.o.Journal.Commit(ctx, Tick{Time: t.Time, State: t.State, Coverage: t.Coverage}); err != nil {
 		return err
 	}
 	l.metrics.refused.Add(float64(lost))

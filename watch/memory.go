@@ -27,6 +27,8 @@ type memory struct {
 	// Doubts say, for an upgrade's binary, which toggle of a flag that gates it
 	// didn't help.
 	Doubts map[string]string
+	// Hours are those whose coverage isn't put down, and the one under way.
+	Hours []detector.Coverage
 }
 
 type savedState struct {

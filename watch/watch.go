@@ -73,6 +73,8 @@ type Tick struct {
 	Verdicts []detector.Verdict
 	Events   []detector.Event
 	Alerts   []detector.Alert
+	// Coverage replaces that of the same hour, unless that has more steps.
+	Coverage []detector.Coverage
 	Jobs     []Job
 }
 
@@ -301,6 +303,7 @@ func (l *Loop) step(ctx context.Context, f detector.Frame, past bool) error {
 	l.judge.Observe(f)
 	l.memory.At = f.Time
 	l.memory.Steps++
+	l.cover(f)
 	l.metrics.frames.Inc()
 	if past && l.memory.Steps%5 != 0 && len(tick.Upgrades) == 0 && !heard {
 		return nil
@@ -351,6 +354,7 @@ func (l *Loop) commit(ctx context.Context, t Tick, withState bool) error {
 		}
 		t.State = state
 	}
+	t.Coverage = l.memory.Hours
 	put, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience(t.State))
 	defer cancel()
 	err := l.o.Journal.Commit(put, t)
@@ -368,6 +372,7 @@ func (l *Loop) commit(ctx context.Context, t Tick, withState bool) error {
 		}
 		return err
 	}
+	l.covered()
 	for _, e := range t.Events {
 		l.metrics.events.WithLabelValues(e.Event).Inc()
 	}

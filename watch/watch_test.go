@@ -99,11 +99,12 @@ type book struct {
 	events map[string]bool
 	alerts map[string]detector.Alert
 	jobs   map[string]json.RawMessage
+	hours  map[time.Time]detector.Coverage
 	fail   func() bool
 }
 
 func newBook() *book {
-	return &book{events: map[string]bool{}, alerts: map[string]detector.Alert{}, jobs: map[string]json.RawMessage{}}
+	return &book{events: map[string]bool{}, alerts: map[string]detector.Alert{}, jobs: map[string]json.RawMessage{}, hours: map[time.Time]detector.Coverage{}}
 }
 
 func (b *book) State(context.Context) (time.Time, []byte, error) { return b.at, b.state, nil }
@@ -121,6 +122,11 @@ func (b *book) Commit(_ context.Context, t Tick) error {
 	for _, a := range t.Alerts {
 		if old, ok := b.alerts[a.Key]; !ok || a.Revision > old.Revision {
 			b.alerts[a.Key] = a
+		}
+	}
+	for _, c := range t.Coverage {
+		if c.Steps >= b.hours[c.Hour].Steps {
+			b.hours[c.Hour] = c
 		}
 	}
 	for _, j := range t.Jobs {
@@ -270,6 +276,11 @@ func TestFailingCommitsLoseNothing(t *testing.T) {
 	if len(want.events) == 0 || len(want.alerts) == 0 {
 		t.Fatal("the undisturbed run says nothing")
 	}
+	for at := epoch; at.Before(up); at = at.Add(time.Hour) {
+		if c := want.hours[at]; c.Steps != 60 || c.Silent != 0 || c.Step != 60 {
+			t.Errorf("the hour from %s has %+v, want 60 steps of 60 s", at, c)
+		}
+	}
 	for seed := range uint64(6) {
 		got := run(seed + 1)
 		if d := cmp.Diff(want.events, got.events); d != "" {
@@ -279,6 +290,9 @@ func TestFailingCommitsLoseNothing(t *testing.T) {
 			if g := got.alerts[key]; g.State != a.State || g.Revision != a.Revision {
 				t.Errorf("seed %d: alert %s is %s at revision %d, want %s at %d", seed, key, g.State, g.Revision, a.State, a.Revision)
 			}
+		}
+		if d := cmp.Diff(want.hours, got.hours); d != "" {
+			t.Errorf("seed %d: the coverage differs (-undisturbed +disturbed):\n%s", seed, d)
 		}
 		if len(got.jobs) != len(want.jobs) {
 			t.Errorf("seed %d: %d jobs, want %d", seed, len(got.jobs), len(want.jobs))

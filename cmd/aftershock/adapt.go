@@ -21,7 +21,7 @@ type ticks struct{ *journal.Journal }
 func (t ticks) Commit(ctx context.Context, in watch.Tick) error {
 	out := journal.Tick{
 		Time: in.Time, State: in.State, Upgrades: in.Upgrades, Verdicts: in.Verdicts,
-		Events: in.Events, Alerts: in.Alerts,
+		Events: in.Events, Alerts: in.Alerts, Coverage: in.Coverage,
 	}
 	for _, j := range in.Jobs {
 		out.Jobs = append(out.Jobs, journal.Job{Kind: j.Kind, Key: j.Key, Payload: j.Payload})

@@ -47,9 +47,23 @@ func share(p detector.CoursePoint) float64 {
 
 const courseHeight = 200
 
+// card is a shift as it is shown at length.
+type card struct {
+	Shift
+	// Review is that of the upgrade that it is seen after.
+	Review *Review
+	// Anchor leads to the upgrade, where the page tells of several.
+	Anchor string
+	// Acts are the toggles that answered it, where they aren't told elsewhere.
+	Acts []detector.Toggle
+	// others are further upgrades whose windows are drawn in.
+	others []detector.Upgrade
+}
+
 // course draws the indicator's share over time against what was expected of it,
-// with the upgrade's window, the onset and the changes of flags.
-func (r Review) course(s Shift) template.HTML {
+// with the windows of upgrades, the onset, the alerts and the changes of flags.
+func course(s card) template.HTML {
+	r := s.Review
 	points := slices.Clone(s.Verdict.Course)
 	slices.SortStableFunc(points, func(a, b detector.CoursePoint) int { return a.Time.Compare(b.Time) })
 	points = slices.DeleteFunc(points, func(p detector.CoursePoint) bool { return p.Time.After(r.Now) })
@@ -75,7 +89,7 @@ func (r Review) course(s Shift) template.HTML {
 		title += ", logarithmic axis"
 	}
 	p.text("label", "start", 0, -34, -10, title)
-	r.windows(p, over, s)
+	s.windows(p, over)
 	for _, v := range y.ticks {
 		p.line("grid", 0, y.at(v), 1, y.at(v))
 		p.text("label", "end", 0, -6, y.at(v)+4, words.Value(what, v))
@@ -104,15 +118,22 @@ func (r Review) course(s Shift) template.HTML {
 	return p.done()
 }
 
-// windows shades the upgrade's window and the onset interval.
-func (r Review) windows(p *picture, over span, s Shift) {
-	u := r.Upgrade
-	end := u.FinishedAt
-	if end.IsZero() {
-		end = r.Now
+// windows shades the upgrades' windows, the alerts and the onset interval.
+func (s card) windows(p *picture, over span) {
+	shade := func(class string, from, to time.Time, y, height float64, title string) {
+		if to.IsZero() {
+			to = s.Review.Now
+		}
+		if from.Before(over.to) && to.After(over.from) {
+			p.rect(class, over.at(from), over.at(to), y, height, title)
+		}
 	}
-	if u.StartedAt.Before(over.to) && end.After(over.from) {
-		p.rect("window", over.at(u.StartedAt), over.at(end), 0, courseHeight, "upgrade window")
+	shade("window", s.Review.Upgrade.StartedAt, s.Review.Upgrade.FinishedAt, 0, courseHeight, "upgrade window")
+	for _, u := range s.others {
+		shade("window", u.StartedAt, u.FinishedAt, 0, courseHeight, "upgrade window of "+words.Name(u.ID))
+	}
+	for _, a := range s.Review.Alerts {
+		shade("incident", a.StartsAt, a.EndsAt, -5, 4, "alert: "+words.Headline(a))
 	}
 	if o := s.Verdict.Onset; o != nil && !o.Earliest.After(over.to) && !o.Latest.Before(over.from) {
 		p.rect("onset", over.at(o.Earliest), over.at(o.Latest), courseHeight-6, 6, "onset: "+words.Onset(*o))
@@ -164,7 +185,7 @@ func runs(points []detector.CoursePoint) [][]detector.CoursePoint {
 
 // quantiles draws each quantile before and after as the bucket that holds it, on
 // a logarithmic axis.
-func (r Review) quantiles(s Shift) template.HTML {
+func quantiles(s card) template.HTML {
 	qs := s.Verdict.Quantiles
 	low, high := math.Inf(1), 0.0
 	for _, q := range qs {

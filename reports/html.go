@@ -45,7 +45,8 @@ func vocabulary() map[string]any {
 		"plural":    plural,
 		"instances": instances,
 		"ago":       func(from, to time.Time) string { return words.Duration(to.Sub(from)) },
-		"suspect": func(r Review, c detector.Cause) string {
+		"accepted":  func(a *detector.Acceptance) string { return words.Accepted(*a) },
+		"suspect": func(r *Review, c detector.Cause) string {
 			return words.Suspect(c, r.Upgrade.Binaries)
 		},
 	}
@@ -88,17 +89,22 @@ func (r Review) HTML(w io.Writer) error {
 		return fmt.Errorf("write the review: %w", err)
 	}
 	t, err := template.New("review.html.tmpl").Funcs(vocabulary()).Funcs(template.FuncMap{
-		"style":     func() template.CSS { return template.CSS(style) }, //nolint:gosec // our own file
-		"course":    r.course,
-		"quantiles": r.quantiles,
-		"overview":  r.overview,
-		"marks":     r.marks,
-		"bar":       bar,
-	}).ParseFS(files, "templates/review.html.tmpl")
+		"style":    func() template.CSS { return template.CSS(style) }, //nolint:gosec // our own file
+		"overview": r.overview,
+		"card":     func(r Review, s Shift) card { return card{Shift: s, Review: &r} },
+	}).Funcs(pictures()).ParseFS(files, "templates/review.html.tmpl", "templates/shift.html.tmpl")
 	if err != nil {
 		return fmt.Errorf("write the review: %w", err)
 	}
 	return write(w, func(b *bytes.Buffer) error { return t.Execute(b, r) })
+}
+
+// pictures are what shifts are shown by.
+func pictures() template.FuncMap {
+	return template.FuncMap{
+		"course": course, "quantiles": quantiles, "distribution": distribution, "bar": bar,
+		"marks": func(s card) []mark { return s.Review.marks() },
+	}
 }
 
 // bar draws a probability.
@@ -153,6 +159,7 @@ func markdownWords() map[string]any {
 		"name":        func(s string) string { return markdown(words.Name(s)) },
 		"line":        func(s string) string { return markdown(words.Line(s)) },
 		"versions":    func(b detector.Binary) string { return markdown(words.Versions(b)) },
+		"accepted":    func(a *detector.Acceptance) string { return markdown(words.Accepted(*a)) },
 		"suspect": func(r Review, c detector.Cause) string {
 			return markdown(words.Suspect(c, r.Upgrade.Binaries))
 		},

@@ -5,11 +5,17 @@ import "time"
 // AlertState is the state of an alert.
 type AlertState string
 
+// States of an alert. A pending one may yet fire; one that is over without having
+// fired is inactive, and one that fired is resolved then.
 const (
+	AlertInactive AlertState = "inactive"
 	AlertPending  AlertState = "pending"
 	AlertFiring   AlertState = "firing"
 	AlertResolved AlertState = "resolved"
 )
+
+// Fired says whether people were told of the alert.
+func (s AlertState) Fired() bool { return s == AlertFiring || s == AlertResolved }
 
 // Alert is one story told to people: the shifts of one upgrade with one cause,
 // the root first.

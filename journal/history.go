@@ -136,6 +136,7 @@ func (j *Journal) Events(ctx context.Context, q EventQuery) (all []StoredEvent, 
 type AlertQuery struct {
 	Upgrade string              // "" for all
 	State   detector.AlertState // "" for all
+	Fired   bool                // only those that fire or did
 	Page
 }
 
@@ -151,6 +152,9 @@ func (j *Journal) Alerts(ctx context.Context, q AlertQuery) (all []detector.Aler
 	if q.State != "" {
 		args = append(args, text(string(q.State)))
 		query += fmt.Sprintf(` AND state = $%d`, len(args)+3)
+	}
+	if q.Fired {
+		query += ` AND state IN ('firing', 'resolved')`
 	}
 	err = j.read("list the alerts", func(t tx) error {
 		all, next, err = list[detector.Alert](ctx, t, q.Page, query+` ORDER BY starts_us DESC, key DESC LIMIT $3`, args...)

@@ -29,7 +29,8 @@ const (
 // tellStories turns the stories of the watched upgrades into alerts: one alert
 // for each cause that is a binary or unknown. What a third party, load, the
 // infrastructure or something earlier did is put down, but wakes nobody. A story
-// that lacks a sure culprit is pending for longer; one that is over is resolved.
+// that lacks a sure culprit is pending for longer; one that is over is resolved, or
+// inactive where it never fired.
 func (l *Loop) tellStories(now time.Time, tick *Tick) {
 	told := map[string]bool{}
 	for _, u := range l.judge.Watched() {
@@ -52,13 +53,14 @@ func (l *Loop) tellStories(now time.Time, tick *Tick) {
 	for _, key := range over {
 		a := l.memory.Open[key]
 		delete(l.memory.Open, key)
+		end := detector.AlertResolved
 		if a.State == detector.AlertPending {
-			continue
+			end = detector.AlertInactive
 		}
-		a.State, a.EndsAt, a.UpdatedAt = detector.AlertResolved, now, now
+		a.State, a.EndsAt, a.UpdatedAt = end, now, now
 		a.Revision++
 		l.refresh(&a)
-		l.send(a, tick)
+		l.put(a, tick)
 	}
 }
 
@@ -94,9 +96,7 @@ func (l *Loop) tellStory(key string, u detector.Upgrade, s detector.Story, now t
 	a.UpdatedAt = now
 	a.Revision++
 	l.memory.Open[key] = a
-	if a.State == detector.AlertFiring {
-		l.send(a, tick)
-	}
+	l.put(a, tick)
 }
 
 // arrange puts the story's verdicts into a firing alert. What it is told by
@@ -143,9 +143,9 @@ func (l *Loop) refresh(a *detector.Alert) {
 	}
 }
 
-// send puts the alert and its deliveries into the tick. Courses and
-// distributions stay with the verdicts.
-func (l *Loop) send(a detector.Alert, tick *Tick) {
+// put puts the alert into the tick, with its deliveries where it fires or fired.
+// Courses and distributions stay with the verdicts.
+func (l *Loop) put(a detector.Alert, tick *Tick) {
 	a.Root.Course, a.Root.Distribution = nil, nil
 	others := make([]detector.Verdict, len(a.Others))
 	for i, v := range a.Others {
@@ -158,6 +158,9 @@ func (l *Loop) send(a detector.Alert, tick *Tick) {
 		l.o.Log.WithField("alert", a.Key).WithField("verdicts", n).Error("figures of an alert are no numbers and were left out")
 	}
 	tick.Alerts = append(tick.Alerts, a)
+	if !a.State.Fired() {
+		return
+	}
 	if len(a.Others) > maxOthers {
 		a.Others = a.Others[:maxOthers]
 	}

@@ -333,6 +333,39 @@ func TestAFiringAlertKeepsItsRoot(t *testing.T) {
 	}
 }
 
+// A story is in the journal from its first step on: pending while nobody is told,
+// and inactive where it goes before anybody was.
+func TestAPendingAlertIsPutDown(t *testing.T) {
+	s := &telemetry{upgrade: epoch.Add(1000 * time.Hour)}
+	l := start(t, newBook(), s, &clock{epoch})
+	told := detector.Story{
+		Upgrade: "u", Cause: detector.Cause{Kind: detector.CauseUnknown, Probability: 0.6},
+		Root: detector.Verdict{Upgrade: "u", State: detector.Regressed, Indicator: *latency},
+	}
+	var began, firing, over, resolved Tick
+	l.tellStory("u/", detector.Upgrade{ID: "u"}, told, epoch, &began)
+	l.tellStories(epoch.Add(time.Minute), &over) // the judge knows of no story
+	l.tellStory("u/", detector.Upgrade{ID: "u"}, told, epoch.Add(2*time.Minute), &Tick{})
+	l.tellStory("u/", detector.Upgrade{ID: "u"}, told, epoch.Add(8*time.Minute), &firing)
+	l.tellStories(epoch.Add(9*time.Minute), &resolved)
+	for _, c := range []struct {
+		name  string
+		tick  Tick
+		state detector.AlertState
+		jobs  int
+	}{
+		{"began", began, detector.AlertPending, 0}, {"over", over, detector.AlertInactive, 0},
+		{"firing", firing, detector.AlertFiring, 1}, {"resolved", resolved, detector.AlertResolved, 1},
+	} {
+		if len(c.tick.Alerts) != 1 || c.tick.Alerts[0].State != c.state || len(c.tick.Jobs) != c.jobs {
+			t.Errorf("%s: %d alerts %+v with %d deliveries, want one that is %s with %d", c.name, len(c.tick.Alerts), c.tick.Alerts, len(c.tick.Jobs), c.state, c.jobs)
+		}
+	}
+	if a, b := began.Alerts, over.Alerts; len(a) == 1 && len(b) == 1 && (a[0].Key != b[0].Key || !b[0].EndsAt.Equal(epoch.Add(time.Minute)) || b[0].Revision <= a[0].Revision) {
+		t.Errorf("got %+v, then %+v, want the same alert with its end", a[0], b[0])
+	}
+}
+
 func TestPatienceGrowsWithTheState(t *testing.T) {
 	for _, tt := range []struct {
 		size int

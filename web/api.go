@@ -197,13 +197,17 @@ func (s *Server) listAlerts(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	state := detector.AlertState(q.Get("state"))
-	switch state {
-	case "", detector.AlertPending, detector.AlertFiring, detector.AlertResolved:
+	find := journal.AlertQuery{Upgrade: q.Get("upgrade"), Page: p}
+	switch state := detector.AlertState(q.Get("state")); state {
+	case "": // people were told of these
+		find.Fired = true
+	case "all":
+	case detector.AlertInactive, detector.AlertPending, detector.AlertFiring, detector.AlertResolved:
+		find.State = state
 	default:
-		return BadRequest(fmt.Sprintf("parameter state: %.40q is none of pending, firing, resolved", state))
+		return BadRequest(fmt.Sprintf("parameter state: %.40q is none of inactive, pending, firing, resolved, all", state))
 	}
-	all, next, err := s.o.Journal.Alerts(r.Context(), journal.AlertQuery{Upgrade: q.Get("upgrade"), State: state, Page: p})
+	all, next, err := s.o.Journal.Alerts(r.Context(), find)
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (h history) Events(ctx context.Context, upgrade string) ([]detector.Event, 
 }
 
 func (h history) Alerts(ctx context.Context, upgrade string) ([]detector.Alert, error) {
-	all, _, err := h.Journal.Alerts(ctx, journal.AlertQuery{Upgrade: upgrade, Page: journal.Page{Limit: 1000}})
+	all, _, err := h.Journal.Alerts(ctx, journal.AlertQuery{Upgrade: upgrade, Fired: true, Page: journal.Page{Limit: 1000}})
 	return all, err
 }
 

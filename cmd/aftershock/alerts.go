@@ -12,11 +12,11 @@ import (
 var alertsCommand = command{
 	name:    "alerts",
 	summary: "List alerts.",
-	usage:   "alerts list [--state firing|resolved] [--format text|json]",
+	usage:   "alerts list [--state inactive|pending|firing|resolved|all] [--format text|json]",
 	example: "aftershock alerts list --state firing\naftershock alerts list --format json",
 	define: func(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
 		connect := clientFlags(f)
-		state := f.String("state", "", "only alerts of this `state`: firing or resolved")
+		state := f.String("state", "", "only alerts of this `state`: inactive, pending, firing, resolved or all; without it those that fire or did")
 		format := f.String("format", "text", "the output's `form`: text or json")
 		return func(ctx context.Context, sh shell, args []string) (int, error) {
 			if len(args) != 1 || args[0] != "list" {
@@ -26,12 +26,12 @@ var alertsCommand = command{
 				return exitUsage, err
 			}
 			q := url.Values{"limit": {"1000"}}
-			switch *state {
+			switch detector.AlertState(*state) {
 			case "":
-			case string(detector.AlertFiring), string(detector.AlertResolved):
+			case detector.AlertInactive, detector.AlertPending, detector.AlertFiring, detector.AlertResolved, "all":
 				q.Set("state", *state)
 			default:
-				return exitUsage, usagef("--state %q is neither firing nor resolved", *state)
+				return exitUsage, usagef("--state %q is none of inactive, pending, firing, resolved, all", *state)
 			}
 			c, err := connect()
 			if err != nil {

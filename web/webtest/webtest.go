@@ -140,7 +140,7 @@ func (h history) Events(ctx context.Context, upgrade string) (out []detector.Eve
 }
 
 func (h history) Alerts(ctx context.Context, upgrade string) ([]detector.Alert, error) {
-	all, _, err := h.Journal.Alerts(ctx, journal.AlertQuery{Upgrade: upgrade})
+	all, _, err := h.Journal.Alerts(ctx, journal.AlertQuery{Upgrade: upgrade, Fired: true})
 	return all, err
 }
 

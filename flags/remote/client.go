@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -207,20 +206,9 @@ func (c *Client) authorize(req *http.Request) error {
 	if c.tokenFile == "" {
 		return nil
 	}
-	info, err := os.Stat(c.tokenFile)
+	token, err := readToken(c.tokenFile)
 	if err != nil {
 		return fmt.Errorf("read the token for %s: %w", c.host, err)
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxToken {
-		return fmt.Errorf("read the token for %s: %s is no regular file of at most %d bytes", c.host, c.tokenFile, maxToken)
-	}
-	b, err := os.ReadFile(c.tokenFile)
-	if err != nil {
-		return fmt.Errorf("read the token for %s: %w", c.host, err)
-	}
-	token := strings.TrimSpace(string(b))
-	if token == "" || strings.ContainsAny(token, "\r\n\x00") {
-		return fmt.Errorf("read the token for %s: %s doesn't hold one line of text", c.host, c.tokenFile)
 	}
 	req.Header.Set("Authorization", strings.TrimSpace(c.scheme+" "+token))
 	return nil

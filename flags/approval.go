@@ -185,13 +185,13 @@ func (s *Switchboard) PutBack(ctx context.Context, flag, toggle, why string) (de
 	return s.undo(ctx, Request{Flag: flag, Reason: why, Actor: policy.Actor, Decision: "put back"}, toggle)
 }
 
-// Waiting are the plans that wait for approval, the latest first.
+// Waiting are all plans that wait for approval, the latest first.
 func (s *Switchboard) Waiting(ctx context.Context) ([]detector.Toggle, error) {
-	toggles, err := s.Recent(ctx)
+	toggles, err := s.store.TogglesIn(ctx, detector.ToggleWaiting)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the audit for plans that wait: %w", err)
 	}
-	return slices.DeleteFunc(toggles, func(t detector.Toggle) bool { return t.State != detector.ToggleWaiting }), nil
+	return toggles, nil
 }
 
 // sweep lets plans lapse that waited long enough.

@@ -52,6 +52,9 @@ func (s *Switchboard) planAway(ctx context.Context, p *place, r Request) (Plan, 
 	if state.Everyone && state.Variant == r.Variant && remote.Same(want, value) {
 		return Plan{}, state, fmt.Errorf("set flag %q: %w: everyone gets %q already from the backend %s", r.Flag, ErrUnchanged, r.Variant, p.Name)
 	}
+	if err := room(r.Flag, len(a.Standing)); err != nil {
+		return Plan{}, state, err
+	}
 	base := state.Definition
 	// What our own toggles wrapped isn't wrapped again.
 	if top != nil && remote.Same(top.Written, state.Definition) {

@@ -99,6 +99,9 @@ func (n *snapshot) plan(r Request, s *Switchboard) (Plan, error) {
 	if r.Revision != 0 && r.Revision != n.revision {
 		return Plan{}, fmt.Errorf("set flag %q: %w: you saw revision %d, it is %d by now; look again", r.Flag, ErrConflict, r.Revision, n.revision)
 	}
+	if err := room(r.Flag, len(n.document.Acts[r.Flag].Standing)); err != nil {
+		return Plan{}, err
+	}
 	if len(r.Value) > 0 {
 		value = r.Value
 	}

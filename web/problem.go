@@ -41,7 +41,7 @@ func statusOf(err error) (int, string) {
 		return http.StatusBadRequest, err.Error()
 	case errors.Is(err, tuning.ErrNoData):
 		return http.StatusUnprocessableEntity, err.Error()
-	case errors.Is(err, flags.ErrConflict), errors.Is(err, flags.ErrFrozen), errors.Is(err, journal.ErrConflict):
+	case errors.Is(err, flags.ErrConflict), errors.Is(err, flags.ErrFull), errors.Is(err, flags.ErrFrozen), errors.Is(err, journal.ErrConflict):
 		return http.StatusConflict, err.Error()
 	case errors.Is(err, flags.ErrReadOnly):
 		return http.StatusForbidden, err.Error()

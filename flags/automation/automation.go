@@ -25,7 +25,7 @@ import (
 type Board interface {
 	List() []flags.View
 	Frozen(ctx context.Context) (detector.Freeze, error)
-	Recent(ctx context.Context) ([]detector.Toggle, error)
+	Known(ctx context.Context) (toggles []detector.Toggle, since time.Time, err error)
 	Set(ctx context.Context, r flags.Request) (detector.Toggle, error)
 	NotRecovered(ctx context.Context, toggle, evidence string) (detector.Toggle, error)
 	PutBack(ctx context.Context, flag, toggle, why string) (detector.Toggle, error)
@@ -143,10 +143,11 @@ func (a *Automation) situation(ctx context.Context) (policy.Situation, error) {
 	if blind := a.o.Blind(); blind != "" && s.Frozen == "" {
 		s.Frozen = "what was judged may be out of date: " + blind
 	}
-	if s.Toggles, err = a.o.Board.Recent(ctx); err != nil {
+	var since time.Time
+	if s.Toggles, since, err = a.o.Board.Known(ctx); err != nil {
 		return s, err
 	}
-	if s.Frozen == "" && a.crowded(s) {
+	if s.Frozen == "" && a.crowded(s.Now, since) {
 		s.Frozen = "there were so many toggles that what was done lately isn't known"
 	}
 	firing, err := a.o.Journal.Firing(ctx)
@@ -169,17 +170,14 @@ func (a *Automation) situation(ctx context.Context) (policy.Situation, error) {
 	return s, nil
 }
 
-// crowded says whether toggles within an hour or a cooldown may be missing among
-// those that are known: then the rates can't be kept.
-func (a *Automation) crowded(s policy.Situation) bool {
-	if len(s.Toggles) < flags.MaxRecent {
-		return false
-	}
+// crowded says whether toggles within an hour or a cooldown may be missing, where
+// those after since are known: then the rates can't be kept.
+func (a *Automation) crowded(now, since time.Time) bool {
 	window := time.Hour
 	for _, g := range a.o.Gates {
 		window = max(window, a.o.Policy.For(g.Flag).Cooldown)
 	}
-	return s.Now.Sub(s.Toggles[len(s.Toggles)-1].At) < window
+	return !since.IsZero() && now.Sub(since) < window
 }
 
 // blame is an alert with what its indicator's verdict is now: an alert may stand

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -96,6 +97,11 @@ func (s *store) Toggles(_ context.Context, flag string, limit int) (all []detect
 		return nil
 	})
 	return all[:min(len(all), limit)], err
+}
+
+func (s *store) TogglesIn(ctx context.Context, states ...detector.ToggleState) ([]detector.Toggle, error) {
+	all, err := s.Toggles(ctx, "", math.MaxInt)
+	return slices.DeleteFunc(all, func(t detector.Toggle) bool { return !slices.Contains(states, t.State) }), err
 }
 
 func (s *store) Toggle(_ context.Context, id string) (t detector.Toggle, err error) {

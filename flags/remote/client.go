@@ -148,12 +148,12 @@ func (e *StatusError) Is(target error) bool {
 	case c == http.StatusConflict, c == http.StatusPreconditionFailed:
 		return target == ErrConflict
 	case c == http.StatusTooManyRequests:
-		return false
+		return target == ErrBusy
 	case c == http.StatusTemporaryRedirect, c == http.StatusPermanentRedirect, c >= 400 && c < 500 && c != http.StatusRequestTimeout:
 		return target == ErrReadOnly
 	}
 	// A good answer that wasn't expected, or "see other": it may well be done.
-	return target == ErrUnclear
+	return target == ErrUnclear || target == ErrBusy && e.After > 0
 }
 
 // Do makes the request. An error of a request that may have had an effect is
@@ -162,7 +162,7 @@ func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	if wait := c.silence(); wait > 0 {
-		return Response{}, fmt.Errorf("%s asked for no requests for another %s", c.host, wait.Round(time.Second))
+		return Response{}, fmt.Errorf("%s: %w for another %s", c.host, ErrBusy, wait.Round(time.Second))
 	}
 	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
 	if err != nil {
@@ -284,7 +284,7 @@ func (c *Client) plain(ctx context.Context, err error) error {
 		err = u.Err
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("no answer within %s", c.timeout)
+		return fmt.Errorf("%w within %s", ErrSlow, c.timeout)
 	}
 	return err
 }

@@ -64,7 +64,6 @@ func (s *Switchboard) planAway(ctx context.Context, p *place, r Request) (Plan, 
 		if base, err = definitions.Revalue(base, r.Variant, r.Value); err != nil {
 			return Plan{}, state, fmt.Errorf("set flag %q: %w: %w", r.Flag, ErrInvalid, err)
 		}
-		value = r.Value
 	}
 	to, doubts, err := p.Client.Pin(base, r.Variant)
 	if err != nil {
@@ -78,6 +77,9 @@ func (s *Switchboard) planAway(ctx context.Context, p *place, r Request) (Plan, 
 	}
 	if p.connection == nil {
 		doubts = append(doubts, "it will be read back from the backend, but can't be seen through OpenFeature: no endpoint is configured for "+p.Name)
+	}
+	if p.Abilities.Value {
+		value = valueIn(to, r.Variant, value)
 	}
 	return Plan{
 		Flag: r.Flag, Before: state.Variant, After: r.Variant, Revision: state.Fingerprint(), Value: value,
@@ -172,6 +174,9 @@ func (s *Switchboard) undoAway(ctx context.Context, p *place, r Request) (detect
 	}
 	t := s.toggle(r, Plan{Before: last.Variant, After: last.Before})
 	t.ID, t.Revision, t.Value = s.newID(), cut(state.Revision, 100), state.Variants[last.Before]
+	if p.Abilities.Value {
+		t.Value = valueIn(last.Replaced, last.Before, t.Value)
+	}
 	t.Evidence = "undoes " + last.Toggle
 	return s.actAway(ctx, p, t, state, stay{
 		Toggle: t.ID, Undoes: last.Toggle, Variant: last.Before, Before: last.Variant, Replaced: state.Definition, Written: last.Replaced,

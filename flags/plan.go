@@ -102,13 +102,11 @@ func (n *snapshot) plan(r Request, s *Switchboard) (Plan, error) {
 	if err := room(r.Flag, len(n.document.Acts[r.Flag].Standing)); err != nil {
 		return Plan{}, err
 	}
-	if len(r.Value) > 0 {
-		value = r.Value
-	}
 	definition, err := n.change(r, s)
 	if err != nil {
 		return Plan{}, fmt.Errorf("set flag %q: %w", r.Flag, err)
 	}
+	value = valueIn(definition, r.Variant, value)
 	p := Plan{
 		Flag: r.Flag, Before: n.reached(r, s), After: r.Variant, Revision: n.revision, Value: value, definition: definition,
 		Scope: r.Scope, Approvals: s.config.Policy.For(r.Flag).Approvals(),
@@ -124,6 +122,21 @@ func (n *snapshot) plan(r Request, s *Switchboard) (Plan, error) {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%q has another value until the toggle is undone or another is set", r.Variant))
 	}
 	return p, nil
+}
+
+// valueIn is the value that a variant has in a definition: that of what is served now
+// may be a toggle's own. Where there is none it is preset.
+func valueIn(definition []byte, variant string, preset json.RawMessage) json.RawMessage {
+	var d struct {
+		Variants map[string]json.RawMessage `json:"variants"`
+	}
+	if json.Unmarshal(definition, &d) != nil {
+		return preset
+	}
+	if v, ok := d.Variants[variant]; ok {
+		return v
+	}
+	return preset
 }
 
 // check says what the request lacks.

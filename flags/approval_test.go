@@ -120,7 +120,7 @@ func TestRejectAndLapse(t *testing.T) {
 		t.Errorf("approved after that: got %v", err)
 	}
 	late, swept := plan(), plan()
-	now = now.Add(s.config.Policy.ApproveWithin + time.Second)
+	now = now.Add(s.Rules().Policy.ApproveWithin + time.Second)
 	if got, err := s.Approve(t.Context(), late.ID, "", "bob"); !errors.Is(err, ErrConflict) || got.State != detector.ToggleLapsed {
 		t.Errorf("too late: got %+v, %v", got, err)
 	}

@@ -197,6 +197,7 @@ type Switchboard struct {
 	grace   time.Duration // how old a planned toggle is when nobody is at it any more
 
 	serving  atomic.Pointer[snapshot]
+	rules    atomic.Pointer[Rules]
 	feed     *feed.Feed
 	keys     atomic.Pointer[keys]
 	ownKey   string // of the switchboard's own client, for this process alone
@@ -228,6 +229,7 @@ func New(c Config, store Store, log logrus.FieldLogger, reg prometheus.Registere
 		config: c, store: store, log: log, metrics: m, now: time.Now, grace: cmp.Or(c.Grace, 3*writeTimeout),
 		inFlight: map[string]bool{}, pinned: map[string]pinned{}, terms: map[string]term{}, ownKey: rand.Text(),
 	}
+	s.rules.Store(&Rules{Gates: c.Gates, Policy: c.Policy})
 	opened, err := c.Backends.Open()
 	if err != nil {
 		return nil, err

@@ -75,13 +75,13 @@ func (s *Switchboard) view(n *snapshot, key string) View {
 	f, _ := n.set.Flag(key)
 	return View{
 		Flag: f, Serving: n.served(key, s), Revision: n.revision, Toggles: len(n.document.Acts[key].Standing),
-		Gates: s.gates(key), Standing: s.standing(n, key), Policy: s.config.Policy.For(key),
+		Gates: s.gates(key), Standing: s.standing(n, key), Policy: s.Rules().Policy.For(key),
 	}
 }
 
 func (s *Switchboard) gates(key string) []Gate {
 	var gates []Gate
-	for _, g := range s.config.Gates {
+	for _, g := range s.Rules().Gates {
 		if g.Flag == key {
 			gates = append(gates, g)
 		}

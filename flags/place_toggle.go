@@ -98,7 +98,7 @@ func (s *Switchboard) awayRefuses(p *place, r Request) error {
 		why = "a toggle there doesn't expire"
 	case r.Decision != "":
 		why = "people alone toggle there, not the automation"
-	case !r.DryRun && strings.TrimSpace(r.Emergency) == "" && s.config.Policy.For(r.Flag).Approvals() > 0:
+	case !r.DryRun && strings.TrimSpace(r.Emergency) == "" && s.Rules().Policy.For(r.Flag).Approvals() > 0:
 		why = "the policy asks for approval, which plans there can't wait for; say why it is an emergency, or let the backend's own approval hold"
 	default:
 		return nil
@@ -117,7 +117,7 @@ func (s *Switchboard) setAway(ctx context.Context, p *place, r Request) (detecto
 	}
 	t := s.toggle(r, plan)
 	t.Revision = cut(state.Revision, 100)
-	t.Needs = s.config.Policy.For(r.Flag).Approvals()
+	t.Needs = s.Rules().Policy.For(r.Flag).Approvals()
 	if r.DryRun {
 		t.Evidence = plan.Diff
 		for _, doubt := range plan.Warnings {

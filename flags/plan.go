@@ -51,6 +51,9 @@ type Request struct {
 	// the toggle's ID: asked again, nothing happens. Propose puts it before a person.
 	Decision string
 	Propose  bool
+	// Under are the rules that the decision was made by: where others hold by now it
+	// isn't carried out. Nil lets any.
+	Under *Rules
 }
 
 // Plan is what a toggle would do.
@@ -109,7 +112,7 @@ func (n *snapshot) plan(r Request, s *Switchboard) (Plan, error) {
 	value = valueIn(definition, r.Variant, value)
 	p := Plan{
 		Flag: r.Flag, Before: n.reached(r, s), After: r.Variant, Revision: n.revision, Value: value, definition: definition,
-		Scope: r.Scope, Approvals: s.config.Policy.For(r.Flag).Approvals(),
+		Scope: r.Scope, Approvals: s.Rules().Policy.For(r.Flag).Approvals(),
 	}
 	old := n.document.Flags[r.Flag]
 	// The order of the keys may differ.

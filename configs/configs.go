@@ -58,7 +58,25 @@ type Log struct {
 
 // Load reads the configuration file. The error is a *Error when the file could
 // be read but not used.
-func Load(path string) (Config, error) {
+func Load(path string) (Config, error) { return load(path, needed) }
+
+// Check reads the configuration file as Load does, and looks besides into what the
+// daemon starts without but can't do its work without, as a person can mend it now.
+func Check(path string) error {
+	_, err := load(path, all)
+	return err
+}
+
+// files says how far the files that the configuration names are looked into.
+type files int
+
+const (
+	none   files = iota
+	needed       // those without which the daemon doesn't start
+	all
+)
+
+func load(path string, look files) (Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("read the configuration: %w", err)
@@ -68,7 +86,7 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("read the configuration: %w", err)
 	}
-	c, err := parse(data, filepath.Dir(path), true)
+	c, err := parse(data, filepath.Dir(path), look)
 	var e *Error
 	if errors.As(err, &e) {
 		e.File = path
@@ -78,9 +96,9 @@ func Load(path string) (Config, error) {
 
 // Parse reads a configuration whose relative paths start at dir. It doesn't look
 // whether the flags and secrets that it names are there; Load does.
-func Parse(data []byte, dir string) (Config, error) { return parse(data, dir, false) }
+func Parse(data []byte, dir string) (Config, error) { return parse(data, dir, none) }
 
-func parse(data []byte, dir string, files bool) (Config, error) {
+func parse(data []byte, dir string, look files) (Config, error) {
 	root, problem := tree(data)
 	if problem != nil {
 		return Config{}, &Error{Problems: []Problem{*problem}}
@@ -93,9 +111,13 @@ func parse(data []byte, dir string, files bool) (Config, error) {
 	c.resolve(dir)
 	c.setDefaults()
 	d.report(c.validate())
-	if files {
+	if look >= needed {
 		d.report(c.Flags.CheckFiles("flags"))
 		d.report(c.Upgrades.CheckFiles("upgrades"))
+	}
+	if look >= all {
+		d.report(c.Flags.Backends.CheckFiles("flags.backends"))
+		d.report(c.Web.CheckFiles("web"))
 	}
 	if len(d.problems) > 0 {
 		return Config{}, d.err()

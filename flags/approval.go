@@ -24,7 +24,7 @@ func sameActor(a, b string) bool {
 
 // await audits a plan and lets it wait for its approvals. Nothing is changed.
 func (s *Switchboard) await(ctx context.Context, t detector.Toggle, p Plan, proposal bool) (detector.Toggle, error) {
-	t.ApproveBy = t.At.Add(s.config.Policy.ApproveWithin)
+	t.ApproveBy = t.At.Add(s.Rules().Policy.ApproveWithin)
 	t.Evidence = p.Effect
 	if err := s.store.AuditToggle(ctx, t); err != nil {
 		return detector.Toggle{}, fmt.Errorf("audit toggle of flag %q: %w: nothing was changed", t.Flag, err)
@@ -68,6 +68,7 @@ func (s *Switchboard) Approve(ctx context.Context, id, reason, actor string) (de
 		if err := s.stillHeld(ctx, t); err != nil {
 			return t, err
 		}
+		t.Needs = max(t.Needs, s.Rules().Policy.For(t.Flag).Approvals())
 		t.Approvals = append(slices.Clone(t.Approvals), detector.Approval{Actor: actor, Reason: reason, At: s.now().UTC()})
 		if missing := t.Needs - len(t.Approvals); missing > 0 {
 			return s.recordBy(ctx, t, detector.ToggleWaiting, actor, fmt.Sprintf("approved by %s; %s more must approve it", actor, people(missing)))
@@ -162,7 +163,7 @@ func (s *Switchboard) carryOn(ctx context.Context, t detector.Toggle) (detector.
 		return s.conclude(ctx, t)
 	}
 	switch late := s.now().Sub(t.Updated); {
-	case late > s.config.Policy.ApproveWithin:
+	case late > s.Rules().Policy.ApproveWithin:
 		return s.fail(ctx, t, fmt.Errorf("set flag %q: %w: the daemon stopped, and what was decided %s ago may no longer hold; plan it again", t.Flag, ErrConflict, late.Round(time.Second)))
 	case t.State == detector.TogglePlanned:
 		// Nobody approved it: the kill switch stops it.
@@ -185,18 +186,18 @@ func (s *Switchboard) PutBack(ctx context.Context, flag, toggle, why string) (de
 	return s.undo(ctx, Request{Flag: flag, Reason: why, Actor: policy.Actor, Decision: "put back"}, toggle)
 }
 
-// Waiting are the plans that wait for approval, the latest first.
+// Waiting are all plans that wait for approval, the latest first.
 func (s *Switchboard) Waiting(ctx context.Context) ([]detector.Toggle, error) {
-	toggles, err := s.Recent(ctx)
+	toggles, err := s.store.TogglesIn(ctx, detector.ToggleWaiting)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the audit for plans that wait: %w", err)
 	}
-	return slices.DeleteFunc(toggles, func(t detector.Toggle) bool { return t.State != detector.ToggleWaiting }), nil
+	return toggles, nil
 }
 
 // sweep lets plans lapse that waited long enough.
 func (s *Switchboard) sweep(ctx context.Context) error {
-	if now := s.now(); now.Sub(s.swept) < min(sweepEvery, s.config.Policy.ApproveWithin/10) {
+	if now := s.now(); now.Sub(s.swept) < min(sweepEvery, s.Rules().Policy.ApproveWithin/10) {
 		return nil
 	}
 	s.swept = s.now()
@@ -224,6 +225,9 @@ func (s *Switchboard) sweep(ctx context.Context) error {
 // and it didn't ask before.
 func (s *Switchboard) mayDecide(ctx context.Context, r Request) error {
 	if err := s.frozen(ctx); err != nil {
+		return err
+	}
+	if err := r.hold(s.Rules()); err != nil {
 		return err
 	}
 	known, err := s.store.Toggle(ctx, r.Decision)

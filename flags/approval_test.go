@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -119,7 +120,7 @@ func TestRejectAndLapse(t *testing.T) {
 		t.Errorf("approved after that: got %v", err)
 	}
 	late, swept := plan(), plan()
-	now = now.Add(s.config.Policy.ApproveWithin + time.Second)
+	now = now.Add(s.Rules().Policy.ApproveWithin + time.Second)
 	if got, err := s.Approve(t.Context(), late.ID, "", "bob"); !errors.Is(err, ErrConflict) || got.State != detector.ToggleLapsed {
 		t.Errorf("too late: got %+v, %v", got, err)
 	}
@@ -479,5 +480,54 @@ func TestSlowerApproval(t *testing.T) {
 	}
 	if s.serving.Load().revision != 2 {
 		t.Error("applied twice")
+	}
+}
+
+// bury puts so many later toggles into the audit that none before is among the last.
+func bury(store *memory, at time.Time) {
+	for n := range MaxRecent + 1 {
+		store.audit = append(store.audit, detector.Toggle{ID: fmt.Sprint("later-", n), Flag: "elsewhere", State: detector.ToggleRejected, At: at, Updated: at})
+	}
+}
+
+// A plan that waits, and a toggle in force, are found behind any number of later
+// toggles; the plan lapses all the same.
+func TestBuried(t *testing.T) {
+	store := &memory{}
+	s, _ := start(t, store, Config{Definitions: writeFile(t, fleet), Policy: policy.Config{Flags: map[string]policy.Rule{"other": {Approval: "one"}}}})
+	now := time.Now()
+	s.now = func() time.Time { return now }
+	stands, err := s.Set(t.Context(), request("masked", "off"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := s.Set(t.Context(), request("other", "on"))
+	if err != nil || plan.State != detector.ToggleWaiting {
+		t.Fatalf("got %+v, %v", plan, err)
+	}
+	bury(store, now.Add(time.Minute))
+	if got, err := s.Waiting(t.Context()); err != nil || len(got) != 1 || got[0].ID != plan.ID {
+		t.Errorf("waiting: got %v, %v", got, err)
+	}
+	known, since, err := s.Known(t.Context())
+	if err != nil || !since.Equal(now.Add(time.Minute)) {
+		t.Fatalf("known since %s, %v", since, err)
+	}
+	var older []string
+	for _, x := range known {
+		if x.Flag != "elsewhere" {
+			older = append(older, x.ID)
+		}
+	}
+	slices.Sort(older)
+	if d := cmp.Diff(slices.Sorted(slices.Values([]string{stands.ID, plan.ID})), older); d != "" {
+		t.Errorf("known (-want +got):\n%s", d)
+	}
+	now = now.Add(2 * time.Hour)
+	if err := s.tendToggles(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.find(t.Context(), "", plan.ID); err != nil || got.State != detector.ToggleLapsed {
+		t.Errorf("swept: got %+v, %v", got, err)
 	}
 }

@@ -56,15 +56,11 @@ func (a away) settled(written []byte) away {
 	p := *a.Pending
 	p.Written = written
 	next := away{Backend: a.Backend, Last: p.Toggle, Undoes: p.Undoes, Standing: slices.Clone(a.Standing)}
-	switch {
-	case p.Undoes != "":
+	if p.Undoes != "" {
 		next.Standing = slices.DeleteFunc(next.Standing, func(s stay) bool { return s.Toggle == p.Undoes })
-	case len(next.Standing) >= maxStanding:
-		// The lowest one stays, as it has the definition without any toggle.
-		next.Standing = append(slices.Delete(next.Standing, 1, 2), p)
-	default:
-		next.Standing = append(next.Standing, p)
+		return next
 	}
+	next.Standing = append(next.Standing, p)
 	return next
 }
 

@@ -18,9 +18,18 @@ const (
 	// store, which also holds what toggles replaced, in bytes.
 	maxFile     = 1 << 20
 	maxDocument = 4 << 20
-	// maxStanding is the number of toggles of one flag that can be undone.
-	maxStanding = 32
+	// maxStanding is the number of toggles of one flag that can be in force: each can
+	// be undone, which takes what it replaced.
+	maxStanding = 128
 )
+
+// room refuses a toggle of a flag of which n are in force.
+func room(flag string, n int) error {
+	if n < maxStanding {
+		return nil
+	}
+	return fmt.Errorf("set flag %q: %w: %d of it are, one over the other; undo some of them first", flag, ErrFull, n)
+}
 
 // document is what the store keeps: the definitions as they are served, and
 // beside them what it takes to undo.
@@ -124,12 +133,7 @@ func (d document) base(flag string) json.RawMessage {
 func (d document) toggled(flag string, definition json.RawMessage, s standing) document {
 	next := d.clone()
 	s.Replaced = d.Flags[flag]
-	before := d.Acts[flag].Standing
-	if len(before) >= maxStanding {
-		// The lowest one stays, as it has the definition without any toggle.
-		before = slices.Delete(slices.Clone(before), 1, 2)
-	}
-	next.Acts[flag] = act{Last: s.Toggle, Standing: append(slices.Clone(before), s)}
+	next.Acts[flag] = act{Last: s.Toggle, Standing: append(slices.Clone(d.Acts[flag].Standing), s)}
 	next.Flags[flag] = definition
 	return next
 }

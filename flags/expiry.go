@@ -71,7 +71,7 @@ func (r Request) checkTerm() error {
 
 // setTerm gives the toggle its expiry.
 func (s *Switchboard) setTerm(t *detector.Toggle, r Request) {
-	rule := s.config.Policy.For(r.Flag)
+	rule := s.Rules().Policy.For(r.Flag)
 	expires := *rule.Expires
 	if r.Expires != nil {
 		expires = *r.Expires
@@ -196,7 +196,7 @@ func (s *Switchboard) tendOne(ctx context.Context, flag, id string) error {
 	s.mu.Lock()
 	known := s.terms[id]
 	s.mu.Unlock()
-	lead := s.config.Policy.RemindBefore
+	lead := s.Rules().Policy.RemindBefore
 	due := reminder(known.toggle, s.now(), lead)
 	if due == "" && s.now().Sub(known.read) < termAge && !s.toUndo(known) {
 		return nil

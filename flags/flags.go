@@ -53,6 +53,8 @@ var (
 	ErrFrozen = errors.New("the automation is frozen")
 	// ErrNotReady: flags can't be toggled yet, since they couldn't be verified.
 	ErrNotReady = errors.New("not ready")
+	// ErrFull: so many toggles of the flag are in force that no more could be undone.
+	ErrFull = errors.New("too many toggles are in force")
 )
 
 // Store keeps the definitions and the audit.
@@ -69,6 +71,9 @@ type Store interface {
 	// Toggles returns the latest state of each toggle of a flag ("" for all
 	// flags), the latest act first.
 	Toggles(ctx context.Context, flag string, limit int) ([]detector.Toggle, error)
+	// TogglesIn returns the latest state of all toggles in which that is one of these,
+	// however many and however old, the latest act first.
+	TogglesIn(ctx context.Context, states ...detector.ToggleState) ([]detector.Toggle, error)
 	// Toggle returns the latest state of one toggle, or ErrUnknown.
 	Toggle(ctx context.Context, id string) (detector.Toggle, error)
 	// Freeze returns how the automation's kill switch was put last, its zero value
@@ -192,6 +197,7 @@ type Switchboard struct {
 	grace   time.Duration // how old a planned toggle is when nobody is at it any more
 
 	serving  atomic.Pointer[snapshot]
+	rules    atomic.Pointer[Rules]
 	feed     *feed.Feed
 	keys     atomic.Pointer[keys]
 	ownKey   string // of the switchboard's own client, for this process alone
@@ -223,6 +229,7 @@ func New(c Config, store Store, log logrus.FieldLogger, reg prometheus.Registere
 		config: c, store: store, log: log, metrics: m, now: time.Now, grace: cmp.Or(c.Grace, 3*writeTimeout),
 		inFlight: map[string]bool{}, pinned: map[string]pinned{}, terms: map[string]term{}, ownKey: rand.Text(),
 	}
+	s.rules.Store(&Rules{Gates: c.Gates, Policy: c.Policy})
 	opened, err := c.Backends.Open()
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"aftershock/detector"
 	"aftershock/flags/definitions"
@@ -74,13 +75,13 @@ func (s *Switchboard) view(n *snapshot, key string) View {
 	f, _ := n.set.Flag(key)
 	return View{
 		Flag: f, Serving: n.served(key, s), Revision: n.revision, Toggles: len(n.document.Acts[key].Standing),
-		Gates: s.gates(key), Standing: s.standing(n, key), Policy: s.config.Policy.For(key),
+		Gates: s.gates(key), Standing: s.standing(n, key), Policy: s.Rules().Policy.For(key),
 	}
 }
 
 func (s *Switchboard) gates(key string) []Gate {
 	var gates []Gate
-	for _, g := range s.config.Gates {
+	for _, g := range s.Rules().Gates {
 		if g.Flag == key {
 			gates = append(gates, g)
 		}
@@ -101,17 +102,45 @@ func (s *Switchboard) History(ctx context.Context, flag string) ([]detector.Togg
 	return toggles, nil
 }
 
-// MaxRecent is how many toggles Recent returns at most.
+// MaxRecent is how many toggles Known returns at most that are over.
 const MaxRecent = 1000
 
-// Recent returns the latest state of the last MaxRecent toggles of all flags, the
-// latest act first.
-func (s *Switchboard) Recent(ctx context.Context) ([]detector.Toggle, error) {
-	toggles, err := s.store.Toggles(ctx, "", MaxRecent)
-	if err != nil {
-		return nil, fmt.Errorf("read the audit: %w", err)
+// Known returns the latest state of toggles, the latest act first: the last
+// MaxRecent of all flags, and however old they are those in force and the plans that
+// wait. Of those after since none is missing.
+func (s *Switchboard) Known(ctx context.Context) (toggles []detector.Toggle, since time.Time, err error) {
+	if toggles, err = s.store.Toggles(ctx, "", MaxRecent); err != nil {
+		return nil, since, fmt.Errorf("read the audit: %w", err)
 	}
-	return toggles, nil
+	if len(toggles) < MaxRecent {
+		return toggles, since, nil
+	}
+	since = toggles[len(toggles)-1].At
+	have := make(map[string]bool, len(toggles))
+	for _, t := range toggles {
+		have[t.ID] = true
+	}
+	older, err := s.Waiting(ctx)
+	if err != nil {
+		return nil, since, err
+	}
+	older = slices.DeleteFunc(older, func(t detector.Toggle) bool { return have[t.ID] })
+	d := s.serving.Load().document
+	for flag, a := range d.Acts {
+		for _, in := range a.Standing {
+			if have[in.Toggle] {
+				continue
+			}
+			t, err := s.find(ctx, flag, in.Toggle)
+			if err != nil {
+				return nil, since, err
+			}
+			older = append(older, t)
+		}
+	}
+	toggles = append(toggles, older...)
+	slices.SortStableFunc(toggles, func(a, b detector.Toggle) int { return b.At.Compare(a.At) })
+	return toggles, since, nil
 }
 
 // Flips returns the last toggles that were applied, as changes for the judge,

@@ -16,8 +16,23 @@ import (
 	"aftershock/flags/remote"
 )
 
-// ErrReadOnly: the backend that the flag lives in refuses to have it changed.
-var ErrReadOnly = errors.New("the backend refuses it")
+// Errors of the backend that a flag lives in.
+var (
+	// ErrReadOnly: it can't do that, or refuses to; Refused tells the two apart.
+	ErrReadOnly = errors.New("the backend refuses it")
+	// ErrBackend: it can't be reached, or its answer is of no use.
+	ErrBackend = errors.New("the backend doesn't answer as it should")
+	// ErrSlow: it didn't answer in time.
+	ErrSlow = errors.New("the backend is too slow")
+	// ErrBusy: it wants no requests for a while.
+	ErrBusy = errors.New("the backend is busy")
+)
+
+// Refused says whether the backend was asked and answered that it won't.
+func Refused(err error) bool {
+	var answer *remote.StatusError
+	return errors.Is(err, ErrReadOnly) && errors.As(err, &answer)
+}
 
 const (
 	// readTimeout bounds looks at a backend for a person who waits.
@@ -124,12 +139,13 @@ func (p *place) read(ctx context.Context, flag string, now time.Time) (remote.St
 func inWords(err error) error {
 	for _, e := range []struct{ theirs, ours error }{
 		{remote.ErrUnknown, ErrUnknown}, {remote.ErrConflict, ErrConflict}, {remote.ErrReadOnly, ErrReadOnly},
+		{remote.ErrBusy, ErrBusy}, {remote.ErrSlow, ErrSlow},
 	} {
 		if errors.Is(err, e.theirs) {
 			return fmt.Errorf("%w: %w", e.ours, err)
 		}
 	}
-	return err
+	return fmt.Errorf("%w: %w", ErrBackend, err)
 }
 
 // keys lists the flags of the backend that are known: those seen, those named in
@@ -164,7 +180,7 @@ func (s *Switchboard) viewAway(n *snapshot, p *place, key string) View {
 	saw := p.last(key)
 	v := View{
 		Flag:    definitions.Flag{Key: key, State: definitions.Enabled, Variants: saw.state.Variants},
-		Serving: saw.state.Variant, Toggles: len(n.document.Away[key].Standing), Gates: s.gates(key), Policy: s.config.Policy.For(key),
+		Serving: saw.state.Variant, Toggles: len(n.document.Away[key].Standing), Gates: s.gates(key), Policy: s.Rules().Policy.For(key),
 		Backend: &Living{
 			Name: p.Name, Kind: p.Kind, Abilities: p.Abilities, Revision: saw.state.Revision,
 			Seen: saw.at, Everyone: saw.state.Everyone, Verifiable: p.connection != nil,

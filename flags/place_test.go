@@ -536,3 +536,22 @@ func TestAwayPolicy(t *testing.T) {
 		t.Errorf("emergency: got %+v, %v, told %v", got, err, told.texts())
 	}
 }
+
+// What was done elsewhere can be undone toggle by toggle, so that none is dropped.
+func TestManyTogglesAway(t *testing.T) {
+	s := afar(t, &memory{}, newFar(), true, Config{})
+	for i := range maxStanding {
+		if _, err := s.Set(t.Context(), request("far-masked", []string{"on", "off"}[i%2])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Set(t.Context(), request("far-masked", "on")); !errors.Is(err, ErrFull) {
+		t.Errorf("one more: got %v, want ErrFull", err)
+	}
+	if got := len(s.serving.Load().document.Away["far-masked"].Standing); got != maxStanding {
+		t.Errorf("got %d in force, want %d", got, maxStanding)
+	}
+	if _, err := s.Undo(t.Context(), "far-masked", "one less", "ada"); err != nil {
+		t.Error(err)
+	}
+}

@@ -52,6 +52,9 @@ func (s *Switchboard) planAway(ctx context.Context, p *place, r Request) (Plan, 
 	if state.Everyone && state.Variant == r.Variant && remote.Same(want, value) {
 		return Plan{}, state, fmt.Errorf("set flag %q: %w: everyone gets %q already from the backend %s", r.Flag, ErrUnchanged, r.Variant, p.Name)
 	}
+	if err := room(r.Flag, len(a.Standing)); err != nil {
+		return Plan{}, state, err
+	}
 	base := state.Definition
 	// What our own toggles wrapped isn't wrapped again.
 	if top != nil && remote.Same(top.Written, state.Definition) {
@@ -61,7 +64,6 @@ func (s *Switchboard) planAway(ctx context.Context, p *place, r Request) (Plan, 
 		if base, err = definitions.Revalue(base, r.Variant, r.Value); err != nil {
 			return Plan{}, state, fmt.Errorf("set flag %q: %w: %w", r.Flag, ErrInvalid, err)
 		}
-		value = r.Value
 	}
 	to, doubts, err := p.Client.Pin(base, r.Variant)
 	if err != nil {
@@ -75,6 +77,9 @@ func (s *Switchboard) planAway(ctx context.Context, p *place, r Request) (Plan, 
 	}
 	if p.connection == nil {
 		doubts = append(doubts, "it will be read back from the backend, but can't be seen through OpenFeature: no endpoint is configured for "+p.Name)
+	}
+	if p.Abilities.Value {
+		value = valueIn(to, r.Variant, value)
 	}
 	return Plan{
 		Flag: r.Flag, Before: state.Variant, After: r.Variant, Revision: state.Fingerprint(), Value: value,
@@ -93,7 +98,7 @@ func (s *Switchboard) awayRefuses(p *place, r Request) error {
 		why = "a toggle there doesn't expire"
 	case r.Decision != "":
 		why = "people alone toggle there, not the automation"
-	case !r.DryRun && strings.TrimSpace(r.Emergency) == "" && s.config.Policy.For(r.Flag).Approvals() > 0:
+	case !r.DryRun && strings.TrimSpace(r.Emergency) == "" && s.Rules().Policy.For(r.Flag).Approvals() > 0:
 		why = "the policy asks for approval, which plans there can't wait for; say why it is an emergency, or let the backend's own approval hold"
 	default:
 		return nil
@@ -112,7 +117,7 @@ func (s *Switchboard) setAway(ctx context.Context, p *place, r Request) (detecto
 	}
 	t := s.toggle(r, plan)
 	t.Revision = cut(state.Revision, 100)
-	t.Needs = s.config.Policy.For(r.Flag).Approvals()
+	t.Needs = s.Rules().Policy.For(r.Flag).Approvals()
 	if r.DryRun {
 		t.Evidence = plan.Diff
 		for _, doubt := range plan.Warnings {
@@ -169,6 +174,9 @@ func (s *Switchboard) undoAway(ctx context.Context, p *place, r Request) (detect
 	}
 	t := s.toggle(r, Plan{Before: last.Variant, After: last.Before})
 	t.ID, t.Revision, t.Value = s.newID(), cut(state.Revision, 100), state.Variants[last.Before]
+	if p.Abilities.Value {
+		t.Value = valueIn(last.Replaced, last.Before, t.Value)
+	}
 	t.Evidence = "undoes " + last.Toggle
 	return s.actAway(ctx, p, t, state, stay{
 		Toggle: t.ID, Undoes: last.Toggle, Variant: last.Before, Before: last.Variant, Replaced: state.Definition, Written: last.Replaced,

@@ -21,6 +21,13 @@ const cantVerify = "not verifiable through OpenFeature: "
 
 func unverifiable(t detector.Toggle) bool { return strings.Contains(t.Evidence, cantVerify) }
 
+// Unverifiable says why a toggle that is in force, as the backend says that was read
+// back, can't be seen through OpenFeature; ok is false for all other toggles.
+func Unverifiable(t detector.Toggle) (why string, ok bool) {
+	_, why, ok = strings.Cut(t.Evidence, cantVerify)
+	return why, ok && t.State == detector.ToggleApplied
+}
+
 // concludeAway verifies an applied toggle and audits what came of it. Where
 // there's nothing to verify it by, it stays applied, and the evidence says so.
 func (s *Switchboard) concludeAway(ctx context.Context, p *place, t detector.Toggle, state remote.State) (detector.Toggle, error) {

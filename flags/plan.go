@@ -57,6 +57,9 @@ type Request struct {
 	// the toggle's ID: asked again, nothing happens. Propose puts it before a person.
 	Decision string
 	Propose  bool
+	// Under are the rules that the decision was made by: where others hold by now it
+	// isn't carried out. Nil lets any.
+	Under *Rules
 }
 
 // Plan is what a toggle would do.
@@ -105,16 +108,17 @@ func (n *snapshot) plan(r Request, s *Switchboard) (Plan, error) {
 	if r.Revision != 0 && r.Revision != n.revision {
 		return Plan{}, fmt.Errorf("set flag %q: %w: you saw revision %d, it is %d by now; look again", r.Flag, ErrConflict, r.Revision, n.revision)
 	}
-	if len(r.Value) > 0 {
-		value = r.Value
+	if err := room(r.Flag, len(n.document.Acts[r.Flag].Standing)); err != nil {
+		return Plan{}, err
 	}
 	definition, err := n.change(r, s)
 	if err != nil {
 		return Plan{}, fmt.Errorf("set flag %q: %w", r.Flag, err)
 	}
+	value = valueIn(definition, r.Variant, value)
 	p := Plan{
 		Flag: r.Flag, Before: n.reached(r, s), After: r.Variant, Revision: n.revision, Value: value, definition: definition,
-		Scope: r.Scope, Approvals: s.config.Policy.For(r.Flag).Approvals(),
+		Scope: r.Scope, Approvals: s.Rules().Policy.For(r.Flag).Approvals(),
 	}
 	old := n.document.Flags[r.Flag]
 	// The order of the keys may differ.
@@ -127,6 +131,21 @@ func (n *snapshot) plan(r Request, s *Switchboard) (Plan, error) {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%q has another value until the toggle is undone or another is set", r.Variant))
 	}
 	return p, nil
+}
+
+// valueIn is the value that a variant has in a definition: that of what is served now
+// may be a toggle's own. Where there is none it is preset.
+func valueIn(definition []byte, variant string, preset json.RawMessage) json.RawMessage {
+	var d struct {
+		Variants map[string]json.RawMessage `json:"variants"`
+	}
+	if json.Unmarshal(definition, &d) != nil {
+		return preset
+	}
+	if v, ok := d.Variants[variant]; ok {
+		return v
+	}
+	return preset
 }
 
 // check says what the request lacks.

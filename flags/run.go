@@ -78,26 +78,27 @@ func (s *Switchboard) Run(ctx context.Context) error {
 // another daemon on the same store may be at it. Run calls it, and again when
 // those seconds are over.
 func (s *Switchboard) Resume(ctx context.Context) error {
-	toggles, err := s.store.Toggles(ctx, "", 1000)
+	toggles, err := s.store.TogglesIn(ctx, detector.TogglePlanned, detector.ToggleApproved, detector.ToggleApplied)
 	if err != nil {
 		return fmt.Errorf("read the audit: %w", err)
 	}
-	byID := make(map[string]detector.Toggle, len(toggles))
 	var errs []error
 	for _, t := range toggles {
-		byID[t.ID] = t
 		if s.busy(t.ID) || ctx.Err() != nil {
 			continue
 		}
 		errs = append(errs, s.resume(ctx, t))
 	}
 	n := s.serving.Load()
-	for _, a := range n.document.Acts {
-		by, ok := byID[a.Last]
-		if !ok || a.Undoes == "" || s.busy(by.ID) || ctx.Err() != nil {
+	for flag, a := range n.document.Acts {
+		if a.Undoes == "" || s.busy(a.Last) || ctx.Err() != nil {
 			continue
 		}
-		errs = append(errs, s.auditUndone(ctx, a.Undoes, by))
+		by, err := s.find(ctx, flag, a.Last)
+		if err == nil {
+			err = s.auditUndone(ctx, a.Undoes, by)
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

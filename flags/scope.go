@@ -168,6 +168,9 @@ func (p *Plan) explain(n *snapshot, f definitions.Flag) {
 		}
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the targeting rule goes out of force%s until the toggle is undone; %q is what a caller without properties gets from it", whom, p.Before))
 	}
+	if n := len(standing); n >= maxStanding*3/4 {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%d toggles of it are in force, and %d may be: undo those that are no longer needed", n, maxStanding))
+	}
 	if len(standing) > 0 && p.Scope.Everyone() {
 		p.Effect += fmt.Sprintf("; %d toggles in force come back when it is undone", len(standing))
 	}

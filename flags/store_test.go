@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -102,6 +103,11 @@ func (m *memory) Toggles(_ context.Context, flag string, limit int) ([]detector.
 	}
 	slices.SortStableFunc(all, func(a, b detector.Toggle) int { return b.At.Compare(a.At) })
 	return all[:min(len(all), limit)], nil
+}
+
+func (m *memory) TogglesIn(ctx context.Context, states ...detector.ToggleState) ([]detector.Toggle, error) {
+	all, err := m.Toggles(ctx, "", math.MaxInt)
+	return slices.DeleteFunc(all, func(t detector.Toggle) bool { return !slices.Contains(states, t.State) }), err
 }
 
 func (m *memory) Toggle(_ context.Context, id string) (detector.Toggle, error) {

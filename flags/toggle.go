@@ -119,7 +119,7 @@ func (s *Switchboard) undo(ctx context.Context, r Request, only string) (detecto
 	t := s.toggle(r, Plan{Before: last.Variant, After: last.Before, Revision: n.revision})
 	t.ID = s.newID()
 	if f, ok := n.set.Flag(flag); ok {
-		t.Value = f.Variants[last.Before]
+		t.Value = valueIn(last.Replaced, last.Before, f.Variants[last.Before])
 	}
 	if beneath := len(in) - 2; beneath >= 0 {
 		// What is in force again costs what it did.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -352,23 +351,46 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// A flag's toggles in force are bounded by a refusal: none is ever dropped.
 func TestManyStandingToggles(t *testing.T) {
-	d := emptyDocument()
-	d.Flags["f"] = []byte(`0`)
-	for i := range 3 * maxStanding {
-		d = d.toggled("f", fmt.Appendf(nil, "%d", i+1), standing{Toggle: fmt.Sprint(i)})
+	s, _ := start(t, &memory{}, Config{Definitions: writeFile(t, fleet)})
+	var made []string
+	for i := range maxStanding {
+		r := request("other", []string{"on", "off"}[i%2])
+		if p, err := s.Plan(r); err != nil || strings.Contains(fmt.Sprint(p.Warnings), "128 may be") != (i >= 96) {
+			t.Fatalf("plan %d: got %v, %v", i, p.Warnings, err)
+		}
+		got, err := s.Set(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, got.ID)
 	}
-	if n := len(d.Acts["f"].Standing); n != maxStanding {
-		t.Errorf("got %d standing toggles, want %d", n, maxStanding)
+	before := s.serving.Load().document.Flags["other"]
+	for name, r := range map[string]Request{
+		"everyone": request("other", "on"),
+		"a part":   {Flag: "other", Variant: "on", Reason: "r", Actor: "ada", Scope: detector.Scope{Percent: 5}},
+		"dry run":  {Flag: "other", Variant: "on", Reason: "r", Actor: "ada", DryRun: true},
+	} {
+		if _, err := s.Set(t.Context(), r); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "128 of it are, one over the other; undo some of them first") {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
-	if got := string(d.base("f")); got != "0" {
-		t.Errorf("base: got %s, want 0", got)
+	v, err := s.Show("other")
+	if err != nil {
+		t.Fatal(err)
 	}
-	d = d.undone("f", "u")
-	if got := string(d.Flags["f"]); got != fmt.Sprint(3*maxStanding-1) {
-		t.Errorf("undone: got %s", got)
+	var in []string
+	for _, x := range v.Standing {
+		in = append(in, x.Toggle)
 	}
-	if !slices.ContainsFunc(d.Acts["f"].Standing, func(s standing) bool { return s.Toggle == "0" }) {
-		t.Error("the lowest toggle is gone")
+	if d := cmp.Diff(made, in); d != "" || string(s.serving.Load().document.Flags["other"]) != string(before) {
+		t.Errorf("in force (-want +got):\n%s", d)
+	}
+	if _, err := s.Undo(t.Context(), "other", "one less", "ada"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Set(t.Context(), request("other", "off")); err != nil {
+		t.Errorf("after an undo: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"aftershock/detector"
@@ -107,6 +108,26 @@ func (j *Journal) Toggles(ctx context.Context, flag string, limit int) (all []de
 			WHERE (CAST($1 AS TEXT) = '' OR flag = $1)
 				AND NOT EXISTS (SELECT 1 FROM toggles later WHERE later.id = toggles.id AND later.seq > toggles.seq)
 			ORDER BY at_us DESC, seq DESC LIMIT $2`, text(flag), limited(limit))
+	})
+	return all, err
+}
+
+// TogglesIn gives the latest state of every toggle in which that is one of the
+// states, the last act first, without a bound: what waits for somebody must not get
+// lost behind what came later.
+func (j *Journal) TogglesIn(ctx context.Context, states ...detector.ToggleState) (all []detector.Toggle, err error) {
+	var places []string
+	var args []any
+	for _, s := range states {
+		args = append(args, string(s))
+		places = append(places, fmt.Sprintf("$%d", len(args)))
+	}
+	err = j.read("read the toggles", func(t tx) error {
+		return t.each(ctx, documents(&all), `
+			SELECT document FROM toggles
+			WHERE state IN (`+strings.Join(places, ", ")+`)
+				AND NOT EXISTS (SELECT 1 FROM toggles later WHERE later.id = toggles.id AND later.seq > toggles.seq)
+			ORDER BY at_us DESC, seq DESC`, args...)
 	})
 	return all, err
 }

@@ -102,6 +102,25 @@ func testAudit(t *testing.T, p place) {
 	equal(t, "all", must[[]detector.Toggle](t)(j.Toggles(t.Context(), "", 0)), []detector.Toggle{other, want[3]})
 	equal(t, "of a flag", must[[]detector.Toggle](t)(j.Toggles(t.Context(), "payments-backoff", 5)), want[3:])
 	equal(t, "one", must[[]detector.Toggle](t)(j.Toggles(t.Context(), "", 1)), []detector.Toggle{other})
+	// A plan that waits is found behind any number of later ones.
+	waits := toggle("t0", detector.ToggleWaiting, noon)
+	waits.At = noon.Add(-time.Hour)
+	if err := j.AuditToggle(t.Context(), waits); err != nil {
+		t.Fatal(err)
+	}
+	err := j.db.write(t.Context(), func(x tx) error {
+		_, err := x.exec(t.Context(), `
+			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100)
+			INSERT INTO toggles (id, flag, state, at_us, updated_us, document)
+			SELECT 'later' || i, 'later', 'verified', $1, $1, '{}' FROM n`, micros(noon))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "waiting", must[[]detector.Toggle](t)(j.TogglesIn(t.Context(), detector.ToggleWaiting)), []detector.Toggle{waits})
+	equal(t, "in two states", must[[]detector.Toggle](t)(j.TogglesIn(t.Context(), detector.ToggleFailed, detector.ToggleWaiting)), []detector.Toggle{other, waits})
+	equal(t, "once waiting", must[[]detector.Toggle](t)(j.TogglesIn(t.Context(), detector.ToggleApplied)), []detector.Toggle(nil))
 	if _, err := j.ToggleHistory(t.Context(), "none"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}

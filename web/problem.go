@@ -41,13 +41,15 @@ func statusOf(err error) (int, string) {
 		return http.StatusBadRequest, err.Error()
 	case errors.Is(err, tuning.ErrNoData):
 		return http.StatusUnprocessableEntity, err.Error()
-	case errors.Is(err, flags.ErrConflict), errors.Is(err, flags.ErrFrozen), errors.Is(err, journal.ErrConflict):
+	case errors.Is(err, flags.ErrConflict), errors.Is(err, flags.ErrFull), errors.Is(err, flags.ErrFrozen), errors.Is(err, journal.ErrConflict):
 		return http.StatusConflict, err.Error()
-	case errors.Is(err, flags.ErrReadOnly):
-		return http.StatusForbidden, err.Error()
-	case errors.Is(err, flags.ErrNotReady):
+	case errors.Is(err, flags.ErrReadOnly) && !flags.Refused(err):
+		return http.StatusUnprocessableEntity, err.Error()
+	case errors.Is(err, flags.ErrNotReady), errors.Is(err, flags.ErrBusy):
 		return http.StatusServiceUnavailable, err.Error()
-	case errors.Is(err, flags.ErrNotVerified):
+	case errors.Is(err, flags.ErrSlow):
+		return http.StatusGatewayTimeout, err.Error()
+	case errors.Is(err, flags.ErrBackend), errors.Is(err, flags.ErrReadOnly), errors.Is(err, flags.ErrNotVerified):
 		return http.StatusBadGateway, err.Error()
 	}
 	return http.StatusInternalServerError, "something went wrong inside; the daemon's log says what"

@@ -54,6 +54,10 @@ func (s store) Toggles(ctx context.Context, flag string, limit int) ([]detector.
 	return s.j.Toggles(ctx, flag, limit)
 }
 
+func (s store) TogglesIn(ctx context.Context, states ...detector.ToggleState) ([]detector.Toggle, error) {
+	return s.j.TogglesIn(ctx, states...)
+}
+
 func (s store) Toggle(ctx context.Context, id string) (detector.Toggle, error) {
 	states, err := s.j.ToggleHistory(ctx, id)
 	if errors.Is(err, journal.ErrNotFound) {

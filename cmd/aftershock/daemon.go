@@ -28,6 +28,7 @@ import (
 	"aftershock/flags"
 	"aftershock/flags/automation"
 	"aftershock/flags/ofrep"
+	"aftershock/flags/policy"
 	"aftershock/journal"
 	"aftershock/reports"
 	"aftershock/sources"
@@ -92,13 +93,9 @@ func newDaemon(ctx context.Context, cfg configs.Config, file string, log *logrus
 	if err := d.ledger.Inspect(cfg.Upgrades.Files, cfg.Data); err != nil {
 		return d, err
 	}
-	gated := map[string][]string{}
-	for _, g := range cfg.Flags.Gates {
-		gated[g.Binary] = append(gated[g.Binary], g.Flag)
-	}
 	d.loop = watch.New(watch.Options{
 		Config: cfg.Watch, Source: d.source, Changes: d.ledger, Journal: ticks{d.journal},
-		Receivers: sender.Receivers(), Flags: gated, Log: log.WithField("part", "watch"), Registry: d.registry,
+		Receivers: sender.Receivers(), Flags: gating(cfg.Flags.Gates), Log: log.WithField("part", "watch"), Registry: d.registry,
 		Watchable: upgrades.Watchable,
 	})
 	if s := cfg.Sources.Scrape; s != nil && cfg.Watch.Lag < time.Duration(s.Timeout) {
@@ -130,9 +127,18 @@ func (d *daemon) newSwitchboard(ctx context.Context) (*flags.Switchboard, error)
 	return board, board.Load(ctx)
 }
 
+// gating are the flags by the binary that they gate.
+func gating(gates []flags.Gate) map[string][]string {
+	by := map[string][]string{}
+	for _, g := range gates {
+		by[g.Binary] = append(by[g.Binary], g.Flag)
+	}
+	return by
+}
+
 // treatment is a flip with the binaries that its flag gates.
 func (d *daemon) treatment(f detector.Flip) watch.Treatment {
-	for _, g := range d.cfg.Flags.Gates {
+	for _, g := range d.board.Rules().Gates {
 		if g.Flag == f.Flag {
 			f.Binaries = append(f.Binaries, g.Binary)
 		}
@@ -254,6 +260,9 @@ func (d *daemon) reload() error {
 	if err := d.reloadAlerts(cfg.Alerts); err != nil {
 		return err
 	}
+	if d.board.SetRules(cfg.Flags.Gates, cfg.Flags.Policy) {
+		d.log.Info("the policy and the gates of flags were reloaded")
+	}
 	setLevel(d.log, cfg.Log)
 	d.log.Info("the configuration was reloaded")
 	if later := unread(cfg, d.cfg); len(later) > 0 {
@@ -287,6 +296,9 @@ func unread(now, started configs.Config) []string {
 	now.Sources.Scrape, started.Sources.Scrape = nil, nil // reloaded
 	now.Flags.OnFlip, started.Flags.OnFlip = nil, nil
 	now.Flags.Notify, started.Flags.Notify = nil, nil
+	gates, gatesThen := gating(now.Flags.Gates), gating(started.Flags.Gates)
+	now.Flags.Gates, started.Flags.Gates = nil, nil // reloaded
+	now.Flags.Policy, started.Flags.Policy = policy.Config{}, policy.Config{}
 	var out []string
 	for _, s := range []struct {
 		name      string
@@ -298,6 +310,7 @@ func unread(now, started configs.Config) []string {
 		{"watch", now.Watch, started.Watch},
 		{"upgrades", now.Upgrades, started.Upgrades},
 		{"flags", now.Flags, started.Flags},
+		{"flags.gates (which flags alerts name)", gates, gatesThen},
 		{"log.format", now.Log.Format, started.Log.Format},
 	} {
 		if !reflect.DeepEqual(s.now, s.then) {

@@ -74,3 +74,30 @@ func TestDaemonTogglesElsewhere(t *testing.T) {
 	}
 	p.stop()
 }
+
+// Where nothing evaluates the flag, the toggle is in force all the same: no failure,
+// and said in words.
+func TestToggleWithoutProof(t *testing.T) {
+	h := newHome(t, "")
+	h.file("edge.json", `{"flags": {"edge-cache": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "on"}}}`)
+	h.file("flags.json", definitions)
+	h.file("aftershock.yml", strings.Replace(config("", "  prometheus: {url: http://"+closedPort(t)+", tries: 1}", "[]"), "flags:\n", `flags:
+  backends:
+    - {name: edge, kind: flagd-file, flags: ["edge-*"], flagd_file: {path: edge.json}, check: 100ms, refresh: 100ms}
+`, 1))
+	p := h.start()
+	cli := func(args ...string) outcome {
+		t.Setenv("AFTERSHOCK_TOKEN", p.token)
+		return call(t, "", append([]string{"flags"}, append(args, "--server", p.url)...)...)
+	}
+	const said = "It is in force, as the backend says, which was read back. It isn't verified through OpenFeature: no endpoint is configured for edge."
+	if got := cli("set", "edge-cache", "off", "--reason", "stale pages"); got.status != exitOK || !strings.Contains(got.out, "on -> off, applied") || !strings.Contains(got.out, said) || got.errors != "" {
+		t.Errorf("set: %+v", got)
+	}
+	got := cli("undo", "edge-cache", "--reason", "it didn't help", "--format", "json")
+	var undo detector.Toggle
+	if err := json.Unmarshal([]byte(got.out), &undo); err != nil || got.status != exitOK || undo.State != detector.ToggleApplied || got.errors != "" {
+		t.Errorf("undo: %+v, %v", got, err)
+	}
+	p.stop()
+}

@@ -139,3 +139,42 @@ func TestDaemonTogglesByItself(t *testing.T) {
 	}
 	p.stop()
 }
+
+// A reload puts policy and gates in force as a whole, and lifts no freeze.
+func TestDaemonReloadsPolicy(t *testing.T) {
+	t.Parallel()
+	first := config("", "  prometheus: {url: http://"+closedPort(t)+", tries: 1}", "[]")
+	home := newHome(t, first)
+	home.file("flags.json", strings.Replace(definitions, `"on": true, "off": false`,
+		`"on": {"strategy": "constant", "base_ms": 50, "max_attempts": 5}, "off": {"strategy": "constant", "base_ms": 100, "max_attempts": 3}`, 1))
+	p := home.start()
+	var freeze detector.Freeze
+	if err := p.do(http.MethodPost, "/api/v1/automation/freeze", map[string]any{"reason": "game day", "actor": "ana"}, &freeze); err != nil {
+		t.Fatal(err)
+	}
+	tune := func() error { return p.get("/api/v1/flags/receipts/tuning", nil) }
+	if err := tune(); err == nil || !strings.Contains(err.Error(), "tunes") {
+		t.Fatalf("before: got %v", err)
+	}
+	second := withPolicy(first, "{automation: auto, flags: {receipts: {approval: one}}}")
+	second = strings.Replace(second, "gates: [", `gates: [{flag: receipts, binary: dten-receipts, safe: "off", tunes: {service: a, peer: b}}, `, 1)
+	second = strings.Replace(second, "  check: 100ms\n", "", 1)
+	home.file("aftershock.yml", second)
+	if err := p.do(http.MethodPost, "/-/reload", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := tune(); err == nil || strings.Contains(err.Error(), "nothing under tunes") {
+		t.Errorf("after: got %v", err)
+	}
+	var x detector.Toggle
+	if err := p.do(http.MethodPut, "/api/v1/flags/receipts", map[string]any{"variant": "off", "reason": "try", "actor": "ana"}, &x); err != nil || x.State != detector.ToggleWaiting {
+		t.Errorf("the new policy doesn't hold: %+v, %v", x, err)
+	}
+	if got := p.metric("aftershock_automation_frozen"); got != 1 {
+		t.Error("a reload lifted the freeze")
+	}
+	if got := p.log.lines("hold from the next start on"); len(got) != 1 || !strings.Contains(got[0], "flags.gates (which flags alerts name)") || strings.Contains(got[0], "[flags ") {
+		t.Errorf("the log on what waits: %q", got)
+	}
+	p.stop()
+}

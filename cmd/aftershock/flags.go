@@ -313,6 +313,9 @@ func (a flagsArgs) toggled(sh shell, t detector.Toggle) error {
 	if t.State == detector.ToggleWaiting {
 		return a.tellWaiting(sh, t)
 	}
+	if why, ok := flags.Unverifiable(t); ok {
+		return a.tellUnverified(sh, why)
+	}
 	return fmt.Errorf("the toggle is %s, not verified; see aftershock flags history %s", words.Name(string(t.State)), words.Shell(t.Flag))
 }
 

@@ -149,6 +149,15 @@ func (a flagsArgs) tellWaiting(sh shell, t detector.Toggle) error {
 	return err
 }
 
+// tellUnverified says how far a toggle is proven that nothing but its backend can show.
+func (a flagsArgs) tellUnverified(sh shell, why string) error {
+	if *a.format == "json" {
+		return nil
+	}
+	_, err := fmt.Fprintf(sh.stdout, "It is in force, as the backend says, which was read back. It isn't verified through OpenFeature: %s.\n", words.Line(why))
+	return err
+}
+
 // say posts a decision and tells of the toggle that it is about.
 func (a flagsArgs) say(ctx context.Context, c *client, path string, more map[string]any) (t detector.Toggle, err error) {
 	body := map[string]any{"reason": *a.reason, "actor": *a.actor}

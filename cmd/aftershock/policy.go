@@ -40,7 +40,7 @@ func (d *daemon) notify(ctx context.Context, n flags.Notice) error {
 
 func (d *daemon) newAutomation() (*automation.Automation, error) {
 	return automation.New(automation.Options{
-		Policy: d.cfg.Flags.Policy, Gates: d.cfg.Flags.Gates, Board: d.board, Journal: judged{d.journal},
+		Board: d.board, Journal: judged{d.journal},
 		Blind: d.blind, Log: d.log.WithField("part", "automation"), Registry: d.registry,
 	})
 }

@@ -42,7 +42,7 @@ var checkConfigCommand = command{
 			if len(args) != 1 {
 				return exitUsage, usagef("name one configuration file")
 			}
-			_, err := configs.Load(args[0])
+			err := configs.Check(args[0])
 			var wrong *configs.Error
 			if errors.As(err, &wrong) {
 				for _, p := range wrong.Problems {

@@ -25,12 +25,13 @@ import (
 type Board interface {
 	List() []flags.View
 	Frozen(ctx context.Context) (detector.Freeze, error)
-	Recent(ctx context.Context) ([]detector.Toggle, error)
+	Known(ctx context.Context) (toggles []detector.Toggle, since time.Time, err error)
 	Set(ctx context.Context, r flags.Request) (detector.Toggle, error)
 	NotRecovered(ctx context.Context, toggle, evidence string) (detector.Toggle, error)
 	PutBack(ctx context.Context, flag, toggle, why string) (detector.Toggle, error)
 	Withdraw(ctx context.Context, id, why string) error
 	Notify(ctx context.Context, n flags.Notice) error
+	Rules() *flags.Rules
 }
 
 // Journal tells what was judged.
@@ -43,8 +44,6 @@ type Journal interface {
 
 // Options are the parts that the automation is made of.
 type Options struct {
-	Policy  policy.Config
-	Gates   []flags.Gate
 	Board   Board
 	Journal Journal
 	// Blind says why what was judged can't be trusted at present, "" where it can.
@@ -79,14 +78,12 @@ func New(o Options) (*Automation, error) {
 
 // Run looks every so often until ctx ends.
 func (a *Automation) Run(ctx context.Context) {
-	tick := time.NewTicker(a.o.Policy.Every)
-	defer tick.Stop()
 	failing := ""
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(a.o.Board.Rules().Policy.Every):
 		}
 		err := a.Step(ctx)
 		if ctx.Err() != nil {
@@ -105,12 +102,16 @@ func (a *Automation) Run(ctx context.Context) {
 
 // Step looks once and does what there is to do.
 func (a *Automation) Step(ctx context.Context) error {
-	s, err := a.situation(ctx)
+	rules := a.o.Board.Rules()
+	s, err := a.situation(ctx, rules)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, act := range a.o.Policy.Decide(s) {
+	for _, act := range rules.Policy.Decide(s) {
+		if a.o.Board.Rules() != rules {
+			return errors.Join(errs...) // decided anew by what was reloaded
+		}
 		if a.said[act.Flag] != string(act.Kind)+act.Why {
 			a.said[act.Flag] = string(act.Kind) + act.Why
 			a.o.Log.WithFields(logrus.Fields{"flag": act.Flag, "upgrade": act.Upgrade, "do": act.Kind, "why": act.Why}).Info("automation decided")
@@ -118,7 +119,7 @@ func (a *Automation) Step(ctx context.Context) error {
 		if act.Kind == policy.None {
 			continue
 		}
-		err := a.do(ctx, act)
+		err := a.do(ctx, act, rules)
 		outcome := "done"
 		if err != nil {
 			outcome = "failed"
@@ -131,7 +132,7 @@ func (a *Automation) Step(ctx context.Context) error {
 
 // situation is what is known. What can't be read is an error: then nothing is
 // decided.
-func (a *Automation) situation(ctx context.Context) (policy.Situation, error) {
+func (a *Automation) situation(ctx context.Context, rules *flags.Rules) (policy.Situation, error) {
 	s := policy.Situation{Now: a.o.Now().UTC(), Flags: map[string]policy.Flag{}}
 	freeze, err := a.o.Board.Frozen(ctx)
 	if err != nil {
@@ -143,10 +144,11 @@ func (a *Automation) situation(ctx context.Context) (policy.Situation, error) {
 	if blind := a.o.Blind(); blind != "" && s.Frozen == "" {
 		s.Frozen = "what was judged may be out of date: " + blind
 	}
-	if s.Toggles, err = a.o.Board.Recent(ctx); err != nil {
+	var since time.Time
+	if s.Toggles, since, err = a.o.Board.Known(ctx); err != nil {
 		return s, err
 	}
-	if s.Frozen == "" && a.crowded(s) {
+	if s.Frozen == "" && crowded(rules, s.Now, since) {
 		s.Frozen = "there were so many toggles that what was done lately isn't known"
 	}
 	firing, err := a.o.Journal.Firing(ctx)
@@ -160,7 +162,7 @@ func (a *Automation) situation(ctx context.Context) (policy.Situation, error) {
 		}
 		s.Blames = append(s.Blames, blame(alert, verdicts))
 	}
-	for _, g := range a.o.Gates {
+	for _, g := range rules.Gates {
 		s.Gates = append(s.Gates, policy.Gate{Flag: g.Flag, Binary: g.Binary, Safe: g.Safe})
 	}
 	for _, v := range a.o.Board.List() {
@@ -169,17 +171,14 @@ func (a *Automation) situation(ctx context.Context) (policy.Situation, error) {
 	return s, nil
 }
 
-// crowded says whether toggles within an hour or a cooldown may be missing among
-// those that are known: then the rates can't be kept.
-func (a *Automation) crowded(s policy.Situation) bool {
-	if len(s.Toggles) < flags.MaxRecent {
-		return false
-	}
+// crowded says whether toggles within an hour or a cooldown may be missing, where
+// those after since are known: then the rates can't be kept.
+func crowded(rules *flags.Rules, now, since time.Time) bool {
 	window := time.Hour
-	for _, g := range a.o.Gates {
-		window = max(window, a.o.Policy.For(g.Flag).Cooldown)
+	for _, g := range rules.Gates {
+		window = max(window, rules.Policy.For(g.Flag).Cooldown)
 	}
-	return s.Now.Sub(s.Toggles[len(s.Toggles)-1].At) < window
+	return !since.IsZero() && now.Sub(since) < window
 }
 
 // blame is an alert with what its indicator's verdict is now: an alert may stand
@@ -219,14 +218,14 @@ func look(v flags.View) policy.Flag {
 
 // do carries out one action. Each leaves its mark in the audit, so that the next
 // look knows of it.
-func (a *Automation) do(ctx context.Context, act policy.Action) error {
+func (a *Automation) do(ctx context.Context, act policy.Action, rules *flags.Rules) error {
 	notice := flags.Notice{
 		Key: act.Decision + "|" + string(act.Kind), Flag: act.Flag, Toggle: act.Toggle, Upgrade: act.Upgrade, At: a.o.Now().UTC(),
 		Command: "aftershock flags history " + act.Flag,
 	}
 	switch act.Kind {
 	case policy.Toggle, policy.Proposal:
-		return a.set(ctx, act, notice)
+		return a.set(ctx, act, notice, rules)
 	case policy.Withdraw:
 		return a.o.Board.Withdraw(ctx, act.Toggle, act.Why)
 	case policy.NoHelp:
@@ -249,9 +248,9 @@ func (a *Automation) do(ctx context.Context, act policy.Action) error {
 
 // set toggles or proposes. People are told of an automatic toggle before it, so
 // that a crash can't leave it unsaid; of a proposal the alert has the command.
-func (a *Automation) set(ctx context.Context, act policy.Action, notice flags.Notice) error {
+func (a *Automation) set(ctx context.Context, act policy.Action, notice flags.Notice, rules *flags.Rules) error {
 	propose := act.Kind == policy.Proposal
-	rule := a.o.Policy.For(act.Flag)
+	rule := rules.Policy.For(act.Flag)
 	if !propose && rule.Approvals() == 0 {
 		notice.Toggle = act.Decision
 		notice.Text = fmt.Sprintf("the automation sets flag %s to %s for %s: %s", act.Flag, act.Variant, act.Scope, act.Why)
@@ -261,10 +260,13 @@ func (a *Automation) set(ctx context.Context, act policy.Action, notice flags.No
 	}
 	_, err := a.o.Board.Set(ctx, flags.Request{
 		Flag: act.Flag, Variant: act.Variant, Scope: act.Scope, Reason: act.Why, Actor: policy.Actor,
-		Upgrade: act.Upgrade, Decision: act.Decision, Propose: propose,
+		Upgrade: act.Upgrade, Decision: act.Decision, Propose: propose, Under: rules,
 	})
 	if err == nil || errors.Is(err, flags.ErrUnchanged) {
 		return nil // where nothing changed, another daemon or an earlier look did it
+	}
+	if errors.Is(err, flags.ErrConflict) && a.o.Board.Rules() != rules {
+		return nil // the next look decides by what was reloaded
 	}
 	notice.Key += "|failed"
 	notice.Text = fmt.Sprintf("the automation couldn't set flag %s: %s", act.Flag, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -96,6 +97,11 @@ func (s *store) Toggles(_ context.Context, flag string, limit int) (all []detect
 		return nil
 	})
 	return all[:min(len(all), limit)], err
+}
+
+func (s *store) TogglesIn(ctx context.Context, states ...detector.ToggleState) ([]detector.Toggle, error) {
+	all, err := s.Toggles(ctx, "", math.MaxInt)
+	return slices.DeleteFunc(all, func(t detector.Toggle) bool { return !slices.Contains(states, t.State) }), err
 }
 
 func (s *store) Toggle(_ context.Context, id string) (t detector.Toggle, err error) {
@@ -199,7 +205,7 @@ func (w *world) start(t *testing.T, p policy.Config) (*Automation, *flags.Switch
 		t.Fatal(err)
 	}
 	a, err := New(Options{
-		Policy: p, Gates: gates, Board: board, Journal: w, Blind: func() string { return w.blind }, Log: log,
+		Board: board, Journal: w, Blind: func() string { return w.blind }, Log: log,
 		Registry: prometheus.NewRegistry(), Now: w.now,
 	})
 	if err != nil {
@@ -373,6 +379,54 @@ func TestFailsSafe(t *testing.T) {
 		if len(w.acts()) != 0 || ours {
 			t.Errorf("%s: %v", name, w.acts())
 		}
+	}
+}
+
+// reloading is a board whose policy is reloaded between a decision and its act.
+type reloading struct {
+	*flags.Switchboard
+	between func()
+}
+
+func (r *reloading) Set(ctx context.Context, q flags.Request) (detector.Toggle, error) {
+	r.between()
+	return r.Switchboard.Set(ctx, q)
+}
+
+// A reload in the midst of a look never lets through what the new policy forbids, and
+// what it allows from then on is done.
+func TestReloadedPolicy(t *testing.T) {
+	w := newWorld()
+	a, board := w.start(t, auto(false))
+	gates := board.Rules().Gates
+	off := auto(false)
+	off.Automation = policy.Off
+	r := &reloading{board, func() { board.SetRules(gates, off) }}
+	a.o.Board = r
+	if err := a.Step(t.Context()); err != nil {
+		t.Errorf("the look that was overtaken: %v", err)
+	}
+	r.between = func() {}
+	for range 3 {
+		if err := a.Step(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := w.acts(); len(got) != 0 {
+		t.Errorf("toggled by a policy that was off: %v", got)
+	}
+	if _, err := board.Freeze(t.Context(), "game day", "ann"); err != nil {
+		t.Fatal(err)
+	}
+	board.SetRules(gates, auto(false))
+	if err := a.Step(t.Context()); err != nil || len(w.acts()) != 0 {
+		t.Errorf("a reload lifted the freeze: %v, %v", w.acts(), err)
+	}
+	if _, err := board.Unfreeze(t.Context(), "over", "ann"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Step(t.Context()); err != nil || len(w.acts()) != 1 {
+		t.Errorf("by the new policy: %v, %v", w.acts(), err)
 	}
 }
 

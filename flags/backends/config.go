@@ -3,6 +3,7 @@ package backends
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -250,25 +251,52 @@ func (c Config) Files() []*string {
 	return files
 }
 
-func (e *Entry) clients() []*remote.HTTP {
-	var all []*remote.HTTP
+// clients are the settings of the entry's HTTP clients by their YAML path in it.
+func (e *Entry) clients() map[string]*remote.HTTP {
+	all := map[string]*remote.HTTP{}
 	if e.OFREP != nil {
-		all = append(all, &e.OFREP.HTTP)
+		all["ofrep"] = &e.OFREP.HTTP
 	}
 	if e.Kubernetes != nil {
-		all = append(all, &e.Kubernetes.HTTP)
+		all["kubernetes"] = &e.Kubernetes.HTTP
 	}
 	if e.Unleash != nil {
-		all = append(all, &e.Unleash.HTTP)
+		all["unleash"] = &e.Unleash.HTTP
 		if e.Unleash.Frontend != nil {
-			all = append(all, &e.Unleash.Frontend.HTTP)
+			all["unleash.frontend"] = &e.Unleash.Frontend.HTTP
 		}
 	}
 	if e.LaunchDarkly != nil {
-		all = append(all, &e.LaunchDarkly.HTTP)
+		all["launchdarkly"] = &e.LaunchDarkly.HTTP
 	}
 	if e.HTTP != nil {
-		all = append(all, &e.HTTP.HTTP)
+		all["http"] = &e.HTTP.HTTP
 	}
 	return all
+}
+
+// CheckFiles opens the files that the backends need and names those that can't be
+// used, each with its path under at. It makes no request.
+func (c Config) CheckFiles(at string) []error {
+	var errs []error
+	for i := range c {
+		e, at := &c[i], fmt.Sprintf("%s[%d]", at, i)
+		if e.FlagdFile != nil {
+			f, err := flagdfile.New(*e.FlagdFile)
+			if err == nil {
+				err = f.Check((&Backend{Patterns: e.Flags}).Named())
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s.flagd_file.path: %w", at, err))
+			}
+		}
+		if e.Kubernetes != nil && e.Kubernetes.Stray() {
+			errs = append(errs, fmt.Errorf("%s.kubernetes: there is no service account here: run the daemon in the cluster, or give url and token_file", at))
+			continue
+		}
+		for _, key := range slices.Sorted(maps.Keys(e.clients())) {
+			errs = append(errs, e.clients()[key].CheckFiles(at+"."+key)...)
+		}
+	}
+	return errs
 }

@@ -42,6 +42,23 @@ type File struct {
 // New returns the file of the configuration. It doesn't look whether it's there.
 func New(c Config) (*File, error) { return &File{path: c.Path}, nil }
 
+// Check says what is wrong with the file, or with the named flags in it.
+func (f *File) Check(flags []string) error {
+	b, _, err := read(f.path)
+	if err != nil {
+		return fmt.Errorf("%w; name the file that flagd reads, and let the daemon read and write it", err)
+	}
+	if _, err := flagd.Keys(b); err != nil {
+		return fmt.Errorf("%s: %w; mend it, as flagd can't read it either", f.path, err)
+	}
+	for _, flag := range flags {
+		if _, err := flagd.Read(b, flag, time.Now()); err != nil {
+			return fmt.Errorf("%s: %w; define it there, or take it out of flags", f.path, err)
+		}
+	}
+	return nil
+}
+
 // Keys returns the file's flags.
 func (f *File) Keys(context.Context) ([]string, error) {
 	b, _, err := read(f.path)

@@ -49,6 +49,10 @@ func (s *store) PutDefinitions(_ context.Context, _ int64, document []byte, _ de
 
 func (s *store) AuditToggle(context.Context, detector.Toggle) error { return nil }
 
+func (s *store) TogglesIn(context.Context, ...detector.ToggleState) ([]detector.Toggle, error) {
+	return nil, nil
+}
+
 func (s *store) Toggles(context.Context, string, int) ([]detector.Toggle, error) { return nil, nil }
 
 func (s *store) Toggle(context.Context, string) (detector.Toggle, error) {

@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -44,6 +45,13 @@ func (c *Config) SetDefaults() {
 		}
 		c.Client = &client
 	}
+}
+
+// Stray says whether the settings ask for the service account of a pod, and there is
+// none. The defaults must be set.
+func (c *Config) Stray() bool {
+	_, err := os.Stat(c.TokenFile)
+	return c.URL == inCluster && c.TokenFile == accountFolder+"token" && errors.Is(err, os.ErrNotExist)
 }
 
 var dnsName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -149,12 +148,12 @@ func (e *StatusError) Is(target error) bool {
 	case c == http.StatusConflict, c == http.StatusPreconditionFailed:
 		return target == ErrConflict
 	case c == http.StatusTooManyRequests:
-		return false
+		return target == ErrBusy
 	case c == http.StatusTemporaryRedirect, c == http.StatusPermanentRedirect, c >= 400 && c < 500 && c != http.StatusRequestTimeout:
 		return target == ErrReadOnly
 	}
 	// A good answer that wasn't expected, or "see other": it may well be done.
-	return target == ErrUnclear
+	return target == ErrUnclear || target == ErrBusy && e.After > 0
 }
 
 // Do makes the request. An error of a request that may have had an effect is
@@ -163,7 +162,7 @@ func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	if wait := c.silence(); wait > 0 {
-		return Response{}, fmt.Errorf("%s asked for no requests for another %s", c.host, wait.Round(time.Second))
+		return Response{}, fmt.Errorf("%s: %w for another %s", c.host, ErrBusy, wait.Round(time.Second))
 	}
 	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
 	if err != nil {
@@ -207,20 +206,9 @@ func (c *Client) authorize(req *http.Request) error {
 	if c.tokenFile == "" {
 		return nil
 	}
-	info, err := os.Stat(c.tokenFile)
+	token, err := readToken(c.tokenFile)
 	if err != nil {
 		return fmt.Errorf("read the token for %s: %w", c.host, err)
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxToken {
-		return fmt.Errorf("read the token for %s: %s is no regular file of at most %d bytes", c.host, c.tokenFile, maxToken)
-	}
-	b, err := os.ReadFile(c.tokenFile)
-	if err != nil {
-		return fmt.Errorf("read the token for %s: %w", c.host, err)
-	}
-	token := strings.TrimSpace(string(b))
-	if token == "" || strings.ContainsAny(token, "\r\n\x00") {
-		return fmt.Errorf("read the token for %s: %s doesn't hold one line of text", c.host, c.tokenFile)
 	}
 	req.Header.Set("Authorization", strings.TrimSpace(c.scheme+" "+token))
 	return nil
@@ -296,7 +284,7 @@ func (c *Client) plain(ctx context.Context, err error) error {
 		err = u.Err
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("no answer within %s", c.timeout)
+		return fmt.Errorf("%w within %s", ErrSlow, c.timeout)
 	}
 	return err
 }

@@ -31,6 +31,10 @@ var (
 	// ErrUnclear: the backend may or may not have done what was asked for. Only a
 	// look at the flag tells.
 	ErrUnclear = errors.New("what the backend did isn't known")
+	// ErrSlow: the backend didn't answer in time.
+	ErrSlow = errors.New("no answer")
+	// ErrBusy: the backend wants no requests for a while.
+	ErrBusy = errors.New("it asked for no requests")
 )
 
 // Abilities is what a backend can do. What it can't is refused in words.

@@ -172,6 +172,12 @@ func Start(t testing.TB, change ...func(*web.Options)) *Server {
 // StartFlags is Start with a policy for the flags.
 func StartFlags(t testing.TB, p policy.Config, change ...func(*web.Options)) *Server {
 	t.Helper()
+	return StartBoard(t, func(c *flags.Config) { c.Policy = p }, change...)
+}
+
+// StartBoard is Start with other settings of the switchboard.
+func StartBoard(t testing.TB, set func(*flags.Config), change ...func(*web.Options)) *Server {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	dir := t.TempDir()
 	log := logrus.New()
@@ -187,11 +193,13 @@ func StartFlags(t testing.TB, p policy.Config, change ...func(*web.Options)) *Se
 	must(err)
 	file := filepath.Join(dir, "flags.json")
 	must(os.WriteFile(file, []byte(definitions), 0o600))
-	board, err := flags.New(flags.Config{
-		Definitions: file, VerifyTimeout: 3 * time.Second, Policy: p,
+	c := flags.Config{
+		Definitions: file, VerifyTimeout: 3 * time.Second,
 		Gates: []flags.Gate{{Flag: "payments-backoff", Binary: "dten-payments", Safe: "legacy", Tunes: tunes()}},
 		Past:  past,
-	}, Store{j}, log, registry)
+	}
+	set(&c)
+	board, err := flags.New(c, Store{j}, log, registry)
 	must(err)
 	must(board.Load(ctx))
 	told, err := inbox.New(inbox.Config{})

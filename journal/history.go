@@ -62,6 +62,17 @@ func (j *Journal) Upgrades(ctx context.Context, p Page) (all []detector.Upgrade,
 	return all, next, err
 }
 
+// UpgradesWithin gives the upgrades that were under watch at some time from an instant
+// to another, in order of their start, at most 1000.
+func (j *Journal) UpgradesWithin(ctx context.Context, from, to time.Time) (all []detector.Upgrade, err error) {
+	err = j.read("read the upgrades of a time", func(t tx) error {
+		return t.each(ctx, documents(&all), `
+			SELECT document FROM upgrades WHERE started_us < $2 AND (closed_us = 0 OR closed_us > $1)
+			ORDER BY started_us, id LIMIT $3`, micros(from), micros(to), maxLimit)
+	})
+	return all, err
+}
+
 // Upgrade gives one upgrade, or ErrNotFound.
 func (j *Journal) Upgrade(ctx context.Context, id string) (u detector.Upgrade, err error) {
 	err = j.read("read upgrade "+id, func(t tx) error {
@@ -161,6 +172,17 @@ func (j *Journal) Alerts(ctx context.Context, q AlertQuery) (all []detector.Aler
 		return err
 	})
 	return all, next, err
+}
+
+// AlertsWithin gives the alerts that began from an instant to another, in order of
+// their start, at most 1000.
+func (j *Journal) AlertsWithin(ctx context.Context, from, to time.Time) (all []detector.Alert, err error) {
+	err = j.read("read the alerts of a time", func(t tx) error {
+		return t.each(ctx, documents(&all), `
+			SELECT document FROM alerts WHERE starts_us >= $1 AND starts_us < $2
+			ORDER BY starts_us, key LIMIT $3`, micros(from), micros(to), maxLimit)
+	})
+	return all, err
 }
 
 // Alert gives one alert, or ErrNotFound.

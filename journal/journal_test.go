@@ -65,6 +65,7 @@ var promises = []promise{
 	{"events from a cursor", testEvents},
 	{"judge's state", testState},
 	{"coverage", testCoverage},
+	{"within a time", testWithin},
 	{"definitions", testDefinitions},
 	{"definitions in a race", testDefinitionsRace},
 	{"audit", testAudit},
@@ -402,24 +403,6 @@ func testState(t *testing.T, p place) {
 	commit(t, j, Tick{Time: noon.Add(time.Minute), State: []byte("b")})
 	if at, state, _ = j.State(t.Context()); !at.Equal(noon.Add(time.Minute)) || string(state) != "b" {
 		t.Errorf("got %v %q", at, state)
-	}
-}
-
-// An hour is replaced while it grows, and a step that is repeated takes none away.
-func testCoverage(t *testing.T, p place) {
-	j := p.open(t)
-	hour := func(n, steps int) detector.Coverage {
-		return detector.Coverage{Hour: noon.Add(time.Duration(n) * time.Hour), Step: 60, Steps: steps, Silent: 1}
-	}
-	commit(t, j, Tick{Time: noon, Coverage: []detector.Coverage{hour(0, 59)}})
-	commit(t, j, Tick{Time: noon, Coverage: []detector.Coverage{hour(0, 60), hour(1, 3), hour(2, 1)}})
-	commit(t, j, Tick{Time: noon, Coverage: []detector.Coverage{hour(1, 2)}})
-	got, err := j.Coverage(t.Context(), noon, noon.Add(2*time.Hour))
-	if d := cmp.Diff([]detector.Coverage{hour(0, 60), hour(1, 3)}, got); d != "" || err != nil {
-		t.Errorf("%v (-want +got):\n%s", err, d)
-	}
-	if err := j.Commit(t.Context(), Tick{Time: noon, Coverage: []detector.Coverage{{Hour: noon, Step: math.NaN()}}}); !errors.Is(err, ErrInvalid) {
-		t.Errorf("got %v for no number, want ErrInvalid", err)
 	}
 }
 

@@ -86,8 +86,8 @@ type Week struct {
 	// Near are the indicators that would have fired at a smaller margin.
 	Near []NearMiss `json:"near_misses"`
 	// Alerts are those that began in the week, with what people said of them.
-	Alerts []WeekAlert `json:"alerts"`
-	False  FalseRate   `json:"false_alarms"`
+	Alerts []WeekAlert    `json:"alerts"`
+	False  detector.Tally `json:"false_alarms"`
 	// Past are the weeks before, the latest first.
 	Past []PastWeek `json:"weeks_before"`
 	// Chores is what is left to clean up.
@@ -146,20 +146,12 @@ type WeekAlert struct {
 	Mark  string         `json:"mark,omitempty"`
 }
 
-// FalseRate is how many alerts fired, how many of them people judged, and how many of
-// these were false.
-type FalseRate struct {
-	Fired  int `json:"fired"`
-	Marked int `json:"marked"`
-	False  int `json:"false"`
-}
-
 // PastWeek is an earlier week in figures.
 type PastWeek struct {
-	Name     string    `json:"week"`
-	Upgrades int       `json:"upgrades"`
-	Alerts   FalseRate `json:"alerts"`
-	Toggles  int       `json:"toggles"`
+	Name     string         `json:"week"`
+	Upgrades int            `json:"upgrades"`
+	Alerts   detector.Tally `json:"alerts"`
+	Toggles  int            `json:"toggles"`
 	// Detect is from the onset to the alert, Recover from there until it was resolved.
 	Detect  Spread `json:"detect"`
 	Recover Spread `json:"recover"`

@@ -90,7 +90,7 @@ func (w *Week) judgeAlerts(ctx context.Context, j WeekJournal) error {
 	return err
 }
 
-func alertsOf(ctx context.Context, j WeekJournal, from, to time.Time) (out []WeekAlert, rate FalseRate, err error) {
+func alertsOf(ctx context.Context, j WeekJournal, from, to time.Time) (out []WeekAlert, rate detector.Tally, err error) {
 	all, err := j.AlertsWithin(ctx, from, to)
 	if err != nil {
 		return nil, rate, err

@@ -28,7 +28,7 @@ func weekWords() map[string]any {
 		"cause": func(v detector.Verdict, u detector.Upgrade) string {
 			return words.Suspect(leading(v), u.Binaries)
 		},
-		"rate": func(r FalseRate) string {
+		"rate": func(r detector.Tally) string {
 			if r.Marked == 0 {
 				return "not judged"
 			}

@@ -184,7 +184,7 @@ func TestWeekFigures(t *testing.T) {
 		t.Errorf("got false alarms %+v of %d alerts", w.False, len(w.Alerts))
 	}
 	before := w.Past[0]
-	if before.Name != "2026-W09" || before.Upgrades != 1 || before.Alerts != (reports.FalseRate{Fired: 1, Marked: 1, False: 1}) ||
+	if before.Name != "2026-W09" || before.Upgrades != 1 || before.Alerts != (detector.Tally{Fired: 1, Marked: 1, False: 1}) ||
 		before.Detect.Median != 20*60 || before.Recover.Median != 3600 {
 		t.Errorf("got week before %+v", before)
 	}

@@ -102,6 +102,21 @@ func (h history) Alerts(ctx context.Context, upgrade string) ([]detector.Alert, 
 	return all, err
 }
 
+// Marks says which of the alerts people judged, and whether to be false.
+func (h history) Marks(ctx context.Context, keys []string) (map[string]bool, error) {
+	said, err := h.Said(ctx, keys...)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for key, s := range said {
+		if s.Mark != nil {
+			out[key] = s.Mark.False
+		}
+	}
+	return out, nil
+}
+
 // teller lets people tell the watch of upgrades: what the API has acknowledged
 // survives a crash, since it is a job until the watch has put it down.
 type teller struct{ *daemon }

@@ -1,14 +1,10 @@
 package alerts
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 
-	"aftershock/alerts/alertmanager"
-	"aftershock/alerts/logs"
 	"aftershock/alerts/notify"
-	"aftershock/alerts/webhook"
 	"aftershock/detector"
 )
 
@@ -23,18 +19,10 @@ type Config struct {
 	RunbookURL  string `yaml:"runbook_url"`
 	// Severity is the label severity by kind of indicator.
 	Severity map[detector.Kind]string `yaml:"severity"`
-	// Templates replace the built-in text.
+	// Templates replace the built-in text, unless a receiver has its own.
 	Templates notify.Files `yaml:"templates"`
 	// Safe holds the safe variant of each flag; it comes from the section flags.
 	Safe map[string]string `yaml:"-"`
-}
-
-// Receiver is one receiver: a name and exactly one of the kinds.
-type Receiver struct {
-	Name         string               `yaml:"name"`
-	Webhook      *webhook.Config      `yaml:"webhook"`
-	Alertmanager *alertmanager.Config `yaml:"alertmanager"`
-	Log          *logs.Config         `yaml:"log"`
 }
 
 const maxReceivers = 64
@@ -51,13 +39,23 @@ func (c *Config) SetDefaults() {
 	}
 	c.Severity = severity
 	for _, r := range c.Receivers {
-		if r.Webhook != nil {
-			r.Webhook.SetDefaults()
-		}
-		if r.Alertmanager != nil {
-			r.Alertmanager.SetDefaults()
+		for _, k := range r.kinds() {
+			k.conf.SetDefaults()
 		}
 	}
+}
+
+// Files are the paths in the section, to be made absolute.
+func (c *Config) Files() []*string {
+	files := c.Templates.Paths()
+	for n := range c.Receivers {
+		r := &c.Receivers[n]
+		files = append(files, r.Templates.Paths()...)
+		for _, k := range r.kinds() {
+			files = append(files, k.conf.Files()...)
+		}
+	}
+	return files
 }
 
 // Validate names each problem with its path in the config file.
@@ -96,29 +94,12 @@ func (c *Config) Validate(path string) []error {
 		}
 		seen[r.Name] = true
 		errs = append(errs, r.validate(at)...)
+		if _, err := notify.LoadTemplates(r.Templates); err != nil {
+			errs = append(errs, fmt.Errorf("%s.templates: %w", at, err))
+		}
 	}
 	if _, err := notify.LoadTemplates(c.Templates); err != nil {
 		bad("templates", "%w", err)
-	}
-	return errs
-}
-
-func (r Receiver) validate(path string) []error {
-	var errs []error
-	kinds := 0
-	if r.Webhook != nil {
-		kinds++
-		errs = append(errs, r.Webhook.Validate(path+".webhook")...)
-	}
-	if r.Alertmanager != nil {
-		kinds++
-		errs = append(errs, r.Alertmanager.Validate(path+".alertmanager")...)
-	}
-	if r.Log != nil {
-		kinds++
-	}
-	if kinds != 1 {
-		errs = append(errs, fmt.Errorf("%s: %w", path, errors.New("needs exactly one of webhook, alertmanager, log")))
 	}
 	return errs
 }

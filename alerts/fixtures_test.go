@@ -16,9 +16,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/config"
 	"github.com/sirupsen/logrus"
 
 	"aftershock/alerts"
+	"aftershock/alerts/notify"
 	"aftershock/alerts/webhook"
 	"aftershock/detector"
 )
@@ -104,6 +106,16 @@ func story() detector.Alert {
 	}
 }
 
+// updated is the alert after more evidence.
+func updated(a detector.Alert) detector.Alert {
+	a.Revision = 2
+	effect := *a.Root.Effect
+	effect.After, effect.Ratio, effect.Low, effect.High = 0.0251, 2.46, 2.01, 3.02
+	a.Root.Effect = &effect
+	a.Cause.Probability = 0.97
+	return a
+}
+
 func resolved(a detector.Alert) detector.Alert {
 	a.State, a.Revision = detector.AlertResolved, a.Revision+1
 	a.EndsAt = instant("2026-03-06T10:30:00Z")
@@ -152,13 +164,14 @@ func sender(t *testing.T, c alerts.Config) *alerts.Sender {
 }
 
 func webhookTo(url string) alerts.Config {
-	return alerts.Config{Receivers: []alerts.Receiver{{Name: "oncall", Webhook: &webhook.Config{URL: url}}}}
+	return alerts.Config{Receivers: []alerts.Receiver{{Name: "oncall", Webhook: &webhook.Config{Endpoint: notify.Endpoint{URL: config.Secret(url)}}}}}
 }
 
 // request is one request that a hook took.
 type request struct {
-	header http.Header
-	body   []byte
+	method, path string
+	header       http.Header
+	body         []byte
 }
 
 // hook is an HTTP receiver that keeps what it took.
@@ -176,7 +189,7 @@ func newHook(t *testing.T, answer http.HandlerFunc) *hook {
 			t.Errorf("read a request: %v", err)
 		}
 		h.mu.Lock()
-		h.got = append(h.got, request{r.Header.Clone(), body})
+		h.got = append(h.got, request{r.Method, r.URL.RequestURI(), r.Header.Clone(), body})
 		h.mu.Unlock()
 		if answer != nil {
 			answer(w, r)

@@ -15,9 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"aftershock/alerts/alertmanager"
-	"aftershock/alerts/logs"
 	"aftershock/alerts/notify"
-	"aftershock/alerts/webhook"
 	"aftershock/detector"
 )
 
@@ -33,8 +31,7 @@ const (
 // Sender delivers alerts. Its methods may be called at once.
 type Sender struct {
 	names     []string
-	receivers map[string]notify.Notifier
-	composer  *notify.Composer
+	receivers map[string]receiver
 	log       logrus.FieldLogger
 	lanes     *lanes
 
@@ -43,20 +40,18 @@ type Sender struct {
 	durations  *prometheus.HistogramVec
 }
 
+// receiver is a receiver with what writes its messages.
+type receiver struct {
+	notify.Notifier
+	composer *notify.Composer
+}
+
 // New makes a Sender from a config that is valid and has its defaults.
 func New(c Config, log logrus.FieldLogger, reg prometheus.Registerer) (*Sender, error) {
-	templates, err := notify.LoadTemplates(c.Templates)
-	if err != nil {
-		return nil, err
-	}
 	s := &Sender{
-		receivers: make(map[string]notify.Notifier, len(c.Receivers)),
-		composer: &notify.Composer{
-			ExternalURL: c.ExternalURL, RunbookURL: c.RunbookURL,
-			Safe: c.Safe, Severity: c.Severity, Templates: templates,
-		},
-		log:   log,
-		lanes: newLanes(),
+		receivers: make(map[string]receiver, len(c.Receivers)),
+		log:       log,
+		lanes:     newLanes(),
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "aftershock_alert_deliveries_total",
 			Help: "Attempts to deliver an alert, by receiver and outcome (ok, retry, permanent, stale).",
@@ -72,12 +67,12 @@ func New(c Config, log logrus.FieldLogger, reg prometheus.Registerer) (*Sender, 
 		}, []string{"receiver"}),
 	}
 	for _, r := range c.Receivers {
-		n, err := newNotifier(r, log)
+		one, err := newReceiver(c, r, log)
 		if err != nil {
 			s.Close()
 			return nil, fmt.Errorf("set up the receiver %s: %w", r.Name, err)
 		}
-		s.receivers[r.Name] = n
+		s.receivers[r.Name] = one
 		s.names = append(s.names, r.Name)
 		for _, outcome := range []string{outcomeOK, outcomeRetry, outcomePermanent, outcomeStale} {
 			s.deliveries.WithLabelValues(r.Name, outcome)
@@ -94,16 +89,16 @@ func New(c Config, log logrus.FieldLogger, reg prometheus.Registerer) (*Sender, 
 	return s, nil
 }
 
-func newNotifier(r Receiver, log logrus.FieldLogger) (notify.Notifier, error) {
-	switch {
-	case r.Webhook != nil:
-		return webhook.New(*r.Webhook, r.Name)
-	case r.Alertmanager != nil:
-		return alertmanager.New(*r.Alertmanager, r.Name, log)
-	case r.Log != nil:
-		return logs.New(log), nil
+func newReceiver(c Config, r Receiver, log logrus.FieldLogger) (receiver, error) {
+	templates, err := notify.LoadTemplates(r.Templates.Or(c.Templates))
+	if err != nil {
+		return receiver{}, err
 	}
-	return nil, errors.New("it is of no kind")
+	n, err := r.open(log)
+	return receiver{n, &notify.Composer{
+		ExternalURL: c.ExternalURL, RunbookURL: c.RunbookURL,
+		Safe: c.Safe, Severity: c.Severity, Templates: templates,
+	}}, err
 }
 
 // Unregister takes the Sender's metrics out of the registry, so that a reload
@@ -116,8 +111,8 @@ func (s *Sender) Unregister(reg prometheus.Registerer) {
 
 // Close frees idle connections; calls under way go on.
 func (s *Sender) Close() {
-	for _, n := range s.receivers {
-		if c, ok := n.(interface{ Close() }); ok {
+	for _, r := range s.receivers {
+		if c, ok := r.Notifier.(interface{ Close() }); ok {
 			c.Close()
 		}
 	}
@@ -150,17 +145,25 @@ func (e *Error) RetryAfter() time.Duration { return e.After }
 // older (by Revision) than what the receiver already has is dropped without an
 // error. An error is an *Error.
 func (s *Sender) Deliver(ctx context.Context, receiver string, a detector.Alert) error {
-	n, ok := s.receivers[receiver]
-	if !ok {
-		return &Error{Receiver: receiver, Err: errors.New("there is no such receiver in the config"), permanent: true}
-	}
 	if a.State == detector.AlertPending {
 		return nil // not yet worth anybody's time
 	}
-	m, err := s.composer.Compose(receiver, a)
+	return s.deliver(ctx, receiver, a, nil)
+}
+
+// deliver is Deliver with something done to the message before it is sent.
+func (s *Sender) deliver(ctx context.Context, receiver string, a detector.Alert, edit func(*notify.Message)) error {
+	r, ok := s.receivers[receiver]
+	if !ok {
+		return &Error{Receiver: receiver, Err: errors.New("there is no such receiver in the config"), permanent: true}
+	}
+	m, err := r.composer.Compose(receiver, a)
 	if err != nil {
 		s.deliveries.WithLabelValues(receiver, outcomePermanent).Inc()
 		return &Error{Receiver: receiver, Err: err, permanent: true}
+	}
+	if edit != nil {
+		edit(&m)
 	}
 	lane, err := s.lanes.enter(ctx, receiver, a.Key)
 	if err != nil {
@@ -171,7 +174,7 @@ func (s *Sender) Deliver(ctx context.Context, receiver string, a detector.Alert)
 		s.deliveries.WithLabelValues(receiver, outcomeStale).Inc()
 		return nil
 	}
-	retry, err := s.attempt(ctx, receiver, n, m)
+	retry, err := s.attempt(ctx, receiver, r, m)
 	if err == nil {
 		lane.done(a.Revision)
 		return nil
@@ -206,7 +209,7 @@ func (s *Sender) Resend(ctx context.Context, firing []detector.Alert) error {
 	errs := make([]error, len(s.names))
 	var wg sync.WaitGroup
 	for k, name := range s.names {
-		am, ok := s.receivers[name].(*alertmanager.Notifier)
+		am, ok := s.receivers[name].Notifier.(*alertmanager.Notifier)
 		if !ok {
 			continue
 		}
@@ -233,7 +236,7 @@ func (s *Sender) compose(receiver string, firing []detector.Alert) ([]notify.Mes
 		if a.State != detector.AlertFiring || a.Revision < s.lanes.last(receiver, a.Key) {
 			continue
 		}
-		m, err := s.composer.Compose(receiver, a)
+		m, err := s.receivers[receiver].composer.Compose(receiver, a)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -250,7 +253,7 @@ func (s *Sender) Status(ctx context.Context, alerts []detector.Alert) (map[strin
 	out := make(map[string]alertmanager.Status)
 	var errs []error
 	for _, name := range s.names {
-		am, ok := s.receivers[name].(*alertmanager.Notifier)
+		am, ok := s.receivers[name].Notifier.(*alertmanager.Notifier)
 		if !ok {
 			continue
 		}

@@ -13,7 +13,6 @@ func (c *Config) resolve(dir string) {
 		&c.Data, &c.Upgrades.Records, &c.Flags.Definitions, &c.Flags.ClientKeyFile, &c.Reports.Dir, &c.Web.ConfigFile, &c.Web.Access.TokensFile,
 		&c.Upgrades.Inbox.TokenFile, &c.Upgrades.Inbox.GitHubSecretFile, &c.Upgrades.Inbox.FluxSecretFile,
 		&c.Upgrades.Packages.DpkgLog, &c.Upgrades.Packages.AptHistory,
-		&c.Alerts.Templates.Headline, &c.Alerts.Templates.Text,
 	}
 	if s := c.Sources.TSDB; s != nil {
 		paths = append(paths, &s.Path)
@@ -26,11 +25,7 @@ func (c *Config) resolve(dir string) {
 			paths = append(paths, &s.Files[i])
 		}
 	}
-	for _, r := range c.Alerts.Receivers {
-		if r.Webhook != nil {
-			paths = append(paths, &r.Webhook.SecretFile)
-		}
-	}
+	paths = append(paths, c.Alerts.Files()...)
 	paths = append(paths, c.Flags.Backends.Files()...)
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {

@@ -42,6 +42,9 @@ func (c *Config) SetDefaults() {
 	}
 }
 
+// Files are none: what the HTTP client names is made absolute with all others.
+func (*Config) Files() []*string { return nil }
+
 const maxURLs = 16
 
 // Validate names each problem with its path.
@@ -170,7 +173,7 @@ func (n *Notifier) post(ctx context.Context, alerts []postableAlert) (retry bool
 	errs := make([]error, len(n.conf.URLs))
 	var wg sync.WaitGroup
 	for k, u := range n.conf.URLs {
-		wg.Go(func() { errs[k] = n.client.Post(ctx, api(u, "alerts"), body, nil) })
+		wg.Go(func() { errs[k] = n.client.Post(ctx, api(u, "alerts"), body) })
 	}
 	wg.Wait()
 	took := 0

@@ -13,6 +13,15 @@ import (
 // Config has nothing to set yet.
 type Config struct{}
 
+// SetDefaults, Validate and Files are what every receiver's settings have.
+func (*Config) SetDefaults() {}
+
+// Validate finds no problem.
+func (*Config) Validate(string) []error { return nil }
+
+// Files are none.
+func (*Config) Files() []*string { return nil }
+
 // Notifier writes each alert as one entry: a warning while it fires.
 type Notifier struct {
 	log logrus.FieldLogger

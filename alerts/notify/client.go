@@ -78,9 +78,14 @@ func Retry(err error) bool {
 	return status.Code >= 500
 }
 
-// Post sends a JSON body with further headers and drops the answer.
-func (c *Client) Post(ctx context.Context, to string, body []byte, header http.Header) error {
-	_, err := c.do(ctx, http.MethodPost, to, body, header, maxErrorText)
+// Post sends a JSON body and drops the answer.
+func (c *Client) Post(ctx context.Context, to string, body []byte) error {
+	return c.Send(ctx, http.MethodPost, to, body, nil)
+}
+
+// Send brings a JSON body with further headers by any method and drops the answer.
+func (c *Client) Send(ctx context.Context, method, to string, body []byte, header http.Header) error {
+	_, err := c.do(ctx, method, to, body, header, maxErrorText)
 	return err
 }
 
@@ -117,7 +122,7 @@ func (c *Client) do(ctx context.Context, method, to string, body []byte, header 
 			Code: resp.StatusCode, After: retryAfter(resp.Header.Get("Retry-After"), time.Now()), Text: words.Line(string(text)),
 		})
 	}
-	if method == http.MethodPost {
+	if method != http.MethodGet {
 		// The receiver has taken the alert: how it says so doesn't matter. A
 		// short answer is read to the end so that the connection can be kept.
 		_, _ = io.CopyN(io.Discard, resp.Body, most)

@@ -5,6 +5,7 @@ package notify
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 	"hash/fnv"
 	"net/url"
 	"strings"
@@ -40,11 +41,24 @@ type Message struct {
 	Labels, Annotations map[string]string
 	// Headline is the first line (under 120 characters), Text the whole story.
 	Headline, Text string
+	// Commands are the lines of the text that are commands to copy.
+	Commands []string
+	// Links are where to go from here.
+	Links []Link
 	// StartsAt and EndsAt are in UTC; EndsAt is zero while the alert fires.
 	StartsAt, EndsAt time.Time
 	// GeneratorURL leads to the upgrade's page, ExternalURL to the daemon; both
 	// are empty where the daemon has no external URL.
 	GeneratorURL, ExternalURL string
+}
+
+// Link is a URL with a word for it.
+type Link struct{ Text, URL string }
+
+// ID names the message: the same for each attempt to deliver it, another for each
+// change of the alert.
+func (m Message) ID() string {
+	return fmt.Sprintf("%s-%d-%s", StoryID(m.Key), m.Revision, m.Status)
 }
 
 // Resolved says whether the message ends the alert.
@@ -82,7 +96,7 @@ func (c *Composer) Compose(receiver string, a detector.Alert) (Message, error) {
 	m := Message{
 		Receiver: receiver, Key: a.Key, Revision: a.Revision, Status: StatusFiring,
 		Labels:   c.Labels(a),
-		Headline: headline, Text: text,
+		Headline: headline, Text: text, Commands: story.Commands, Links: story.links(),
 		StartsAt: a.StartsAt.UTC(), GeneratorURL: story.Link, ExternalURL: c.ExternalURL,
 	}
 	if a.State == detector.AlertResolved {

@@ -32,9 +32,11 @@ func (c *Composer) notice(receiver string, a detector.Alert) Message {
 	}
 	if c.ExternalURL != "" {
 		m.GeneratorURL = strings.TrimRight(c.ExternalURL, "/") + "/flags"
+		m.Links = []Link{{"Flags", m.GeneratorURL}}
 	}
 	if command != "" {
 		m.Text += "\n\nNow:\n" + command
+		m.Commands = []string{command}
 		m.Annotations["toggle"] = command
 	}
 	return m

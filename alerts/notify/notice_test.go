@@ -31,6 +31,7 @@ func TestNotice(t *testing.T) {
 		},
 		Headline: "ana's toggle has expired [31m",
 		Text:     "ana's toggle has expired [31m\n\nNow:\naftershock flags undo payments-backoff",
+		Commands: []string{"aftershock flags undo payments-backoff"}, Links: []Link{{"Flags", "https://aftershock.example/flags"}},
 		StartsAt: at, GeneratorURL: "https://aftershock.example/flags", ExternalURL: "https://aftershock.example/",
 	}
 	if d := cmp.Diff(want, got); d != "" {

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 
 	"aftershock/detector"
@@ -58,8 +59,11 @@ type Story struct {
 	// indicator was compared with; Warnings are doubts.
 	Placebos, Control string
 	Warnings          []string
-	// Commands are the commands that put the gating flags to their safe variant.
-	Commands []string
+	// Inside says what changed inside the blamed binary, where that is known.
+	Inside string
+	// Commands are the commands that put the gating flags to their safe variant,
+	// Pages where the console does the same.
+	Commands, Pages []string
 	// Runbook and Link are URLs, or empty.
 	Runbook, Link string
 	// Recovered says when it was over, for a resolved alert.
@@ -75,6 +79,7 @@ func (c *Composer) story(a detector.Alert) Story {
 		Why:         lines(a.Cause.Why, maxReasons),
 		Cleared:     lines(a.Cause.Cleared, maxCleared),
 		Accusation:  words.Accusation(a),
+		Inside:      inside(a),
 		Placebos:    words.Placebos(a.Root.FalseAlarms),
 		Control:     words.Line(a.Root.Control),
 		Warnings:    lines(a.Root.Warnings, maxWarnings),
@@ -113,8 +118,39 @@ func (c *Composer) story(a detector.Alert) Story {
 		}
 		reason := fmt.Sprintf("%s: %s worse", words.Name(a.Upgrade), s.Root.Indicator)
 		s.Commands = append(s.Commands, words.SetFlag(flag, c.Safe[flag], strings.TrimPrefix(reason, ": ")))
+		if c.ExternalURL != "" {
+			s.Pages = append(s.Pages, strings.TrimRight(c.ExternalURL, "/")+"/flags/"+url.PathEscape(words.Name(flag)))
+		}
 	}
 	return s
+}
+
+// inside is what changed inside the binary that is the leading cause.
+func inside(a detector.Alert) string {
+	for _, b := range a.Binaries {
+		if a.Cause.Kind != detector.CauseBinary || b.Name != a.Cause.Name || b.Inside == nil {
+			continue
+		}
+		if _, change, found := strings.Cut(b.Inside.Summary, ": "); found { // the versions stand before it
+			return words.Line(change)
+		}
+		return words.Line(b.Inside.Summary)
+	}
+	return ""
+}
+
+// links are where the story leads, what is to be done first.
+func (s Story) links() []Link {
+	var all []Link
+	for _, page := range s.Pages {
+		all = append(all, Link{"Toggle", page})
+	}
+	for _, l := range []Link{{"Review", s.Link}, {"Runbook", s.Runbook}} {
+		if l.URL != "" {
+			all = append(all, l)
+		}
+	}
+	return all
 }
 
 func shift(v detector.Verdict) Shift {

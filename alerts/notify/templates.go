@@ -30,6 +30,20 @@ type Files struct {
 	Text     string `yaml:"text"`
 }
 
+// Paths are the files, to be made absolute.
+func (f *Files) Paths() []*string { return []*string{&f.Headline, &f.Text} }
+
+// Or fills in what the receiver's own files leave out.
+func (f Files) Or(all Files) Files {
+	if f.Headline == "" {
+		f.Headline = all.Headline
+	}
+	if f.Text == "" {
+		f.Text = all.Text
+	}
+	return f
+}
+
 // Templates render a Story.
 type Templates struct {
 	headline, text *template.Template

@@ -14,15 +14,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
-	"strings"
 	"time"
 
-	"github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 
 	"aftershock/alerts/notify"
@@ -30,54 +25,33 @@ import (
 
 // Config is a webhook receiver.
 type Config struct {
-	// URL takes the POST. It may hold a secret and is never logged.
-	URL        string                   `yaml:"url"`
-	HTTPClient *config.HTTPClientConfig `yaml:"http_client"`
+	notify.Endpoint `yaml:",inline"`
 	// SecretFile holds the key of the signature, at most 4 KiB; white space
 	// around it is dropped. It is read for each message, so that it can be
 	// changed under a running daemon. Empty: no signature.
-	SecretFile string        `yaml:"secret_file"`
-	Timeout    time.Duration `yaml:"timeout"`
+	SecretFile string `yaml:"secret_file"`
 }
 
 // SetDefaults sets the time limit.
-func (c *Config) SetDefaults() {
-	if c.Timeout == 0 {
-		c.Timeout = 10 * time.Second
-	}
-}
+func (c *Config) SetDefaults() { c.Endpoint.SetDefaults("") }
 
-// Validate names each problem with its path.
-func (c *Config) Validate(path string) []error {
-	var errs []error
-	if err := notify.CheckURL(c.URL); err != nil {
-		errs = append(errs, fmt.Errorf("%s.url: %w", path, err))
-	}
-	if c.Timeout <= 0 || c.Timeout > time.Minute {
-		errs = append(errs, fmt.Errorf("%s.timeout: %s is not in 0s..1m", path, c.Timeout))
-	}
-	if c.HTTPClient != nil {
-		if err := c.HTTPClient.Validate(); err != nil {
-			errs = append(errs, fmt.Errorf("%s.http_client: %w", path, err))
-		}
-	}
-	return errs
-}
+// Files are the paths in it, to be made absolute.
+func (c *Config) Files() []*string { return append(c.Endpoint.Files(), &c.SecretFile) }
 
 // Notifier is one webhook.
 type Notifier struct {
-	conf   Config
-	client *notify.Client
-	now    func() time.Time
+	service *notify.Service
+	key     notify.Secret
+	now     func() time.Time
 }
 
-// New makes the receiver. The secret file must be readable.
+// New makes the receiver. The files that it names must be readable.
 func New(c Config, name string) (*Notifier, error) {
-	client, err := notify.NewClient(c.HTTPClient, name, c.Timeout)
+	service, err := c.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	n := &Notifier{conf: c, client: client, now: time.Now}
+	n := &Notifier{service: service, key: notify.Secret{File: c.SecretFile}, now: time.Now}
 	if _, err := n.secret(); err != nil {
 		return nil, err
 	}
@@ -85,7 +59,7 @@ func New(c Config, name string) (*Notifier, error) {
 }
 
 // Close frees idle connections.
-func (n *Notifier) Close() { n.client.Close() }
+func (n *Notifier) Close() { n.service.Close() }
 
 // Notify posts the message once.
 func (n *Notifier) Notify(ctx context.Context, m notify.Message) (bool, error) {
@@ -93,19 +67,18 @@ func (n *Notifier) Notify(ctx context.Context, m notify.Message) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("write the webhook's payload: %w", err)
 	}
-	header := http.Header{"Idempotency-Key": {idempotencyKey(m)}}
 	secret, err := n.secret()
 	if err != nil {
 		return true, err
 	}
-	if secret != nil {
-		header["Aftershock-Signature"] = []string{Sign(secret, n.now(), body)}
+	header := http.Header{}
+	if secret != "" {
+		header["Aftershock-Signature"] = []string{Sign([]byte(secret), n.now(), body)}
 	}
-	if err := n.client.Post(ctx, n.conf.URL, body, header); err != nil {
-		return notify.Retry(err), err
-	}
-	return false, nil
+	return n.service.Send(ctx, m, http.MethodPost, "", body, header)
 }
+
+func (n *Notifier) secret() (string, error) { return n.key.Read("webhook's secret") }
 
 // Sign makes the value of the header Aftershock-Signature.
 func Sign(secret []byte, at time.Time, body []byte) string {
@@ -113,38 +86,6 @@ func Sign(secret []byte, at time.Time, body []byte) string {
 	_, _ = fmt.Fprintf(h, "%d.", at.Unix()) // a hash takes everything
 	_, _ = h.Write(body)
 	return fmt.Sprintf("t=%d,v1=%s", at.Unix(), hex.EncodeToString(h.Sum(nil)))
-}
-
-func idempotencyKey(m notify.Message) string {
-	return fmt.Sprintf("%s-%d-%s", notify.StoryID(m.Key), m.Revision, m.Status)
-}
-
-func (n *Notifier) secret() ([]byte, error) {
-	if n.conf.SecretFile == "" {
-		return nil, nil
-	}
-	// A pipe that nobody writes to would hold up the delivery for ever.
-	if info, err := os.Stat(n.conf.SecretFile); err == nil && !info.Mode().IsRegular() {
-		return nil, errors.New("read the webhook's secret: it isn't a regular file")
-	}
-	f, err := os.Open(n.conf.SecretFile)
-	if err != nil {
-		return nil, fmt.Errorf("read the webhook's secret: %w", err)
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	const most = 4 << 10
-	b, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the webhook's secret: %w", err)
-	}
-	secret := strings.TrimSpace(string(b))
-	switch {
-	case secret == "":
-		return nil, errors.New("read the webhook's secret: the file is empty")
-	case len(b) > most:
-		return nil, fmt.Errorf("read the webhook's secret: the file is larger than %d bytes", most)
-	}
-	return []byte(secret), nil
 }
 
 type payload struct {

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
+	"aftershock/alerts"
 	"aftershock/detector"
 	"aftershock/flags"
 	"aftershock/journal"
@@ -220,9 +223,13 @@ func (d *daemon) deliver(ctx context.Context, j journal.Job) error {
 		return err
 	}
 	err = d.sender.Load().Deliver(ctx, in.Receiver, in.Alert)
-	var p interface{ Permanent() bool }
-	if errors.As(err, &p) && p.Permanent() {
+	var failed *alerts.Error
+	switch {
+	case errors.As(err, &failed) && failed.Permanent():
 		return journal.Permanent(err)
+	case failed != nil && failed.RetryAfter() > 0:
+		d.log.WithError(err).WithFields(logrus.Fields{"receiver": in.Receiver, "wait": failed.RetryAfter()}).Warn("a receiver asked to be left alone for a while")
+		return journal.Later(failed.RetryAfter())
 	}
 	return err
 }

@@ -1,6 +1,6 @@
 // Package servers starts real servers for tests: Prometheus 2 and 3,
-// Alertmanager, VictoriaMetrics, PostgreSQL and Unleash. Each listens on a free port of
-// the loopback, keeps its files in a directory of its own, is ready when the
+// Alertmanager, VictoriaMetrics, PostgreSQL, Unleash and a mail server. Each listens on a
+// free port of the loopback, keeps its files in a directory of its own, is ready when the
 // call returns, and is gone when the test ends. A program that isn't installed
 // fails the test, and says how to install it: there are no silent skips.
 package servers

@@ -3,52 +3,122 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 
+	"aftershock/alerts/notify"
 	"aftershock/detector"
 	"aftershock/detector/words"
+	"aftershock/web"
 )
 
 var alertsCommand = command{
 	name:    "alerts",
-	summary: "List alerts.",
-	usage:   "alerts list [--state inactive|pending|firing|resolved|all] [--format text|json]",
-	example: "aftershock alerts list --state firing\naftershock alerts list --format json",
+	summary: "List, show, acknowledge and mark alerts.",
+	usage: "alerts list [--state inactive|pending|firing|resolved|all] | show KEY | ack KEY --reason TEXT |\n" +
+		"    mark KEY false|true [--reason TEXT] [--format text|json]\n\n" +
+		"KEY is an alert's key or ID as list prints it, or a beginning of either that no other alert has.",
+	example: "aftershock alerts list --state firing\naftershock alerts list --format json\naftershock alerts show 8b0c11d2\n" +
+		"aftershock alerts ack 8b0c11d2 --reason \"rolling back\"\naftershock alerts mark 8b0c11d2 false --reason \"a game day\"",
 	define: func(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
-		connect := clientFlags(f)
-		state := f.String("state", "", "only alerts of this `state`: inactive, pending, firing, resolved or all; without it those that fire or did")
-		format := f.String("format", "text", "the output's `form`: text or json")
+		l := alertList{connect: clientFlags(f)}
+		f.StringVar(&l.state, "state", "", "list: only alerts of this `state`: inactive, pending, firing, resolved or all; without it those that fire or did")
+		f.StringVar(&l.format, "format", "text", "the output's `form`: text or json")
+		s := alertSaid{list: &l}
+		f.StringVar(&s.reason, "reason", "", "ack, mark: `why`")
+		f.StringVar(&s.actor, "actor", whoami(), "ack, mark: `who` says so, where the token has no name")
 		return func(ctx context.Context, sh shell, args []string) (int, error) {
-			if len(args) != 1 || args[0] != "list" {
-				return exitUsage, usagef("say what to do: list")
+			switch {
+			case len(args) == 1 && args[0] == "list":
+				if name := stray(f, "server", "state", "format"); name != "" {
+					return exitUsage, usagef("list takes no --%s", name)
+				}
+				return l.run(ctx, sh)
+			case len(args) > 0 && slices.Contains([]string{"show", "ack", "mark"}, args[0]):
+				return s.run(ctx, sh, f, args)
 			}
-			if err := oneOf(*format, "text", "json"); err != nil {
-				return exitUsage, err
-			}
-			q := url.Values{"limit": {"1000"}}
-			switch detector.AlertState(*state) {
-			case "":
-			case detector.AlertInactive, detector.AlertPending, detector.AlertFiring, detector.AlertResolved, "all":
-				q.Set("state", *state)
-			default:
-				return exitUsage, usagef("--state %q is none of inactive, pending, firing, resolved, all", *state)
-			}
-			c, err := connect()
-			if err != nil {
-				return exitUsage, err
-			}
-			all, err := list[detector.Alert](ctx, c, "/api/v1/alerts", q)
-			if err != nil {
-				return exitUsage, err
-			}
-			if *format == "json" {
-				return exitOK, printJSON(sh.stdout, all)
-			}
-			rows := [][]string{{"STATE", "SINCE", "UPGRADE", "ALERT"}}
-			for _, a := range all {
-				rows = append(rows, []string{string(a.State), at(a.StartsAt), a.Upgrade, words.Headline(a)})
-			}
-			return exitOK, table(sh.stdout, rows)
+			return exitUsage, usagef("say what to do: list, show KEY, ack KEY or mark KEY false|true")
 		}
 	},
+}
+
+// stray names a flag that was given though it means nothing here, "" if none was.
+func stray(f *flag.FlagSet, known ...string) (name string) {
+	f.Visit(func(given *flag.Flag) {
+		if !slices.Contains(known, given.Name) {
+			name = given.Name
+		}
+	})
+	return name
+}
+
+// alertList is the list of the daemon's alerts.
+type alertList struct {
+	connect       func() (*client, error)
+	state, format string
+}
+
+func (l alertList) run(ctx context.Context, sh shell) (int, error) {
+	if err := oneOf(l.format, "text", "json"); err != nil {
+		return exitUsage, err
+	}
+	q := url.Values{"limit": {"1000"}}
+	switch detector.AlertState(l.state) {
+	case "":
+	case detector.AlertInactive, detector.AlertPending, detector.AlertFiring, detector.AlertResolved, "all":
+		q.Set("state", l.state)
+	default:
+		return exitUsage, usagef("--state %q is none of inactive, pending, firing, resolved, all", l.state)
+	}
+	c, err := l.connect()
+	if err != nil {
+		return exitUsage, err
+	}
+	all, err := list[web.Alert](ctx, c, "/api/v1/alerts", q)
+	if err != nil {
+		return exitUsage, err
+	}
+	if l.format == "json" {
+		return exitOK, printJSON(sh.stdout, all)
+	}
+	var tally detector.Tally
+	if err := c.call(ctx, "GET", "/api/v1/alerts/tally", nil, &tally); err != nil {
+		return exitUsage, err
+	}
+	rows := [][]string{{"STATE", "SINCE", "ID", "QUIET BY", "MARKED", "ALERT"}}
+	for _, a := range all {
+		rows = append(rows, []string{string(a.State), at(a.StartsAt), shortID(a.Key), quietBy(a), marked(a.Mark), words.Headline(a.Alert)})
+	}
+	if err := table(sh.stdout, rows); err != nil {
+		return exitUsage, err
+	}
+	if text := words.Tally(tally); text != "" {
+		_, err = fmt.Fprintf(sh.stdout, "\n%s\n", text)
+	}
+	return exitOK, err
+}
+
+// shortID is a name of the alert that is short enough to type: the beginning of what
+// Alertmanager has as its label story.
+func shortID(key string) string { return notify.StoryID(key)[:8] }
+
+// quietBy says who keeps the alert from being sent again.
+func quietBy(a web.Alert) string {
+	var by []string
+	if k := a.Acknowledgement; k != nil {
+		by = append(by, "ack "+words.Name(k.Actor))
+	}
+	return strings.Join(by, ", ")
+}
+
+func marked(m *detector.Mark) string {
+	switch {
+	case m == nil:
+		return ""
+	case m.False:
+		return "false"
+	}
+	return "true"
 }

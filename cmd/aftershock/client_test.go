@@ -135,6 +135,14 @@ func TestWrongUsage(t *testing.T) {
 		{"alerts", "say what to do"},
 		{"alerts list --state broken", "broken"},
 		{"alerts list --format xml", "xml"},
+		{"alerts list --reason x", "list takes no --reason"},
+		{"alerts show", "it goes show KEY"},
+		{"alerts show a --reason x", "show takes no --reason"},
+		{"alerts show a --format xml", "xml"},
+		{"alerts ack a", "--reason"},
+		{"alerts ack a --state firing --reason x", "ack takes no --state"},
+		{"alerts mark a", "it goes mark KEY false|true"},
+		{"alerts mark a maybe", "maybe"},
 		{"report a b", "b"},
 		{"report --format pdf", "pdf"},
 		{"run", "--config"},
@@ -156,7 +164,7 @@ func TestWrongUsage(t *testing.T) {
 // clientCommands all speak to the daemon.
 var clientCommands = []string{
 	"flags list", "flags show a", "flags set a b --reason c", "flags undo a --reason c", "flags history a", "flags tune a",
-	"upgrades list", "upgrades show a", "upgrades close a", "upgrades record -", "alerts list", "report", "report a",
+	"upgrades list", "upgrades show a", "upgrades close a", "upgrades record -", "alerts list", "alerts show a", "alerts ack a --reason b", "alerts mark a false", "report", "report a",
 }
 
 func TestUnreachableDaemon(t *testing.T) {
@@ -366,9 +374,10 @@ func TestAlertsAndReport(t *testing.T) {
 	daemonForClients(t)
 	list := call(t, "", "alerts", "list", "--state", "firing")
 	want := outcome{0, "" +
-		"STATE   SINCE                 UPGRADE     ALERT\n" +
-		"firing  2026-03-06T10:40:00Z  dten-4.2.0  gateway /cart: failed requests ×1.33 since 09:15 UTC, third party geo-api (61%)\n" +
-		"firing  2026-03-06T09:41:00Z  dten-4.2.0  checkout /place: requests over 0.5 s ×2.26 since 09:15 UTC, dten-payments 4.1.3 → 4.2.0 (93%)\n", ""}
+		"STATE   SINCE                 ID        QUIET BY  MARKED  ALERT\n" +
+		"firing  2026-03-06T10:40:00Z  fe4e78f0  -         -       gateway /cart: failed requests ×1.33 since 09:15 UTC, third party geo-api (61%)\n" +
+		"firing  2026-03-06T09:41:00Z  98d7abb8  -         -       checkout /place: requests over 0.5 s ×2.26 since 09:15 UTC, dten-payments 4.1.3 → 4.2.0 (93%)\n" +
+		"\npeople marked none of the 2 alerts that fired here\n", ""}
 	if diff := cmp.Diff(want, list, cmp.AllowUnexported(outcome{})); diff != "" {
 		t.Error(diff)
 	}

@@ -1,6 +1,9 @@
 package detector
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Mark is what a person says of an alert that fired: whether it was a false alarm.
 type Mark struct {
@@ -34,4 +37,37 @@ type Tally struct {
 	Fired  int `json:"fired"`
 	Marked int `json:"marked"`
 	False  int `json:"false"`
+}
+
+// Acknowledge is the acknowledgement of the alert as it is told now.
+func Acknowledge(a Alert, actor, reason string, at time.Time) Acknowledgement {
+	k := Acknowledgement{Alert: a.Key, Actor: actor, Reason: reason, At: at, Services: a.Services()}
+	if a.Cause.Kind == CauseBinary {
+		k.Binary = a.Cause.Name
+	}
+	return k
+}
+
+// Covers says whether the alert is still what was acknowledged: no other binary is
+// blamed by name, and no other service is hit.
+func (k Acknowledgement) Covers(a Alert) bool {
+	if a.Cause.Kind == CauseBinary && a.Cause.Name != k.Binary {
+		return false
+	}
+	for _, s := range a.Services() {
+		if !slices.Contains(k.Services, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// Services are the services that the alert tells of, in order.
+func (a Alert) Services() []string {
+	all := []string{a.Root.Indicator.Service()}
+	for _, v := range a.Others {
+		all = append(all, v.Indicator.Service())
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

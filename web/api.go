@@ -188,32 +188,6 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, listed(out, next))
 }
 
-func (s *Server) listAlerts(w http.ResponseWriter, r *http.Request) error {
-	q, err := query(r, "upgrade", "state", "after", "limit")
-	if err != nil {
-		return err
-	}
-	p, err := page(q)
-	if err != nil {
-		return err
-	}
-	find := journal.AlertQuery{Upgrade: q.Get("upgrade"), Page: p}
-	switch state := detector.AlertState(q.Get("state")); state {
-	case "": // people were told of these
-		find.Fired = true
-	case "all":
-	case detector.AlertInactive, detector.AlertPending, detector.AlertFiring, detector.AlertResolved:
-		find.State = state
-	default:
-		return BadRequest(fmt.Sprintf("parameter state: %.40q is none of inactive, pending, firing, resolved, all", state))
-	}
-	all, next, err := s.o.Journal.Alerts(r.Context(), find)
-	if err != nil {
-		return err
-	}
-	return answer(w, http.StatusOK, listed(all, next))
-}
-
 func (s *Server) listFlags(w http.ResponseWriter, _ *http.Request) error {
 	return answer(w, http.StatusOK, listed(s.o.Switchboard.List(), ""))
 }

@@ -66,13 +66,21 @@ func (c *Config) Validate(path string) []error {
 	return append(errs, c.Access.Validate(path+".access")...)
 }
 
-// Journal is what the pages and the API read.
+// Journal is what the pages and the API read, and where they put down what people say
+// of alerts.
 type Journal interface {
 	Upgrades(ctx context.Context, p journal.Page) ([]detector.Upgrade, string, error)
 	Upgrade(ctx context.Context, id string) (detector.Upgrade, error)
 	Verdicts(ctx context.Context, upgrade string) ([]detector.Verdict, error)
 	Events(ctx context.Context, q journal.EventQuery) ([]journal.StoredEvent, int64, error)
 	Alerts(ctx context.Context, q journal.AlertQuery) ([]detector.Alert, string, error)
+	Alert(ctx context.Context, key string) (detector.Alert, error)
+	PutMark(ctx context.Context, m detector.Mark) error
+	PutAcknowledgement(ctx context.Context, k detector.Acknowledgement) error
+	Marks(ctx context.Context, alert string) ([]detector.Mark, error)
+	Acknowledgements(ctx context.Context, alert string) ([]detector.Acknowledgement, error)
+	Said(ctx context.Context, alerts ...string) (map[string]detector.Said, error)
+	Tally(ctx context.Context) (detector.Tally, error)
 	Toggles(ctx context.Context, flag string, limit int) ([]detector.Toggle, error)
 	ToggleHistory(ctx context.Context, id string) ([]detector.Toggle, error)
 	Audit(ctx context.Context, q journal.AuditQuery) ([]detector.Toggle, int64, error)

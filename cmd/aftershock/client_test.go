@@ -161,7 +161,7 @@ func TestWrongUsage(t *testing.T) {
 // clientCommands all speak to the daemon.
 var clientCommands = []string{
 	"flags list", "flags show a", "flags set a b --reason c", "flags undo a --reason c", "flags history a", "flags tune a",
-	"upgrades list", "upgrades show a", "upgrades close a", "upgrades record -", "alerts list", "report", "report a",
+	"upgrades list", "upgrades show a", "upgrades close a", "upgrades record -", "alerts list", "alerts show a", "alerts ack a --reason b", "alerts mark a false", "report", "report a",
 }
 
 func TestUnreachableDaemon(t *testing.T) {
@@ -371,9 +371,10 @@ func TestAlertsAndReport(t *testing.T) {
 	daemonForClients(t)
 	list := call(t, "", "alerts", "list", "--state", "firing")
 	want := outcome{0, "" +
-		"STATE   SINCE                 UPGRADE     ALERT\n" +
-		"firing  2026-03-06T10:40:00Z  dten-4.2.0  gateway /cart: failed requests ×1.33 since 09:15 UTC, third party geo-api (61%)\n" +
-		"firing  2026-03-06T09:41:00Z  dten-4.2.0  checkout /place: requests over 0.5 s ×2.26 since 09:15 UTC, dten-payments 4.1.3 → 4.2.0 (93%)\n", ""}
+		"STATE   SINCE                 ID        QUIET BY  MARKED  ALERT\n" +
+		"firing  2026-03-06T10:40:00Z  fe4e78f0  -         -       gateway /cart: failed requests ×1.33 since 09:15 UTC, third party geo-api (61%)\n" +
+		"firing  2026-03-06T09:41:00Z  98d7abb8  -         -       checkout /place: requests over 0.5 s ×2.26 since 09:15 UTC, dten-payments 4.1.3 → 4.2.0 (93%)\n" +
+		"\npeople marked none of the 2 alerts that fired here\n", ""}
 	if diff := cmp.Diff(want, list, cmp.AllowUnexported(outcome{})); diff != "" {
 		t.Error(diff)
 	}

@@ -130,6 +130,19 @@ func Placebos(f *detector.FalseAlarms) string {
 	return fmt.Sprintf("this rule fired at %d of %d placebo upgrades here", f.Fired, f.Placebos)
 }
 
+// Tally says how often people found the alerts here to be false, or "" where none
+// fired yet.
+func Tally(t detector.Tally) string {
+	switch {
+	case t.Fired <= 0:
+		return ""
+	case t.Marked <= 0:
+		return fmt.Sprintf("people marked none of the %d alerts that fired here", t.Fired)
+	}
+	return fmt.Sprintf("people marked %d of %d alerts as false (%s), of %d that fired here",
+		t.False, t.Marked, Probability(float64(t.False)/float64(t.Marked)), t.Fired)
+}
+
 // Headline is the alert's first line, at most HeadlineLen characters:
 // checkout /place: requests over 0.5 s ×2.26 since 09:15 UTC, dten-payments 4.1.3 → 4.2.0 (93%).
 func Headline(a detector.Alert) string {

@@ -179,6 +179,10 @@ func (s *Sender) deliver(ctx context.Context, receiver string, a detector.Alert,
 		lane.done(a.Revision)
 		return nil
 	}
+	return failure(receiver, retry, err)
+}
+
+func failure(receiver string, retry bool, err error) *Error {
 	failed := &Error{Receiver: receiver, Err: err, permanent: !retry}
 	var status *notify.StatusError
 	if errors.As(err, &status) {

@@ -184,16 +184,22 @@ func (c *Config) validate() []error {
 		c.Upgrades.Validate("upgrades"),
 		c.Flags.Validate("flags"),
 		c.Alerts.Validate("alerts"),
+		c.Reports.Validate("reports"),
 		c.together(),
 	)
 }
 
 // together finds settings that don't go together.
-func (c *Config) together() []error {
+func (c *Config) together() (errs []error) {
 	if s := c.Sources.Scrape; s != nil && c.Watch.Step < time.Duration(s.Interval) {
-		return []error{fmt.Errorf("watch.step: is %s, must be at least sources.scrape.interval (%s), or most steps see nothing", c.Watch.Step, s.Interval)}
+		errs = append(errs, fmt.Errorf("watch.step: is %s, must be at least sources.scrape.interval (%s), or most steps see nothing", c.Watch.Step, s.Interval))
 	}
-	return nil
+	for i, name := range c.Reports.Weekly.Receivers {
+		if err := c.Alerts.TakesReports(name); err != nil {
+			errs = append(errs, fmt.Errorf("reports.weekly.receivers[%d]: %w", i, err))
+		}
+	}
+	return errs
 }
 
 func (l Log) validate(path string) []error {

@@ -10,7 +10,7 @@ import (
 // resolve makes the file's relative paths start at its directory.
 func (c *Config) resolve(dir string) {
 	paths := []*string{
-		&c.Data, &c.Upgrades.Records, &c.Flags.Definitions, &c.Flags.ClientKeyFile, &c.Reports.Dir, &c.Web.ConfigFile, &c.Web.Access.TokensFile,
+		&c.Data, &c.Upgrades.Records, &c.Flags.Definitions, &c.Flags.ClientKeyFile, &c.Reports.Dir, &c.Reports.Weekly.Dir, &c.Web.ConfigFile, &c.Web.Access.TokensFile,
 		&c.Upgrades.Inbox.TokenFile, &c.Upgrades.Inbox.GitHubSecretFile, &c.Upgrades.Inbox.FluxSecretFile,
 		&c.Upgrades.Packages.DpkgLog, &c.Upgrades.Packages.AptHistory,
 	}

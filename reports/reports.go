@@ -1,5 +1,5 @@
-// Package reports writes the review of an upgrade: what was replaced, what it
-// did, why, what was done about it and what is still open, from the journal
+// Package reports writes the review of an upgrade, and of a week: what was replaced,
+// what it did, why, what was done about it and what is still open, from the journal
 // alone. The same journal and the same instant give the same bytes, and the
 // figures are worded as in the alerts.
 package reports
@@ -17,14 +17,23 @@ type Config struct {
 	// Dir takes the finished reviews; empty: they are made when asked for and
 	// not kept.
 	Dir string `yaml:"dir"`
+	// Weekly is when and to whom the review of each week goes.
+	Weekly Weekly `yaml:"weekly"`
+	// Browser prints reviews as PDF: a Chromium by its name or path.
+	Browser string `yaml:"browser"`
 }
 
-// SetDefaults does nothing: reviews aren't kept unless a directory is named.
-func (c *Config) SetDefaults() {}
+// SetDefaults fills in what isn't given; reviews aren't kept unless a directory is named.
+func (c *Config) SetDefaults() {
+	c.Weekly.SetDefaults()
+	if c.Browser == "" {
+		c.Browser = Browser
+	}
+}
 
-// Validate has nothing to find: whether the directory can be written to shows
+// Validate lists what is wrong, under path. Whether a directory can be written to shows
 // when it is.
-func (c *Config) Validate(string) []error { return nil }
+func (c *Config) Validate(path string) []error { return c.Weekly.Validate(path + ".weekly") }
 
 // Journal is what a review is made from.
 type Journal interface {

@@ -2,6 +2,8 @@ package web
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -10,7 +12,9 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"aftershock/detector"
@@ -123,18 +127,33 @@ func (s *Server) listVerdicts(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, listed(all, ""))
 }
 
-// report answers the review of an upgrade: whole, or an error in its place.
+// report answers the review of an upgrade.
 func (s *Server) report(w http.ResponseWriter, r *http.Request) error {
+	return s.review(w, r, []string{"html", "md", "json"}, func(ctx context.Context, format string, w http.ResponseWriter) error {
+		return s.o.Review(ctx, r.PathValue("id"), format, w)
+	})
+}
+
+// week answers the review of a week.
+func (s *Server) week(w http.ResponseWriter, r *http.Request) error {
+	return s.review(w, r, []string{"html", "md", "json", "pdf"}, func(ctx context.Context, format string, w http.ResponseWriter) error {
+		return s.o.Week(ctx, r.PathValue("week"), format, w)
+	})
+}
+
+// review answers a review in one of the known formats, the first of them by default:
+// whole, or an error in its place.
+func (s *Server) review(w http.ResponseWriter, r *http.Request, known []string, write func(context.Context, string, http.ResponseWriter) error) error {
 	q, err := query(r, "format")
 	if err != nil {
 		return err
 	}
-	format := q.Get("format")
-	if format == "" {
-		format = "html"
+	format := cmp.Or(q.Get("format"), known[0])
+	if !slices.Contains(known, format) {
+		return BadRequest(fmt.Sprintf("parameter format: %.20q is none of %s", format, strings.Join(known, ", ")))
 	}
 	whole := &buffered{header: http.Header{}}
-	if err := s.o.Review(r.Context(), r.PathValue("id"), format, whole); err != nil {
+	if err := write(r.Context(), format, whole); err != nil {
 		return err
 	}
 	maps.Copy(w.Header(), whole.header)

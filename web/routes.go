@@ -28,6 +28,11 @@ func (s *Server) routes() http.Handler {
 	s.page(m, "GET /{$}", s.overview)
 	s.page(m, "GET /upgrades/{id}", s.upgradePage)
 	s.page(m, "GET /upgrades/{id}/report", s.report)
+	s.page(m, "GET /reports", func(w http.ResponseWriter, r *http.Request) error {
+		http.Redirect(w, r, "/reports/this", http.StatusSeeOther)
+		return nil
+	})
+	s.page(m, "GET /reports/{week}", s.week)
 	s.page(m, "GET /flags", s.flagsPage)
 	s.page(m, "GET /flags/{key}", s.flagPage)
 	s.page(m, "POST /flags/{key}", s.toggleForm)
@@ -49,6 +54,7 @@ func (s *Server) routes() http.Handler {
 	s.write(m, "POST /api/v1/upgrades/{id}/close", s.closeUpgrade)
 	s.handle(m, "GET /api/v1/upgrades/{id}/verdicts", s.listVerdicts)
 	s.handle(m, "GET /api/v1/upgrades/{id}/report", s.report)
+	s.handle(m, "GET /api/v1/reports/{week}", s.week)
 	s.handle(m, "GET /api/v1/events", s.listEvents)
 	s.handle(m, "GET /api/v1/alerts", s.listAlerts)
 	s.handle(m, "GET /api/v1/alerts/tally", s.tally)

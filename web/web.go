@@ -102,6 +102,10 @@ type Loop interface {
 // ErrBusy is what Loop.Report answers while too much waits to be taken in.
 var ErrBusy = errors.New("too many reports wait to be taken in")
 
+// Week writes the review of a week by its name (2026-W47, last or this); format is html,
+// md, json or pdf.
+type Week func(ctx context.Context, week, format string, w http.ResponseWriter) error
+
 // Review writes the review of one upgrade; format is html, md or json.
 type Review func(ctx context.Context, upgrade, format string, w http.ResponseWriter) error
 
@@ -124,6 +128,7 @@ type Options struct {
 	Loop        Loop
 	Switchboard *flags.Switchboard
 	Review      Review
+	Week        Week
 	// Parse reads an upgrade record.
 	Parse func(data []byte) (detector.Upgrade, error)
 	// Inbox reads what deployment tools tell.

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"bytes"
 	"embed"
 	"fmt"
 	"html/template"
@@ -46,6 +47,11 @@ func (n *Notifier) compose(m notify.Message, to string) (*gomail.Msg, error) {
 	}
 	one.SetBodyString(gomail.TypeTextPlain, m.Text+"\n")
 	one.AddAlternativeString(gomail.TypeTextHTML, html.String())
+	for _, f := range m.Files {
+		if err := one.AttachReader(f.Name, bytes.NewReader(f.Content), gomail.WithFileContentType(gomail.ContentType(f.Type))); err != nil {
+			return nil, fmt.Errorf("attach %s: %w", f.Name, err)
+		}
+	}
 	return one, nil
 }
 
@@ -64,6 +70,8 @@ type part struct {
 func newLayout(m notify.Message) layout {
 	l := layout{Message: m, Color: "#ecb22e"}
 	switch {
+	case m.Status == notify.StatusReport:
+		l.Color = "#3b66b0"
 	case m.Resolved():
 		l.Color = "#2eb67d"
 	case m.Labels["severity"] == "critical":

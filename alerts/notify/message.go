@@ -34,7 +34,7 @@ type Message struct {
 	// together with Status name one message, so that a receiver can drop doubles.
 	Key      string
 	Revision int64
-	// Status is "firing" or "resolved".
+	// Status is "firing", "resolved" or, of what is no alert, "report".
 	Status string
 	// Labels are the alert's identity and hold no measurement; Annotations are
 	// what there is to say.
@@ -45,11 +45,19 @@ type Message struct {
 	Commands []string
 	// Links are where to go from here.
 	Links []Link
+	// Files go with it where the receiver takes files.
+	Files []File
 	// StartsAt and EndsAt are in UTC; EndsAt is zero while the alert fires.
 	StartsAt, EndsAt time.Time
 	// GeneratorURL leads to the upgrade's page, ExternalURL to the daemon; both
 	// are empty where the daemon has no external URL.
 	GeneratorURL, ExternalURL string
+}
+
+// File is a document that goes with a message; Type is its media type.
+type File struct {
+	Name, Type string
+	Content    []byte
 }
 
 // Link is a URL with a word for it.
@@ -68,6 +76,7 @@ func (m Message) Resolved() bool { return m.Status == StatusResolved }
 const (
 	StatusFiring   = "firing"
 	StatusResolved = "resolved"
+	StatusReport   = "report"
 )
 
 // Composer renders alerts into messages.

@@ -82,6 +82,8 @@ type attachment struct {
 
 func color(m notify.Message) string {
 	switch {
+	case m.Status == notify.StatusReport:
+		return "#3b66b0"
 	case m.Resolved():
 		return "#2eb67d"
 	case m.Labels["severity"] == "critical":

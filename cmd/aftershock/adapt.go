@@ -202,6 +202,7 @@ func (d *daemon) handlers(running context.Context) map[string]journal.Handler {
 		watch.JobAlert:    bounded(time.Minute, d.deliver),
 		watch.JobRecovery: bounded(time.Minute, d.outcome),
 		watch.JobReview:   bounded(time.Minute, d.writeReview),
+		jobWeekly:         bounded(2*time.Minute, d.runErrand),
 		jobRecord:         bounded(patience, told),
 		jobClose:          bounded(patience, told),
 		jobReport:         bounded(time.Minute, teller{d}.takeIn),

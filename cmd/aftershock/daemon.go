@@ -159,7 +159,7 @@ func (d *daemon) listen(ctx context.Context) error {
 	}
 	d.web, err = web.New(web.Options{
 		Config: d.cfg.Web, Version: version, Journal: d.journal, Loop: teller{d}, Switchboard: d.board,
-		Review: d.review, Parse: upgrades.ParseRecord, Inbox: d.inbox, Reload: d.reload, Token: token, Registry: d.registry,
+		Review: d.review, Week: d.weekPage, Parse: upgrades.ParseRecord, Inbox: d.inbox, Reload: d.reload, Token: token, Registry: d.registry,
 		Targets: d.targets(), Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
 	})
 	if err != nil {
@@ -208,6 +208,7 @@ func (d *daemon) run(ctx context.Context) error {
 	g.Go(func() error { return d.loop.Run(ctx) })
 	g.Go(func() error { d.heartbeat(ctx); return nil })
 	g.Go(func() error { d.auto.Run(ctx); return nil })
+	g.Go(func() error { d.weekly(ctx); return nil })
 	d.web.SetReady(true)
 	context.AfterFunc(ctx, func() { d.web.SetReady(false) })
 	return g.Wait()
@@ -263,6 +264,7 @@ func (d *daemon) reload() error {
 	if d.board.SetRules(cfg.Flags.Gates, cfg.Flags.Policy) {
 		d.log.Info("the policy and the gates of flags were reloaded")
 	}
+	d.cfg.Reports = cfg.Reports
 	setLevel(d.log, cfg.Log)
 	d.log.Info("the configuration was reloaded")
 	if later := unread(cfg, d.cfg); len(later) > 0 {

@@ -181,6 +181,7 @@ func (s *Switchboard) viewAway(n *snapshot, p *place, key string) View {
 	v := View{
 		Flag:    definitions.Flag{Key: key, State: definitions.Enabled, Variants: saw.state.Variants},
 		Serving: saw.state.Variant, Toggles: len(n.document.Away[key].Standing), Gates: s.gates(key), Policy: s.Rules().Policy.For(key),
+		Standing: s.standing(n, key),
 		Backend: &Living{
 			Name: p.Name, Kind: p.Kind, Abilities: p.Abilities, Revision: saw.state.Revision,
 			Seen: saw.at, Everyone: saw.state.Everyone, Verifiable: p.connection != nil,

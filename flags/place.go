@@ -138,8 +138,11 @@ func (p *place) read(ctx context.Context, flag string, now time.Time) (remote.St
 // inWords makes a backend's error one of the switchboard's.
 func inWords(err error) error {
 	for _, e := range []struct{ theirs, ours error }{
-		{remote.ErrUnknown, ErrUnknown}, {remote.ErrConflict, ErrConflict}, {remote.ErrReadOnly, ErrReadOnly},
-		{remote.ErrBusy, ErrBusy}, {remote.ErrSlow, ErrSlow},
+		{remote.ErrUnknown, ErrUnknown},
+		{remote.ErrConflict, ErrConflict},
+		{remote.ErrReadOnly, ErrReadOnly},
+		{remote.ErrBusy, ErrBusy},
+		{remote.ErrSlow, ErrSlow},
 	} {
 		if errors.Is(err, e.theirs) {
 			return fmt.Errorf("%w: %w", e.ours, err)

@@ -25,6 +25,8 @@ func (h lowered) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-func (h lowered) WithAttrs(attrs []slog.Attr) slog.Handler { return lowered{h.Handler.WithAttrs(attrs)} }
+func (h lowered) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return lowered{h.Handler.WithAttrs(attrs)}
+}
 
 func (h lowered) WithGroup(name string) slog.Handler { return lowered{h.Handler.WithGroup(name)} }

@@ -129,6 +129,15 @@ func (d document) base(flag string) json.RawMessage {
 	return d.Flags[flag]
 }
 
+// inForce are the toggles of a flag in force, the latest at the end, wherever it lives.
+func (d document) inForce(flag string) []standing {
+	all := slices.Clone(d.Acts[flag].Standing)
+	for _, in := range d.Away[flag].Standing {
+		all = append(all, standing{Toggle: in.Toggle, Variant: in.Variant})
+	}
+	return all
+}
+
 // toggled returns d with a toggle of the flag on top.
 func (d document) toggled(flag string, definition json.RawMessage, s standing) document {
 	next := d.clone()

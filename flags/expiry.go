@@ -48,7 +48,7 @@ func (s *Switchboard) standing(n *snapshot, key string) []Standing {
 	var all []Standing
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, in := range n.document.Acts[key].Standing {
+	for _, in := range n.document.inForce(key) {
 		t := s.terms[in.Toggle].toggle
 		all = append(all, Standing{
 			Toggle: in.Toggle, Variant: in.Variant, Scope: in.Scope.String(), Expires: t.Expires, OnExpiry: t.OnExpiry,
@@ -118,10 +118,12 @@ func (s *Switchboard) amend(ctx context.Context, r Request, change func(*detecto
 		return detector.Toggle{}, err
 	}
 	n := s.serving.Load()
-	if _, err := n.flag(r.Flag); err != nil {
-		return detector.Toggle{}, err
+	if s.placeOf(r.Flag) == nil {
+		if _, err := n.flag(r.Flag); err != nil {
+			return detector.Toggle{}, err
+		}
 	}
-	in := n.document.Acts[r.Flag].Standing
+	in := n.document.inForce(r.Flag)
 	if len(in) == 0 {
 		return detector.Toggle{}, fmt.Errorf("change the expiry of flag %q: %w: no toggle of it is in force", r.Flag, ErrUnchanged)
 	}
@@ -131,7 +133,7 @@ func (s *Switchboard) amend(ctx context.Context, r Request, change func(*detecto
 	if err != nil {
 		return t, err
 	}
-	if !t.State.TookEffect() || t.State == detector.ToggleApplied {
+	if _, unseen := Unverifiable(t); !t.State.TookEffect() || t.State == detector.ToggleApplied && !unseen {
 		return t, fmt.Errorf("change the expiry of toggle %s: %w: it is %s", t.ID, ErrInvalid, t.State)
 	}
 	said := change(&t)
@@ -182,6 +184,11 @@ func (s *Switchboard) tendToggles(ctx context.Context) error {
 			}
 		}
 	}
+	for _, a := range n.document.Away { // its backend's own loop looks after it
+		for _, in := range a.Standing {
+			stands[in.Toggle] = true
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id := range s.terms {
@@ -202,21 +209,34 @@ func (s *Switchboard) tendOne(ctx context.Context, flag, id string) error {
 		return nil
 	}
 	s.deciding.Lock()
-	defer s.deciding.Unlock()
-	t, err := s.find(ctx, flag, id)
+	t, err := s.remindAnew(ctx, flag, id)
+	if s.placeOf(flag) == nil {
+		defer s.deciding.Unlock()
+	} else {
+		s.deciding.Unlock() // nobody's decision waits for a slow backend
+	}
 	if err != nil {
 		return err
 	}
-	if due = reminder(t, s.now(), lead); due != "" {
-		if t, err = s.remind(ctx, t, due); err != nil {
-			return err
-		}
-	}
-	s.knowTerm(t)
 	if known.toggle = t; s.toUndo(known) {
 		return s.expire(ctx, t)
 	}
 	return nil
+}
+
+// remindAnew reads a toggle again, and reminds of it where that is due.
+func (s *Switchboard) remindAnew(ctx context.Context, flag, id string) (detector.Toggle, error) {
+	t, err := s.find(ctx, flag, id)
+	if err != nil {
+		return t, err
+	}
+	if due := reminder(t, s.now(), s.Rules().Policy.RemindBefore); due != "" {
+		if t, err = s.remind(ctx, t, due); err != nil {
+			return t, err
+		}
+	}
+	s.knowTerm(t)
+	return t, nil
 }
 
 // remind tells people first, which is done once however often it is tried, and then

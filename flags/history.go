@@ -3,6 +3,7 @@ package flags
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -126,11 +127,12 @@ func (s *Switchboard) Known(ctx context.Context) (toggles []detector.Toggle, sin
 	}
 	older = slices.DeleteFunc(older, func(t detector.Toggle) bool { return have[t.ID] })
 	d := s.serving.Load().document
-	for flag, a := range d.Acts {
-		for _, in := range a.Standing {
+	for _, flag := range slices.Concat(slices.Collect(maps.Keys(d.Acts)), slices.Collect(maps.Keys(d.Away))) {
+		for _, in := range d.inForce(flag) {
 			if have[in.Toggle] {
 				continue
 			}
+			have[in.Toggle] = true
 			t, err := s.find(ctx, flag, in.Toggle)
 			if err != nil {
 				return nil, since, err

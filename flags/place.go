@@ -138,8 +138,11 @@ func (p *place) read(ctx context.Context, flag string, now time.Time) (remote.St
 // inWords makes a backend's error one of the switchboard's.
 func inWords(err error) error {
 	for _, e := range []struct{ theirs, ours error }{
-		{remote.ErrUnknown, ErrUnknown}, {remote.ErrConflict, ErrConflict}, {remote.ErrReadOnly, ErrReadOnly},
-		{remote.ErrBusy, ErrBusy}, {remote.ErrSlow, ErrSlow},
+		{remote.ErrUnknown, ErrUnknown},
+		{remote.ErrConflict, ErrConflict},
+		{remote.ErrReadOnly, ErrReadOnly},
+		{remote.ErrBusy, ErrBusy},
+		{remote.ErrSlow, ErrSlow},
 	} {
 		if errors.Is(err, e.theirs) {
 			return fmt.Errorf("%w: %w", e.ours, err)
@@ -181,6 +184,7 @@ func (s *Switchboard) viewAway(n *snapshot, p *place, key string) View {
 	v := View{
 		Flag:    definitions.Flag{Key: key, State: definitions.Enabled, Variants: saw.state.Variants},
 		Serving: saw.state.Variant, Toggles: len(n.document.Away[key].Standing), Gates: s.gates(key), Policy: s.Rules().Policy.For(key),
+		Standing: s.standing(n, key),
 		Backend: &Living{
 			Name: p.Name, Kind: p.Kind, Abilities: p.Abilities, Revision: saw.state.Revision,
 			Seen: saw.at, Everyone: saw.state.Everyone, Verifiable: p.connection != nil,

@@ -88,6 +88,7 @@ func (s *Switchboard) commitAway(ctx context.Context, p *place, t detector.Toggl
 	if s.config.OnFlip != nil {
 		s.config.OnFlip(flip(applied, true))
 	}
+	s.knowTerm(applied)
 	if w.Undoes != "" {
 		if err := s.auditUndone(ctx, w.Undoes, applied); err != nil {
 			s.log.WithError(err).WithField("toggle", w.Undoes).Warn("couldn't audit that a toggle was undone; it's tried again")

@@ -58,7 +58,19 @@ func (s *Switchboard) tendFlags(ctx context.Context, p *place) error {
 			return nil
 		}
 		if a.Backend == p.Name {
-			errs = append(errs, s.resumeAway(ctx, p, flag), s.holdAway(ctx, p, flag))
+			errs = append(errs, s.resumeAway(ctx, p, flag), s.holdAway(ctx, p, flag), s.expireAway(ctx, flag, a))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// expireAway reminds of the flag's toggles that expire, and undoes those whose makers
+// asked for that.
+func (s *Switchboard) expireAway(ctx context.Context, flag string, a away) error {
+	var errs []error
+	for _, in := range a.Standing {
+		if a.Pending == nil && !s.busy(in.Toggle) {
+			errs = append(errs, s.tendOne(ctx, flag, in.Toggle))
 		}
 	}
 	return errors.Join(errs...)

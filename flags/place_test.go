@@ -516,10 +516,8 @@ func TestAwayList(t *testing.T) {
 func TestAwayPolicy(t *testing.T) {
 	f, store, told := newFar(), &memory{}, &notices{}
 	s := afar(t, store, f, true, Config{Policy: policy.Config{Flags: map[string]policy.Rule{"far-masked": {Approval: "one"}}}, Notify: told.take})
-	day := 24 * time.Hour
 	for name, change := range map[string]func(*Request){
 		"a part of the callers": func(r *Request) { r.Scope.Percent = 25 },
-		"an expiry":             func(r *Request) { r.Expires = &day },
 		"the automation":        func(r *Request) { r.Decision, r.Actor = "auto-1-1", policy.Actor },
 		"no approval":           func(r *Request) { r.Flag, r.Variant = "far-masked", "off" },
 	} {
@@ -534,6 +532,93 @@ func TestAwayPolicy(t *testing.T) {
 	got, err := s.Set(t.Context(), r)
 	if err != nil || got.State != detector.ToggleVerified || got.Emergency == "" || got.Needs != 1 || len(told.texts()) != 1 {
 		t.Errorf("emergency: got %+v, %v, told %v", got, err, told.texts())
+	}
+}
+
+// A toggle elsewhere expires as one here does: people are reminded, may extend it,
+// and it is undone by itself only where that was asked for and nothing lies over it.
+func TestAwayExpiry(t *testing.T) {
+	for _, seeing := range []bool{true, false} {
+		f, store, told := newFar(), &memory{}, &notices{}
+		s := afar(t, store, f, seeing, Config{Notify: told.take})
+		ahead := time.Duration(0)
+		s.now = func() time.Time { return time.Now().Add(ahead) }
+		pass := func(d time.Duration) {
+			t.Helper()
+			ahead += d
+			for range 2 {
+				if err := errors.Join(s.tendToggles(t.Context()), s.expireAway(t.Context(), "far-backoff", s.serving.Load().document.Away["far-backoff"])); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		original := f.definition(t, "far-backoff")
+		r := request("far-backoff", "legacy")
+		r.Expires, r.OnExpiry = hours(8), detector.ExpiryUndo
+		got, err := s.Set(t.Context(), r)
+		if err != nil || got.Expires.Sub(got.At) != 8*time.Hour {
+			t.Fatalf("got %+v, %v", got, err)
+		}
+		pass(7*time.Hour + 50*time.Minute)
+		if all := told.texts(); len(all) != 1 || !strings.Contains(all[0], "is undone then") {
+			t.Errorf("told before: %v", all)
+		}
+		more, err := s.Extend(t.Context(), "far-backoff", 8*time.Hour, "not yet", "bob")
+		if _, unseen := Unverifiable(more); err != nil || more.State != got.State || unseen == seeing {
+			t.Errorf("extended: %+v, %v", more, err)
+		}
+		if v, err := s.Show("far-backoff"); err != nil || len(v.Standing) != 1 || !v.Standing[0].Expires.Equal(more.Expires) {
+			t.Errorf("shown as %+v, %v", v.Standing, err)
+		}
+		pass(time.Hour)
+		if f.definition(t, "far-backoff") == original {
+			t.Error("undone at the time that was extended")
+		}
+		pass(8 * time.Hour)
+		history, err := s.History(t.Context(), "far-backoff")
+		if err != nil || len(history) != 2 || history[0].Actor != policy.Actor || history[0].Decision != "" || history[1].State != detector.ToggleUndone {
+			t.Errorf("at its expiry: %+v, %v", history, err)
+		}
+		if f.definition(t, "far-backoff") != original || f.written() != 2 {
+			t.Errorf("the backend has %s after %d writes", f.definition(t, "far-backoff"), f.written())
+		}
+	}
+}
+
+// What lies under another toggle is left to people when it expires, and so is all
+// while the automation is frozen.
+func TestAwayExpiryLeavesToPeople(t *testing.T) {
+	f, store, told := newFar(), &memory{}, &notices{}
+	s := afar(t, store, f, true, Config{Notify: told.take})
+	ahead := time.Duration(0)
+	s.now = func() time.Time { return time.Now().Add(ahead) }
+	r := request("far-masked", "on")
+	r.Expires, r.OnExpiry = hours(1), detector.ExpiryUndo
+	if _, err := s.Set(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	over := request("far-masked", "off")
+	if _, err := s.Set(t.Context(), over); err != nil {
+		t.Fatal(err)
+	}
+	look := func() {
+		t.Helper()
+		if err := s.expireAway(t.Context(), "far-masked", s.serving.Load().document.Away["far-masked"]); err != nil {
+			t.Error(err)
+		}
+	}
+	ahead += 2 * time.Hour
+	look()
+	if _, err := s.Undo(t.Context(), "far-masked", "over", "ada"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Freeze(t.Context(), "game day", "ann"); err != nil {
+		t.Fatal(err)
+	}
+	ahead += 2 * time.Hour
+	look()
+	if f.written() != 3 || len(told.texts()) != 1 {
+		t.Errorf("%d writes, told %v: want two toggles, one undo by ada, and one reminder", f.written(), told.texts())
 	}
 }
 

@@ -94,8 +94,6 @@ func (s *Switchboard) awayRefuses(p *place, r Request) error {
 	switch {
 	case !r.Scope.Everyone():
 		why = "a toggle there is for everyone, and can't be limited"
-	case r.Expires != nil && *r.Expires != 0 || r.OnExpiry != "":
-		why = "a toggle there doesn't expire"
 	case r.Decision != "":
 		why = "people alone toggle there, not the automation"
 	case !r.DryRun && strings.TrimSpace(r.Emergency) == "" && s.Rules().Policy.For(r.Flag).Approvals() > 0:
@@ -116,6 +114,7 @@ func (s *Switchboard) setAway(ctx context.Context, p *place, r Request) (detecto
 		return detector.Toggle{}, err
 	}
 	t := s.toggle(r, plan)
+	s.setTerm(&t, r)
 	t.Revision = cut(state.Revision, 100)
 	t.Needs = s.Rules().Policy.For(r.Flag).Approvals()
 	if r.DryRun {
@@ -153,8 +152,9 @@ func change(t detector.Toggle, from remote.State, to []byte) remote.Change {
 	return remote.Change{From: from, To: to, Variant: t.After, Toggle: t.ID, Comment: cut(comment+")", 1000)}
 }
 
-// undoAway restores the definition from before the last toggle.
-func (s *Switchboard) undoAway(ctx context.Context, p *place, r Request) (detector.Toggle, error) {
+// undoAway restores the definition from before the last toggle, which must be the
+// named one unless that is "".
+func (s *Switchboard) undoAway(ctx context.Context, p *place, r Request, only string) (detector.Toggle, error) {
 	none := detector.Toggle{}
 	a := s.serving.Load().document.Away[r.Flag]
 	last := a.top()
@@ -164,6 +164,9 @@ func (s *Switchboard) undoAway(ctx context.Context, p *place, r Request) (detect
 		}
 		return none, fmt.Errorf("undo toggle of flag %q: %w: no toggle of it is in force", r.Flag, ErrUnchanged)
 	}
+	if only != "" && last.Toggle != only {
+		return none, fmt.Errorf("undo toggle %s of flag %q: %w: toggle %s lies over it", only, r.Flag, ErrConflict, last.Toggle)
+	}
 	state, err := p.read(ctx, r.Flag, s.now().UTC())
 	if err != nil {
 		return none, err
@@ -172,6 +175,7 @@ func (s *Switchboard) undoAway(ctx context.Context, p *place, r Request) (detect
 		return none, fmt.Errorf("undo toggle of flag %q: %w: somebody changed it in the backend %s since, and undoing would overwrite that; set the variant that is wanted instead",
 			r.Flag, ErrConflict, p.Name)
 	}
+	r.Decision = ""
 	t := s.toggle(r, Plan{Before: last.Variant, After: last.Before})
 	t.ID, t.Revision, t.Value = s.newID(), cut(state.Revision, 100), state.Variants[last.Before]
 	if p.Abilities.Value {

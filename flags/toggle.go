@@ -101,7 +101,7 @@ func (s *Switchboard) undo(ctx context.Context, r Request, only string) (detecto
 		return detector.Toggle{}, err
 	}
 	if p := s.placeOf(flag); p != nil {
-		return s.undoAway(ctx, p, r)
+		return s.undoAway(ctx, p, r, only)
 	}
 	n := s.serving.Load()
 	if _, err := n.flag(flag); err != nil {
@@ -261,6 +261,9 @@ func (s *Switchboard) recordBy(ctx context.Context, t detector.Toggle, state det
 	next := t
 	next.State, next.Updated, next.By = state, s.now().UTC(), by
 	next.Evidence = evidence(t, text)
+	if why, ok := Unverifiable(t); ok && state == t.State && !unverifiable(next) {
+		next.Evidence += "; " + cantVerify + why
+	}
 	if err := s.store.AuditToggle(ctx, next); err != nil {
 		return t, fmt.Errorf("audit toggle %s of flag %q as %s: %w", t.ID, t.Flag, state, err)
 	}

@@ -303,7 +303,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	})
 	defer stop()
 	defer s.serveInner(base)()
-	err := toolkit.Serve(s.listener, server, &toolkit.FlagConfig{WebConfigFile: &s.o.Config.ConfigFile}, s.o.Slog)
+	err := toolkit.Serve(s.listener, server, &toolkit.FlagConfig{WebConfigFile: &s.o.Config.ConfigFile}, slog.New(lowered{s.o.Slog.Handler()}))
 	if ctx.Err() != nil && errors.Is(err, http.ErrServerClosed) {
 		if err := <-stopped; err != nil {
 			cancel()

@@ -141,6 +141,7 @@ func status(summary detector.Event) int {
 type printer struct {
 	w           io.Writer
 	text, quiet bool
+	said        bool // that something was printed
 }
 
 func (p *printer) events(list []detector.Event) error {
@@ -172,6 +173,7 @@ func (p *printer) event(e detector.Event) error {
 	case detector.EventVerdict:
 		line += "  " + string(e.Verdict)
 	}
+	p.said = true
 	_, err := fmt.Fprintln(p.w, line)
 	return err
 }
@@ -179,6 +181,11 @@ func (p *printer) event(e detector.Event) error {
 func (p *printer) summary(e detector.Event) error {
 	if !p.text {
 		return json.NewEncoder(p.w).Encode(e)
+	}
+	if p.said {
+		if _, err := fmt.Fprintln(p.w); err != nil {
+			return err
+		}
 	}
 	return printVerdicts(p.w, e.Verdicts, nil)
 }

@@ -220,6 +220,9 @@ func TestBacktestExitStatus(t *testing.T) {
 			if status != tt.want || len(tt.states) > 0 && !strings.Contains(stdout, "payments") {
 				t.Errorf("as text: status %d and %q", status, stdout)
 			}
+			if !strings.HasPrefix(stdout, "INDICATOR") {
+				t.Errorf("as text: %q, want the verdicts at once", stdout)
+			}
 		})
 	}
 }

@@ -99,5 +99,8 @@ func TestToggleWithoutProof(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.out), &undo); err != nil || got.status != exitOK || undo.State != detector.ToggleApplied || got.errors != "" {
 		t.Errorf("undo: %+v, %v", got, err)
 	}
+	if got := p.log.lines("istening"); len(got) != 1 || !strings.Contains(got[0], "token_file") {
+		t.Errorf("where it listens is said %d times: %q", len(got), got)
+	}
 	p.stop()
 }

@@ -153,6 +153,7 @@ func (a upgradesArgs) show(ctx context.Context, sh shell, c *client, id string) 
 			fmt.Fprintf(sh.stdout, "    inside: %s\n", words.Line(b.Inside.Summary))
 		}
 	}
+	fmt.Fprintln(sh.stdout)
 	return printVerdicts(sh.stdout, all, u.Binaries)
 }
 
@@ -172,9 +173,6 @@ func printVerdicts(w io.Writer, all []detector.Verdict, binaries []detector.Bina
 			state += ", recovered"
 		}
 		rows = append(rows, []string{words.Indicator(v.Indicator), state, effect, cause})
-	}
-	if _, err := fmt.Fprintln(w); err != nil {
-		return err
 	}
 	return table(w, rows)
 }

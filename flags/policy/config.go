@@ -133,8 +133,11 @@ const MaxExpiry = 366 * 24 * time.Hour
 // defaults must be set.
 func (c *Config) Validate(path string) []error {
 	errs := c.Rule.validate(path)
+	// What a flag takes from the default was looked at there.
+	var sound Config
+	sound.SetDefaults()
 	for _, flag := range slices.Sorted(maps.Keys(c.Flags)) {
-		errs = append(errs, c.Flags[flag].whole(c).validate(path+".flags."+flag)...)
+		errs = append(errs, c.Flags[flag].whole(&sound).validate(path+".flags."+flag)...)
 	}
 	fail := func(name, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s.%s: %s", path, name, fmt.Sprintf(format, args...)))

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -321,6 +322,19 @@ func TestValidate(t *testing.T) {
 		if errs := c.Validate("p"); len(errs) != 1 || !strings.HasPrefix(errs[0].Error(), tt.want) {
 			t.Errorf("got %v, want one of %s", errs, tt.want)
 		}
+	}
+	// A mistake in the default isn't told once more for each flag that takes it.
+	c := auto()
+	c.Approval, c.StepWait = "three", -1
+	c.Flags = map[string]Rule{"f": {Automation: Off}, "g": {Cooldown: -1}}
+	var paths []string
+	for _, err := range c.Validate("p") {
+		path, _, _ := strings.Cut(err.Error(), ":")
+		paths = append(paths, path)
+	}
+	slices.Sort(paths)
+	if got := strings.Join(paths, " "); got != "p.approval p.flags.g.cooldown p.step_wait" {
+		t.Errorf("got %s", got)
 	}
 }
 

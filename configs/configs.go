@@ -161,6 +161,7 @@ func (c *Config) setDefaults() {
 	c.Watch.SetDefaults()
 	c.Flags.SetDefaults()
 	c.Alerts.SetDefaults()
+	c.Reports.SetDefaults()
 	c.Web.SetDefaults()
 	c.Sources.SetDefaults()
 	if c.Alerts.ExternalURL == "" && len(c.Web.Validate("web")) == 0 {

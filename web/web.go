@@ -102,7 +102,7 @@ type Loop interface {
 // ErrBusy is what Loop.Report answers while too much waits to be taken in.
 var ErrBusy = errors.New("too many reports wait to be taken in")
 
-// Week writes the review of a week by its name (2026-W47, last or this); format is html,
+// Week writes the review of a week by its name (2026-W47, last, this or latest); format is html,
 // md, json or pdf.
 type Week func(ctx context.Context, week, format string, w http.ResponseWriter) error
 

@@ -77,6 +77,12 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 }
 
 func (c *client) raw(ctx context.Context, method, path string, in any) ([]byte, error) {
+	b, _, err := c.ask(ctx, method, path, in)
+	return b, err
+}
+
+// ask is raw with the answer's header.
+func (c *client) ask(ctx context.Context, method, path string, in any) ([]byte, http.Header, error) {
 	var body io.Reader
 	switch in := in.(type) {
 	case nil:
@@ -85,13 +91,13 @@ func (c *client) raw(ctx context.Context, method, path string, in any) ([]byte, 
 	default:
 		b, err := json.Marshal(in)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		body = bytes.NewReader(b)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.server+path, body)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if c.token != "" {
@@ -103,26 +109,26 @@ func (c *client) raw(ctx context.Context, method, path string, in any) ([]byte, 
 		if errors.As(err, &u) {
 			err = u.Err
 		}
-		return nil, fmt.Errorf("reach the daemon at %s: %w; is it running? set --server or AFTERSHOCK_SERVER", c.name, err)
+		return nil, nil, fmt.Errorf("reach the daemon at %s: %w; is it running? set --server or AFTERSHOCK_SERVER", c.name, err)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s: %w", c.name, err)
+		return nil, nil, fmt.Errorf("read the answer of %s: %w", c.name, err)
 	}
 	if len(b) > maxAnswer {
-		return nil, fmt.Errorf("read the answer of %s: it is over %d bytes", c.name, maxAnswer)
+		return nil, nil, fmt.Errorf("read the answer of %s: it is over %d bytes", c.name, maxAnswer)
 	}
 	if resp.StatusCode >= 400 {
 		var p struct {
 			Detail string `json:"detail"`
 		}
 		if json.Unmarshal(b, &p) == nil && p.Detail != "" {
-			return nil, answered{resp.StatusCode, words.Clean(p.Detail, maxDetail)}
+			return nil, nil, answered{resp.StatusCode, words.Clean(p.Detail, maxDetail)}
 		}
-		return nil, fmt.Errorf("the daemon at %s answered %s", c.name, words.Line(resp.Status))
+		return nil, nil, fmt.Errorf("the daemon at %s answered %s", c.name, words.Line(resp.Status))
 	}
-	return b, nil
+	return b, resp.Header, nil
 }
 
 // answered is a problem document of the daemon.

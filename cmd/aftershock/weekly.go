@@ -134,10 +134,11 @@ func unprinted(err error) error {
 const (
 	lastWeek = "last"
 	thisWeek = "this"
+	// latestWeek is the last, or this one where nothing is known of the last.
+	latestWeek = "latest"
 )
 
-// week makes the review of a week by its name, of the last that is over, or of the one
-// under way.
+// week makes the review of a week by its name.
 func (d *daemon) week(ctx context.Context, name string) (reports.Week, error) {
 	d.mu.Lock()
 	zone := d.cfg.Reports.Weekly.Location()
@@ -148,7 +149,7 @@ func (d *daemon) week(ctx context.Context, name string) (reports.Week, error) {
 	switch name {
 	case thisWeek:
 		s = reports.WeekOf(now, zone)
-	case lastWeek:
+	case lastWeek, latestWeek:
 		s = reports.WeekOf(now, zone).Before(1)
 	default:
 		if s, err = reports.ParseWeek(name, zone); err != nil {
@@ -158,7 +159,11 @@ func (d *daemon) week(ctx context.Context, name string) (reports.Week, error) {
 	if s.From.After(now) {
 		return reports.Week{}, web.BadRequest("week " + s.Name + " hasn't begun")
 	}
-	return reports.BuildWeek(ctx, history{d.journal}, s, now)
+	w, err := reports.BuildWeek(ctx, history{d.journal}, s, now)
+	if err == nil && name == latestWeek && len(w.Upgrades) == 0 && w.Data.Steps == 0 {
+		return reports.BuildWeek(ctx, history{d.journal}, reports.WeekOf(now, zone), now)
+	}
+	return w, err
 }
 
 // weekPage answers the review of a week in a form.

@@ -3,11 +3,13 @@ package alerts_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
+	"net/http"
 	"net/mail"
 	"os"
 	"path/filepath"
@@ -230,5 +232,78 @@ func TestReceiverTemplates(t *testing.T) {
 		if got := p.CommonAnnotations; got["summary"] != "all dten-4.2.0" || got["description"] != want {
 			t.Errorf("got %q and %q, want %q and %q", got["summary"], got["description"], "all dten-4.2.0", want)
 		}
+	}
+}
+
+// TestSecretsStayInside: whatever goes wrong, no URL, key or password is told.
+func TestSecretsStayInside(t *testing.T) {
+	refusing := newHook(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	resetting := newHook(t, func(w http.ResponseWriter, _ *http.Request) {
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			_ = conn.Close()
+		}
+	})
+	for url, want := range map[string]string{
+		refusing.URL: "answered 403", resetting.URL: "EOF", "http://127.0.0.1:9": "connection refused", "http://user:hunter2@127.0.0.1:9": "connection refused",
+	} {
+		for _, r := range httpReceivers(url) {
+			if r.Alertmanager != nil {
+				r.Alertmanager.URLs[0] += "/hunter2"
+			}
+			err := sender(t, everything(r)).Deliver(t.Context(), r.Name, story())
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%s: got %v, want %q and no secret", r.Name, err, want)
+			}
+		}
+	}
+}
+
+// TestFilesAreReadEachTime: a key that is changed in its file holds for the next message,
+// and one that is gone is waited for.
+func TestFilesAreReadEachTime(t *testing.T) {
+	h := newHook(t, nil)
+	dir := t.TempDir()
+	key, url := filepath.Join(dir, "key"), filepath.Join(dir, "url")
+	write := func(path, content string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(key, "old\n")
+	write(url, h.URL)
+	s := sender(t, everything(alerts.Receiver{Name: "genie", Opsgenie: &opsgenie.Config{Endpoint: notify.Endpoint{URLFile: url}, APIKeyFile: key}}))
+	deliver := func() error { return s.Deliver(t.Context(), "genie", story()) }
+	if err := deliver(); err != nil {
+		t.Fatal(err)
+	}
+	write(key, "new\n")
+	if err := deliver(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range h.requests() {
+		got = append(got, r.header.Get("Authorization"))
+	}
+	if want := "[GenieKey old GenieKey new]"; fmt.Sprint(got) != want {
+		t.Errorf("got keys %s, want %s", got, want)
+	}
+	for path, content := range map[string]string{url: "hunter2", key: "\n"} {
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(path, content)
+		var failed *alerts.Error
+		if err := deliver(); !errors.As(err, &failed) || failed.Permanent() || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("a spoilt file: got %v, want an error that may pass, without what stands in it", err)
+		}
+		write(path, string(before))
+	}
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	if err := deliver(); err == nil || !strings.Contains(err.Error(), "read the API key") {
+		t.Errorf("no file: got %v, want that the key can't be read", err)
 	}
 }

@@ -161,13 +161,21 @@ flags:
 alerts:
   receivers:
     - name: hook
-      webhook: {url: "https://hook", secret_file: key, http_client: {authorization: {credentials_file: token}}}
+      webhook: {url_file: hook, secret_file: key, http_client: {authorization: {credentials_file: token}}}
+    - {name: slack, slack: {url_file: slack, http_client: {tls_config: {ca_file: slack.pem}}}}
+    - {name: pager, pagerduty: {routing_key_file: pager}}
+    - {name: genie, opsgenie: {api_key_file: genie}}
+    - {name: mail, mail: {smarthost: "m:25", from: a@b.example, to: [c@d.example], auth_username: a, auth_password_file: mail, require_tls: false, tls_config: {ca_file: mail.pem}}}
 reports: {dir: out}
 `), "/etc/aftershock")
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, hook := c.Sources.Prometheus.HTTPClient, c.Alerts.Receivers[0].Webhook
+	client, receivers := c.Sources.Prometheus.HTTPClient, c.Alerts.Receivers
+	hook, mail := receivers[0].Webhook, receivers[4].Mail
+	if *mail.RequireTLS || *mail.ImplicitTLS {
+		t.Error("TLS is required though it was turned off")
+	}
 	for got, want := range map[string]string{
 		c.Data: "/etc/aftershock/state", c.Web.ConfigFile: "/etc/aftershock/web.yml",
 		client.BasicAuth.PasswordFile:                        "/etc/aftershock/secret",
@@ -181,7 +189,14 @@ reports: {dir: out}
 		c.Flags.Backends[1].Unleash.Client.TLSConfig.CAFile:  "/etc/aftershock/u.pem",
 		c.Flags.Backends[1].Unleash.Frontend.TokenFile:       "/etc/aftershock/f",
 		c.Flags.ClientKeyFile:                                "/etc/aftershock/keys",
+		hook.URLFile:                                         "/etc/aftershock/hook",
 		hook.SecretFile:                                      "/etc/aftershock/key",
+		receivers[1].Slack.URLFile:                           "/etc/aftershock/slack",
+		receivers[1].Slack.HTTPClient.TLSConfig.CAFile:       "/etc/aftershock/slack.pem",
+		receivers[2].PagerDuty.RoutingKeyFile:                "/etc/aftershock/pager",
+		receivers[3].Opsgenie.APIKeyFile:                     "/etc/aftershock/genie",
+		mail.PasswordFile:                                    "/etc/aftershock/mail",
+		mail.TLS.CAFile:                                      "/etc/aftershock/mail.pem",
 		hook.HTTPClient.Authorization.CredentialsFile:        "/etc/aftershock/token",
 		c.Reports.Dir:                                        "/etc/aftershock/out",
 	} {

@@ -113,4 +113,6 @@ func address(s string) bool {
 // Files are the paths in it, to be made absolute.
 func (c *Config) Files() []*string { return []*string{&c.PasswordFile} }
 
-func (c *Config) password() notify.Secret { return notify.Secret{Value: c.Password, File: c.PasswordFile} }
+func (c *Config) password() notify.Secret {
+	return notify.Secret{Value: c.Password, File: c.PasswordFile}
+}

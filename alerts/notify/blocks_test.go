@@ -27,9 +27,11 @@ func TestBlocks(t *testing.T) {
 		}},
 		{"small parts", 1000, 30, []Block{
 			{"<b>{{.Secret}}</b>", false},
-			{"see https://r.example/x before", false}, {" all\n\nNow:", false},
+			{"see https://r.example/x before", false},
+			{" all\n\nNow:", false},
 			{run, true},
-			{"the command again:", false}, {run, false},
+			{"the command again:", false},
+			{run, false},
 		}},
 		{"little text", 10, 1000, []Block{{"<b>{{.Sec…", false}, {run, true}}},
 		{"no text", 0, 1000, []Block{{run, true}}},

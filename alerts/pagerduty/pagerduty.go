@@ -34,7 +34,9 @@ func (c *Config) Validate(path string) []error {
 // Files are the paths in it, to be made absolute.
 func (c *Config) Files() []*string { return append(c.Endpoint.Files(), &c.RoutingKeyFile) }
 
-func (c *Config) key() notify.Secret { return notify.Secret{Value: c.RoutingKey, File: c.RoutingKeyFile} }
+func (c *Config) key() notify.Secret {
+	return notify.Secret{Value: c.RoutingKey, File: c.RoutingKeyFile}
+}
 
 // Notifier is one integration.
 type Notifier struct {

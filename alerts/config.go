@@ -23,6 +23,9 @@ type Config struct {
 	RunbookURL  string `yaml:"runbook_url"`
 	// Severity is the label severity by kind of indicator.
 	Severity map[detector.Kind]string `yaml:"severity"`
+	// HeedSilences is whether a silence of an Alertmanager among the receivers holds for
+	// the others, too; left out, it is.
+	HeedSilences *bool `yaml:"heed_silences"`
 	// Templates replace the built-in text.
 	Templates notify.Files `yaml:"templates"`
 	// Safe holds the safe variant of each flag; it comes from the section flags.

@@ -37,6 +37,9 @@ type Sender struct {
 	composer  *notify.Composer
 	log       logrus.FieldLogger
 	lanes     *lanes
+	// heed is whether silences of an Alertmanager hold for the other receivers.
+	heed bool
+	said reports
 
 	deliveries *prometheus.CounterVec
 	heartbeats *prometheus.CounterVec
@@ -57,6 +60,7 @@ func New(c Config, log logrus.FieldLogger, reg prometheus.Registerer) (*Sender, 
 		},
 		log:   log,
 		lanes: newLanes(),
+		heed:  c.HeedSilences == nil || *c.HeedSilences,
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "aftershock_alert_deliveries_total",
 			Help: "Attempts to deliver an alert, by receiver and outcome (ok, retry, permanent, stale).",
@@ -241,31 +245,4 @@ func (s *Sender) compose(receiver string, firing []detector.Alert) ([]notify.Mes
 		messages = append(messages, m)
 	}
 	return messages, errors.Join(errs...)
-}
-
-// Status is what the Alertmanagers say of the alerts, by alert key: which are
-// held back by a silence or another alert. The first receiver that knows an
-// alert is believed.
-func (s *Sender) Status(ctx context.Context, alerts []detector.Alert) (map[string]alertmanager.Status, error) {
-	out := make(map[string]alertmanager.Status)
-	var errs []error
-	for _, name := range s.names {
-		am, ok := s.receivers[name].(*alertmanager.Notifier)
-		if !ok {
-			continue
-		}
-		stories, err := am.Read(ctx)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("read the silences of %s: %w", name, err))
-			continue
-		}
-		for _, a := range alerts {
-			if status, ok := stories[notify.StoryID(a.Key)]; ok {
-				if _, known := out[a.Key]; !known {
-					out[a.Key] = status
-				}
-			}
-		}
-	}
-	return out, errors.Join(errs...)
 }

@@ -200,6 +200,9 @@ func (d *daemon) deliver(ctx context.Context, j journal.Job) error {
 	if err != nil && !errors.Is(err, journal.ErrNotFound) {
 		return err
 	}
+	if quiet, err := d.quiet(ctx, in); quiet || err != nil {
+		return err
+	}
 	err = d.sender.Load().Deliver(ctx, in.Receiver, in.Alert)
 	var p interface{ Permanent() bool }
 	if errors.As(err, &p) && p.Permanent() {

@@ -18,7 +18,7 @@ type Config struct {
 	// alone.
 	Receivers []Receiver `yaml:"receivers"`
 	// ExternalURL is where people reach the daemon; empty: no links. RunbookURL
-	// is put into every alert where it is set.
+	// is put into every alert where it is set, with {service} and the like filled in.
 	ExternalURL string `yaml:"external_url"`
 	RunbookURL  string `yaml:"runbook_url"`
 	// Severity is the label severity by kind of indicator.
@@ -69,11 +69,14 @@ func (c *Config) Validate(path string) []error {
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s.%s: %w", path, field, fmt.Errorf(format, args...)))
 	}
-	for _, u := range []struct{ field, value string }{{"external_url", c.ExternalURL}, {"runbook_url", c.RunbookURL}} {
+	for _, u := range []struct {
+		field, value string
+		check        func(string) error
+	}{{"external_url", c.ExternalURL, notify.CheckURL}, {"runbook_url", c.RunbookURL, notify.CheckRunbook}} {
 		if u.value == "" {
 			continue
 		}
-		if err := notify.CheckURL(u.value); err != nil {
+		if err := u.check(u.value); err != nil {
 			bad(u.field, "%w", err)
 		}
 	}

@@ -203,7 +203,7 @@ func (d *daemon) deliver(ctx context.Context, j journal.Job) error {
 	if quiet, err := d.quiet(ctx, in); quiet || err != nil {
 		return err
 	}
-	err = d.sender.Load().Deliver(ctx, in.Receiver, in.Alert)
+	err = d.sender.Load().Deliver(ctx, in.Receiver, d.tallied(ctx, in.Alert)[0])
 	var p interface{ Permanent() bool }
 	if errors.As(err, &p) && p.Permanent() {
 		return journal.Permanent(err)

@@ -217,14 +217,18 @@ func (d *daemon) heartbeat(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		firing, _, err := d.journal.Alerts(ctx, journal.AlertQuery{State: detector.AlertFiring, Page: journal.Page{Limit: 1000}})
-		if err == nil && len(firing) > 0 {
-			err = d.sender.Load().Resend(ctx, firing)
-		}
-		if err != nil && ctx.Err() == nil {
+		if err := d.resend(ctx); err != nil && ctx.Err() == nil {
 			d.log.WithError(err).Warn("the firing alerts were not sent again")
 		}
 	}
+}
+
+func (d *daemon) resend(ctx context.Context) error {
+	firing, _, err := d.journal.Alerts(ctx, journal.AlertQuery{State: detector.AlertFiring, Page: journal.Page{Limit: 1000}})
+	if err != nil || len(firing) == 0 {
+		return err
+	}
+	return d.sender.Load().Resend(ctx, d.tallied(ctx, firing...))
 }
 
 // reload reads the configuration again. A wrong one changes nothing. Settings

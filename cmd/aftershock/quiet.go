@@ -62,9 +62,25 @@ func (d *daemon) silences(ctx context.Context, alerts []detector.Alert) map[stri
 	return out
 }
 
+// tallied are the alerts with how often people found alerts here false. What isn't known
+// holds up nothing.
+func (d *daemon) tallied(ctx context.Context, alerts ...detector.Alert) []detector.Alert {
+	t, err := d.journal.Tally(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			d.log.WithError(err).Warn("it isn't known how many alerts were false; they go out without it")
+		}
+		return alerts
+	}
+	for n := range alerts {
+		alerts[n].Tally = &t
+	}
+	return alerts
+}
+
 // tellsOf is an alert as receivers are told it, for the pages and the API.
 func (d *daemon) tellsOf(ctx context.Context, a detector.Alert) string {
-	text, err := d.sender.Load().Text(a)
+	text, err := d.sender.Load().Text(d.tallied(ctx, a)[0])
 	if err != nil && ctx.Err() == nil {
 		d.log.WithError(err).WithField("alert", a.Key).Warn("an alert can't be shown as it is told")
 	}

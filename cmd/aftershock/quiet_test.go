@@ -32,6 +32,7 @@ type quietTown struct {
 	mu       sync.Mutex
 	silences string
 	heard    []string // receiver and status
+	last     string   // what was heard last
 }
 
 func newQuietTown(t *testing.T) *quietTown {
@@ -51,7 +52,7 @@ func newQuietTown(t *testing.T) *quietTown {
 			}
 			q.mu.Lock()
 			defer q.mu.Unlock()
-			q.heard = append(q.heard, receiver+" "+status)
+			q.heard, q.last = append(q.heard, receiver+" "+status), string(body)
 		}
 	}
 	m.HandleFunc("POST /hook", hear("hook"))
@@ -191,5 +192,34 @@ func TestASilencedAlertStaysQuietUntilTheSilenceIsOver(t *testing.T) {
 	}
 	if _, err := q.quiet(t.Context(), watch.Delivery{Receiver: "hook", Alert: a}); err == nil || errors.Is(err, journal.ErrNotFound) {
 		t.Errorf("without a journal: %v, want its error, so that the delivery is tried again", err)
+	}
+}
+
+// People are told how often alerts were false here, in deliveries and heartbeats alike.
+func TestAlertsTellHowOftenTheyWereFalse(t *testing.T) {
+	q := newQuietTown(t)
+	a := quietStory(1, "pay", "pay")
+	says := func(what, want string) {
+		t.Helper()
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if !strings.Contains(q.last, want) {
+			t.Errorf("%s lacks %q: %s", what, want, q.last)
+		}
+	}
+	if _, err := q.deliver(a); err != nil {
+		t.Fatal(err)
+	}
+	says("the first delivery", "nobody marked the one alert that fired here")
+	if err := q.journal.PutMark(t.Context(), detector.Mark{Alert: a.Key, False: true, Actor: "ann", At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.resend(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const marked = "people marked 1 of 1 alerts as false (100%), of 1 that fired here"
+	says("the heartbeat", marked)
+	if got := q.tellsOf(t.Context(), a); !strings.Contains(got, marked) {
+		t.Errorf("the page lacks %q: %s", marked, got)
 	}
 }

@@ -165,7 +165,7 @@ func Headline(a detector.Alert) string {
 	if a.Cause.Kind != "" {
 		b.WriteString(", " + cut(blame(a), 48))
 	}
-	return cut(b.String(), HeadlineLen)
+	return Clean(b.String(), HeadlineLen) // names may be empty
 }
 
 // since says when it began, or when it ended for a resolved alert.

@@ -119,8 +119,11 @@ func TestAlertPage(t *testing.T) {
 		path, mark, reason string
 		status             int
 	}{
-		{"/acknowledge", "", "rolling back", 303}, {"/mark", "false", "a game day", 303}, {"/mark", "true", "", 303},
-		{"/acknowledge", "", "", 400}, {"/mark", "maybe", "", 400},
+		{"/acknowledge", "", "rolling back", 303},
+		{"/mark", "false", "a game day", 303},
+		{"/mark", "true", "", 303},
+		{"/acknowledge", "", "", 400},
+		{"/mark", "maybe", "", 400},
 	} {
 		form := url.Values{"actor": {"olga"}, "reason": {c.reason}, "mark": {c.mark}}
 		if got := post(t, path+c.path, form); got.StatusCode != 401 {

@@ -121,6 +121,60 @@ receivers:
 	}
 }
 
+// A silence of an Alertmanager holds for the other receivers, also for an alert that
+// comes to it first; it is heeded where the configuration doesn't say otherwise.
+func TestSilencesHoldForOtherReceivers(t *testing.T) {
+	am := servers.Alertmanager(t, servers.AlertmanagerOptions{})
+	c := alertmanagerAt(am.URL)
+	c.Receivers = append(c.Receivers, webhookTo("http://127.0.0.1:9").Receivers[0])
+	s := sender(t, c)
+	no := false
+	c.HeedSilences = &no
+	deaf := sender(t, c)
+	a, b, notice := story(), story(), story()
+	b.Key, b.Root.Indicator.Labels = "other", map[string]string{"service": "cart"}
+	notice.Notice = &detector.Notice{Flag: "f", Text: "look"}
+	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	id := silence(t, am.URL, "service", "checkout", until)
+	want := []alertmanager.Silence{{ID: id, By: "ana", Comment: "known, rolling back", EndsAt: until}}
+	eventually(t, "the silence", func() bool {
+		got, err := s.Silenced(t.Context(), "oncall", a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cmp.Equal(want, got)
+	})
+	for what, c := range map[string]struct {
+		sender   *alerts.Sender
+		receiver string
+		alert    detector.Alert
+	}{
+		"another service": {s, "oncall", b}, "Alertmanager itself": {s, "am", a}, "a notice": {s, "oncall", notice}, "switched off": {deaf, "oncall", a},
+	} {
+		if got, err := c.sender.Silenced(t.Context(), c.receiver, c.alert); err != nil || len(got) != 0 {
+			t.Errorf("%s: got %v (%v), want no silence", what, got, err)
+		}
+	}
+	if !s.KeepsQuietItself("am") || s.KeepsQuietItself("oncall") {
+		t.Error("the Alertmanager alone keeps quiet itself")
+	}
+
+	// What was known holds for a while when nobody answers.
+	am.Kill()
+	eventually(t, "the error of the dead Alertmanager", func() bool {
+		got, err := s.Silenced(t.Context(), "oncall", a)
+		if !cmp.Equal(want, got) {
+			t.Fatalf("got %v, want the silence as before", got)
+		}
+		return err != nil
+	})
+	am.Start() // it was killed before it saved the silence
+	eventually(t, "the end of the silence", func() bool {
+		got, err := s.Silenced(t.Context(), "oncall", a)
+		return err == nil && len(got) == 0
+	})
+}
+
 // TestAlertEndsWithoutHeartbeats shows that an alert ends by itself when the
 // daemon is gone.
 func TestAlertEndsWithoutHeartbeats(t *testing.T) {

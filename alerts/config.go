@@ -14,11 +14,14 @@ type Config struct {
 	// alone.
 	Receivers []Receiver `yaml:"receivers"`
 	// ExternalURL is where people reach the daemon; empty: no links. RunbookURL
-	// is put into every alert where it is set.
+	// is put into every alert where it is set, with {service} and the like filled in.
 	ExternalURL string `yaml:"external_url"`
 	RunbookURL  string `yaml:"runbook_url"`
 	// Severity is the label severity by kind of indicator.
 	Severity map[detector.Kind]string `yaml:"severity"`
+	// HeedSilences is whether a silence of an Alertmanager among the receivers holds for
+	// the others, too; left out, it is.
+	HeedSilences *bool `yaml:"heed_silences"`
 	// Templates replace the built-in text, unless a receiver has its own.
 	Templates notify.Files `yaml:"templates"`
 	// Safe holds the safe variant of each flag; it comes from the section flags.
@@ -64,11 +67,14 @@ func (c *Config) Validate(path string) []error {
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s.%s: %w", path, field, fmt.Errorf(format, args...)))
 	}
-	for _, u := range []struct{ field, value string }{{"external_url", c.ExternalURL}, {"runbook_url", c.RunbookURL}} {
+	for _, u := range []struct {
+		field, value string
+		check        func(string) error
+	}{{"external_url", c.ExternalURL, notify.CheckURL}, {"runbook_url", c.RunbookURL, notify.CheckRunbook}} {
 		if u.value == "" {
 			continue
 		}
-		if err := notify.CheckURL(u.value); err != nil {
+		if err := u.check(u.value); err != nil {
 			bad(u.field, "%w", err)
 		}
 	}

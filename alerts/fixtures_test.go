@@ -100,6 +100,7 @@ func story() detector.Alert {
 			Inside: &detector.Inside{Summary: "dten-payments 4.1.3 -> 4.2.0: backoff.New 50ms -> 20ms, 2s -> 8s; 1 function changed", Touches: []string{"backoff"}},
 		}},
 		Flags:     []string{"payments-backoff"},
+		Tally:     &detector.Tally{Fired: 9, Marked: 4, False: 1},
 		StartsAt:  instant("2026-03-06T09:41:00Z"),
 		UpdatedAt: instant("2026-03-06T09:41:00Z"),
 		Revision:  1,

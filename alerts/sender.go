@@ -32,8 +32,12 @@ const (
 type Sender struct {
 	names     []string
 	receivers map[string]receiver
+	composer  *notify.Composer // with the templates of all receivers
 	log       logrus.FieldLogger
 	lanes     *lanes
+	// heed is whether silences of an Alertmanager hold for the other receivers.
+	heed bool
+	said reports
 
 	deliveries *prometheus.CounterVec
 	heartbeats *prometheus.CounterVec
@@ -48,10 +52,16 @@ type receiver struct {
 
 // New makes a Sender from a config that is valid and has its defaults.
 func New(c Config, log logrus.FieldLogger, reg prometheus.Registerer) (*Sender, error) {
+	composer, err := newComposer(c, c.Templates)
+	if err != nil {
+		return nil, err
+	}
 	s := &Sender{
+		composer:  composer,
 		receivers: make(map[string]receiver, len(c.Receivers)),
 		log:       log,
 		lanes:     newLanes(),
+		heed:      c.HeedSilences == nil || *c.HeedSilences,
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "aftershock_alert_deliveries_total",
 			Help: "Attempts to deliver an alert, by receiver and outcome (ok, retry, permanent, stale).",
@@ -90,15 +100,20 @@ func New(c Config, log logrus.FieldLogger, reg prometheus.Registerer) (*Sender, 
 }
 
 func newReceiver(c Config, r Receiver, log logrus.FieldLogger) (receiver, error) {
-	templates, err := notify.LoadTemplates(r.Templates.Or(c.Templates))
+	composer, err := newComposer(c, r.Templates.Or(c.Templates))
 	if err != nil {
 		return receiver{}, err
 	}
 	n, err := r.open(log)
-	return receiver{n, &notify.Composer{
+	return receiver{n, composer}, err
+}
+
+func newComposer(c Config, files notify.Files) (*notify.Composer, error) {
+	templates, err := notify.LoadTemplates(files)
+	return &notify.Composer{
 		ExternalURL: c.ExternalURL, RunbookURL: c.RunbookURL,
 		Safe: c.Safe, Severity: c.Severity, Templates: templates,
-	}}, err
+	}, err
 }
 
 // Unregister takes the Sender's metrics out of the registry, so that a reload
@@ -248,31 +263,4 @@ func (s *Sender) compose(receiver string, firing []detector.Alert) ([]notify.Mes
 		messages = append(messages, m)
 	}
 	return messages, errors.Join(errs...)
-}
-
-// Status is what the Alertmanagers say of the alerts, by alert key: which are
-// held back by a silence or another alert. The first receiver that knows an
-// alert is believed.
-func (s *Sender) Status(ctx context.Context, alerts []detector.Alert) (map[string]alertmanager.Status, error) {
-	out := make(map[string]alertmanager.Status)
-	var errs []error
-	for _, name := range s.names {
-		am, ok := s.receivers[name].Notifier.(*alertmanager.Notifier)
-		if !ok {
-			continue
-		}
-		stories, err := am.Read(ctx)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("read the silences of %s: %w", name, err))
-			continue
-		}
-		for _, a := range alerts {
-			if status, ok := stories[notify.StoryID(a.Key)]; ok {
-				if _, known := out[a.Key]; !known {
-					out[a.Key] = status
-				}
-			}
-		}
-	}
-	return out, errors.Join(errs...)
 }

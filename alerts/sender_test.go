@@ -37,7 +37,7 @@ func TestWebhookPayload(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := webhookTo(h.URL)
-	c.ExternalURL, c.RunbookURL = "https://aftershock.example", "https://runbooks.example/upgrades"
+	c.ExternalURL, c.RunbookURL = "https://aftershock.example", "https://runbooks.example/upgrades/{service}"
 	c.Safe = map[string]string{"payments-backoff": "legacy"}
 	c.Receivers[0].Webhook.SecretFile = secret
 	s := sender(t, c)

@@ -39,6 +39,8 @@ type Alert struct {
 	UpdatedAt time.Time `json:"updated_at"`
 	// Revision counts the changes of the alert.
 	Revision int64 `json:"revision"`
+	// Tally is how often people found alerts here false, for those who are told.
+	Tally *Tally `json:"tally,omitempty"`
 	// Notice is what there is to say where the alert is about a flag, not a shift.
 	Notice *Notice `json:"notice,omitempty"`
 }

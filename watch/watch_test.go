@@ -354,8 +354,10 @@ func TestAPendingAlertIsPutDown(t *testing.T) {
 		state detector.AlertState
 		jobs  int
 	}{
-		{"began", began, detector.AlertPending, 0}, {"over", over, detector.AlertInactive, 0},
-		{"firing", firing, detector.AlertFiring, 1}, {"resolved", resolved, detector.AlertResolved, 1},
+		{"began", began, detector.AlertPending, 0},
+		{"over", over, detector.AlertInactive, 0},
+		{"firing", firing, detector.AlertFiring, 1},
+		{"resolved", resolved, detector.AlertResolved, 1},
 	} {
 		if len(c.tick.Alerts) != 1 || c.tick.Alerts[0].State != c.state || len(c.tick.Jobs) != c.jobs {
 			t.Errorf("%s: %d alerts %+v with %d deliveries, want one that is %s with %d", c.name, len(c.tick.Alerts), c.tick.Alerts, len(c.tick.Jobs), c.state, c.jobs)

@@ -22,6 +22,8 @@ type advice struct {
 	// Bad is whether the upgrade is blamed.
 	Bad     bool
 	Actions []action
+	// Hushed says who keeps it quiet.
+	Hushed []string
 }
 
 // rank puts what the upgrade is blamed for before the rest.
@@ -43,8 +45,9 @@ type action struct {
 	Link    template.URL
 }
 
-func (s *Server) advise(a detector.Alert) advice {
-	out := advice{Alert: a, Bad: a.Cause.Kind == detector.CauseBinary}
+func (s *Server) advise(told Alert) advice {
+	a := told.Alert
+	out := advice{Alert: a, Bad: a.Cause.Kind == detector.CauseBinary, Hushed: told.Hushed()}
 	suspect := words.Suspect(a.Cause, a.Binaries)
 	switch p := a.Cause.Probability; {
 	case a.Cause.Kind == detector.CauseUnknown || a.Cause.Kind == "":

@@ -131,7 +131,11 @@ func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []detector
 		}
 	}
 	firing, _, err := s.o.Journal.Alerts(ctx, journal.AlertQuery{Upgrade: u.ID, State: detector.AlertFiring})
-	for _, a := range firing {
+	if err != nil {
+		return c, nil, err
+	}
+	told, err := s.said(ctx, firing)
+	for _, a := range told {
 		c.Answers = append(c.Answers, s.advise(a))
 	}
 	slices.SortStableFunc(c.Answers, func(a, b advice) int { return cmp.Compare(a.rank(), b.rank()) })
@@ -183,6 +187,10 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	told, err := s.alertsOf(r.Context(), u.ID)
+	if err != nil {
+		return err
+	}
 	shifted, others := split(all)
 	shifts := make([]shift, 0, maxShifts)
 	for n, v := range shifted[:min(len(shifted), maxShifts)] {
@@ -193,7 +201,7 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 		shifts = append(shifts, x)
 	}
 	return s.render(w, r, http.StatusOK, "upgrade.html", map[string]any{
-		"Title": u.ID, "Card": c, "Shifts": shifts, "MoreShifts": len(shifted) - len(shifts), "Marks": marks,
+		"Title": u.ID, "Card": c, "Alerts": told, "Shifts": shifts, "MoreShifts": len(shifted) - len(shifts), "Marks": marks,
 		"Others": others[:min(len(others), maxOthers)], "MoreOthers": max(len(others)-maxOthers, 0),
 		"Gates": s.gates(u), "Refresh": 15,
 	})

@@ -8,19 +8,28 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"aftershock/alerts/alertmanager"
 	"aftershock/detector"
 	"aftershock/journal"
 )
 
-// Alert is an alert with what people said of it last.
+// Alert is an alert with what people said of it last, and the silences that cover it.
 type Alert struct {
 	detector.Alert
 	detector.Said
+	Silences []alertmanager.Silence `json:"silences,omitempty"`
 }
 
-// AlertDetail is an alert with all that people said of it.
+// Covered says whether the alert is acknowledged as it is now.
+func (a Alert) Covered() bool {
+	return a.Acknowledgement != nil && a.Acknowledgement.Covers(a.Alert)
+}
+
+// AlertDetail is an alert as it is told, with all that people said of it.
 type AlertDetail struct {
 	Alert
+	// Text is what receivers are told.
+	Text             string                     `json:"text,omitempty"`
 	Marks            []detector.Mark            `json:"marks"`
 	Acknowledgements []detector.Acknowledgement `json:"acknowledgements"`
 }
@@ -28,7 +37,8 @@ type AlertDetail struct {
 // maxReason bounds what a person may say, in characters.
 const maxReason = 2000
 
-// said adds to alerts what people said of them.
+// said adds to alerts what people said of them, and to those that aren't over what
+// silences them.
 func (s *Server) said(ctx context.Context, all []detector.Alert) ([]Alert, error) {
 	keys := make([]string, len(all))
 	for n, a := range all {
@@ -38,9 +48,19 @@ func (s *Server) said(ctx context.Context, all []detector.Alert) ([]Alert, error
 	if err != nil {
 		return nil, err
 	}
+	var standing []detector.Alert
+	for _, a := range all {
+		if open(a) {
+			standing = append(standing, a)
+		}
+	}
+	var silences map[string][]alertmanager.Silence
+	if len(standing) > 0 && s.o.Silences != nil {
+		silences = s.o.Silences(ctx, standing)
+	}
 	out := make([]Alert, len(all))
 	for n, a := range all {
-		out[n] = Alert{Alert: a, Said: said[a.Key]}
+		out[n] = Alert{Alert: a, Said: said[a.Key], Silences: silences[a.Key]}
 	}
 	return out, nil
 }
@@ -76,25 +96,34 @@ func (s *Server) listAlerts(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) showAlert(w http.ResponseWriter, r *http.Request) error {
-	a, err := s.o.Journal.Alert(r.Context(), r.PathValue("key"))
+	a, err := s.alert(r)
 	if err != nil {
 		return err
+	}
+	return answer(w, http.StatusOK, a)
+}
+
+// alert is the alert of the request with all that is known of it.
+func (s *Server) alert(r *http.Request) (out AlertDetail, err error) {
+	a, err := s.o.Journal.Alert(r.Context(), r.PathValue("key"))
+	if err != nil {
+		return out, err
 	}
 	said, err := s.said(r.Context(), []detector.Alert{a})
 	if err != nil {
-		return err
+		return out, err
 	}
-	out := AlertDetail{Alert: said[0], Marks: []detector.Mark{}, Acknowledgements: []detector.Acknowledgement{}}
+	out = AlertDetail{Alert: said[0], Marks: []detector.Mark{}, Acknowledgements: []detector.Acknowledgement{}}
+	if s.o.Tell != nil {
+		out.Text = s.o.Tell(r.Context(), a)
+	}
 	marks, err := s.o.Journal.Marks(r.Context(), a.Key)
 	if err != nil {
-		return err
+		return out, err
 	}
 	acknowledged, err := s.o.Journal.Acknowledgements(r.Context(), a.Key)
-	if err != nil {
-		return err
-	}
 	out.Marks, out.Acknowledgements = append(out.Marks, marks...), append(out.Acknowledgements, acknowledged...)
-	return answer(w, http.StatusOK, out)
+	return out, err
 }
 
 func (s *Server) tally(w http.ResponseWriter, r *http.Request) error {
@@ -113,24 +142,30 @@ func (s *Server) markAlert(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &in); err != nil {
 		return err
 	}
-	if in.Mark != "false" && in.Mark != "true" {
-		return BadRequest(fmt.Sprintf("mark: %.40q is neither false, for a false alarm, nor true", in.Mark))
-	}
-	if err := in.bounded(); err != nil {
-		return err
-	}
-	a, err := s.o.Journal.Alert(r.Context(), r.PathValue("key"))
+	m, err := s.mark(r, in.Mark, said{in.Reason, s.actor(r, in.Actor)})
 	if err != nil {
 		return err
 	}
-	if !a.State.Fired() {
-		return problem{http.StatusConflict, "alert " + a.Key + " is " + string(a.State) + ": nobody was told of it, so it was no alarm"}
-	}
-	m := detector.Mark{Alert: a.Key, False: in.Mark == "false", Actor: s.actor(r, in.Actor), Reason: in.Reason, At: time.Now().UTC()}
-	if err := s.o.Journal.PutMark(r.Context(), m); err != nil {
-		return err
-	}
 	return answer(w, http.StatusOK, m)
+}
+
+// mark puts down whether the alert of the request was a false alarm.
+func (s *Server) mark(r *http.Request, mark string, in said) (m detector.Mark, err error) {
+	if mark != "false" && mark != "true" {
+		return m, BadRequest(fmt.Sprintf("mark: %.40q is neither false, for a false alarm, nor true", mark))
+	}
+	if err := in.bounded(); err != nil {
+		return m, err
+	}
+	a, err := s.o.Journal.Alert(r.Context(), r.PathValue("key"))
+	if err != nil {
+		return m, err
+	}
+	if !a.State.Fired() {
+		return m, problem{http.StatusConflict, "alert " + a.Key + " is " + string(a.State) + ": nobody was told of it, so it was no alarm"}
+	}
+	m = detector.Mark{Alert: a.Key, False: mark == "false", Actor: in.Actor, Reason: in.Reason, At: time.Now().UTC()}
+	return m, s.o.Journal.PutMark(r.Context(), m)
 }
 
 func (s *Server) acknowledgeAlert(w http.ResponseWriter, r *http.Request) error {
@@ -138,7 +173,7 @@ func (s *Server) acknowledgeAlert(w http.ResponseWriter, r *http.Request) error 
 	if err := decode(r, &in); err != nil {
 		return err
 	}
-	k, err := s.acknowledge(r, in)
+	k, err := s.acknowledge(r, said{in.Reason, s.actor(r, in.Actor)})
 	if err != nil {
 		return err
 	}
@@ -146,22 +181,27 @@ func (s *Server) acknowledgeAlert(w http.ResponseWriter, r *http.Request) error 
 }
 
 // acknowledge puts down that somebody looks after the alert of the request.
-func (s *Server) acknowledge(r *http.Request, in said) (detector.Acknowledgement, error) {
+func (s *Server) acknowledge(r *http.Request, in said) (k detector.Acknowledgement, err error) {
 	if strings.TrimSpace(in.Reason) == "" {
-		return detector.Acknowledgement{}, BadRequest("reason: missing; say what you are doing about it")
+		return k, BadRequest("reason: missing; say what you are doing about it")
 	}
 	if err := in.bounded(); err != nil {
-		return detector.Acknowledgement{}, err
+		return k, err
 	}
 	a, err := s.o.Journal.Alert(r.Context(), r.PathValue("key"))
 	if err != nil {
-		return detector.Acknowledgement{}, err
+		return k, err
 	}
-	if a.State != detector.AlertPending && a.State != detector.AlertFiring {
-		return detector.Acknowledgement{}, problem{http.StatusConflict, "alert " + a.Key + " is " + string(a.State) + ": there is nothing left to look after"}
+	if !open(a) {
+		return k, problem{http.StatusConflict, "alert " + a.Key + " is " + string(a.State) + ": there is nothing left to look after"}
 	}
-	k := detector.Acknowledge(a, s.actor(r, in.Actor), in.Reason, time.Now().UTC())
+	k = detector.Acknowledge(a, in.Actor, in.Reason, time.Now().UTC())
 	return k, s.o.Journal.PutAcknowledgement(r.Context(), k)
+}
+
+// open says whether the alert isn't over.
+func open(a detector.Alert) bool {
+	return a.State == detector.AlertPending || a.State == detector.AlertFiring
 }
 
 func (in said) bounded() error {

@@ -1,13 +1,16 @@
 package web_test
 
 import (
+	"context"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"aftershock/alerts/alertmanager"
 	"aftershock/detector"
 	"aftershock/journal"
 	"aftershock/web"
@@ -94,5 +97,80 @@ func TestMarksThatMakeNoSense(t *testing.T) {
 	}
 	if got := ask(t, "GET", s.URL+"/api/v1/alerts/none", ""); got.StatusCode != 404 {
 		t.Errorf("an alert that isn't there: %d %s", got.StatusCode, got.body)
+	}
+}
+
+// People see who keeps an alert quiet, and say what they think of it on its page.
+func TestAlertPage(t *testing.T) {
+	const key = webtest.UpgradeID + "/dten-payments"
+	var asked []string
+	s := story(t, func(o *web.Options) {
+		o.Silences = func(_ context.Context, all []detector.Alert) map[string][]alertmanager.Silence {
+			for _, a := range all {
+				asked = append(asked, string(a.State))
+			}
+			return map[string][]alertmanager.Silence{key: {{ID: "s1", By: "ana", Comment: "a <b>migration</b>", EndsAt: time.Unix(2e9, 0)}}}
+		}
+		o.Tell = func(_ context.Context, a detector.Alert) string { return "told of " + a.Key + " <script>" }
+	})
+	s.Tell(t, journal.Tick{Alerts: []detector.Alert{{Key: "u/over/1", Upgrade: webtest.UpgradeID, State: detector.AlertResolved, Revision: 1}}})
+	cookie, path := signIn(t, s), s.URL+"/alerts/"+url.PathEscape(key)
+	for _, c := range []struct {
+		path, mark, reason string
+		status             int
+	}{
+		{"/acknowledge", "", "rolling back", 303},
+		{"/mark", "false", "a game day", 303},
+		{"/mark", "true", "", 303},
+		{"/acknowledge", "", "", 400},
+		{"/mark", "maybe", "", 400},
+	} {
+		form := url.Values{"actor": {"olga"}, "reason": {c.reason}, "mark": {c.mark}}
+		if got := post(t, path+c.path, form); got.StatusCode != 401 {
+			t.Errorf("%s without a session: %d", c.path, got.StatusCode)
+		}
+		got := post(t, path+c.path, form, "Cookie", cookie)
+		if got.StatusCode != c.status || c.status == 303 && got.Header.Get("Location") != "/alerts/"+url.PathEscape(key) {
+			t.Errorf("%s %v: %d to %s, want %d", c.path, form, got.StatusCode, got.Header.Get("Location"), c.status)
+		}
+	}
+	page := ask(t, "GET", path, "", "Cookie", cookie).body
+	for _, want := range []string{
+		"Acknowledged by olga, ", ": rolling back", "Silenced in Alertmanager by ana until 2033-05-18 03:33:20 UTC: a &lt;b&gt;migration&lt;/b&gt;",
+		"marked as false by olga: a game day", "marked as true by olga", "It was a false alarm", "told of " + key + " &lt;script&gt;",
+		"people marked 0 of 1 alerts as false",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
+	}
+	wellFormed(t, "/alerts", page)
+	if strings.Contains(page, `http-equiv="refresh"`) {
+		t.Error("the page reloads while people write")
+	}
+	for _, at := range []string{"/", "/upgrades/" + webtest.UpgradeID} {
+		if got := ask(t, "GET", s.URL+at, "").body; !strings.Contains(got, "Acknowledged by olga, ") || !strings.Contains(got, "Silenced in Alertmanager by ana") {
+			t.Errorf("%s doesn't say who keeps the alert quiet", at)
+		}
+	}
+	if got := ask(t, "GET", s.URL+"/upgrades/"+webtest.UpgradeID, "").body; !strings.Contains(got, `<a href="/alerts/`+url.PathEscape(key)+`">`) {
+		t.Error("the upgrade's page doesn't lead to its alerts")
+	}
+	if got := ask(t, "GET", s.URL+"/api/v1/alerts?state=firing", "").body; !strings.Contains(got, `"silences":[{"id":"s1","by":"ana"`) {
+		t.Errorf("the list lacks the silence: %s", got)
+	}
+	if slices.Contains(asked, string(detector.AlertResolved)) || len(asked) == 0 {
+		t.Errorf("asked for silences of alerts that are %v, want those alone that aren't over", asked)
+	}
+	over := s.URL + "/alerts/u%2Fover%2F1"
+	if got := ask(t, "GET", over, "", "Cookie", cookie).body; strings.Contains(got, "Acknowledge<") || !strings.Contains(got, "It was none") {
+		t.Errorf("one that is over can be marked alone:\n%s", got)
+	}
+	// What has come since is no longer covered.
+	more := webtest.Story(time.Now()).Alerts[0]
+	more.Revision, more.Others[0].Indicator.Labels = 9, map[string]string{"service": "gateway"}
+	s.Tell(t, journal.Tick{Alerts: []detector.Alert{more}})
+	if got := ask(t, "GET", path, "").body; !strings.Contains(got, "More has come since it was acknowledged by olga") {
+		t.Errorf("the page doesn't say that it is loud again:\n%s", got)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/time/rate"
 
+	"aftershock/alerts/alertmanager"
 	"aftershock/detector"
 	"aftershock/flags"
 	"aftershock/flags/feed"
@@ -135,6 +136,11 @@ type Options struct {
 	Inbox *inbox.Inbox
 	// Reload reads the configuration again.
 	Reload func() error
+	// Silences are those of Alertmanagers that cover the alerts, by alert key; nil where
+	// nothing is known of any.
+	Silences func(ctx context.Context, alerts []detector.Alert) map[string][]alertmanager.Silence
+	// Tell is an alert as receivers are told it; nil where nobody is told.
+	Tell func(ctx context.Context, a detector.Alert) string
 	// Targets lists what the daemon scrapes; nil where it doesn't scrape itself.
 	Targets  func() []Target
 	Token    string

@@ -17,7 +17,7 @@ import (
 type Status struct {
 	// State is "active", "suppressed" or "unprocessed".
 	State string `json:"state"`
-	// Silences that hold the alert back, in order of id.
+	// Silences that cover the alert, in order of id.
 	Silences []Silence `json:"silences,omitempty"`
 	// InhibitedBy are the fingerprints of the alerts that hold it back.
 	InhibitedBy []string `json:"inhibited_by,omitempty"`
@@ -35,7 +35,6 @@ type gettableAlert struct {
 	Labels map[string]string `json:"labels"`
 	Status struct {
 		State       string   `json:"state"`
-		SilencedBy  []string `json:"silencedBy"`
 		InhibitedBy []string `json:"inhibitedBy"`
 	} `json:"status"`
 }
@@ -45,79 +44,84 @@ type gettableSilence struct {
 	CreatedBy string    `json:"createdBy"`
 	Comment   string    `json:"comment"`
 	EndsAt    time.Time `json:"endsAt"`
+	Status    struct {
+		State string `json:"state"`
+	} `json:"status"`
+	Matchers []matcher `json:"matchers"`
 }
 
 // maxRead bounds the alerts and silences that are looked at.
 const maxRead = 10_000
 
-// Read asks what became of our alerts, by the label story. The first
-// Alertmanager that answers is believed, since a cluster shares its silences.
-func (n *Notifier) Read(ctx context.Context) (map[string]Status, error) {
+// Report is what an Alertmanager said: what became of our alerts, by the label story,
+// and the silences in force.
+type Report struct {
+	stories  map[string]Status
+	silences []rule
+}
+
+// Of is what the Alertmanager says of an alert with these labels; known is false where it
+// has heard nothing of it, and nothing covers it. Silences are over by their end.
+func (r Report) Of(labels map[string]string, now time.Time) (s Status, known bool) {
+	s, known = r.stories[labels["story"]]
+	for _, silence := range r.silences {
+		if silence.EndsAt.After(now) && silence.covers(labels) {
+			s.Silences = append(s.Silences, silence.Silence)
+		}
+	}
+	// One that comes to it now is held back from the first.
+	if !known && len(s.Silences) > 0 {
+		s.State, known = "suppressed", true
+	}
+	return s, known
+}
+
+// Read asks what became of our alerts, and for the silences. The first Alertmanager
+// that answers is believed, since a cluster shares its silences.
+func (n *Notifier) Read(ctx context.Context) (Report, error) {
 	var errs []error
 	for _, root := range n.conf.URLs {
-		statuses, err := n.read(ctx, root)
+		r, err := n.read(ctx, root)
 		if err == nil {
-			return statuses, nil
+			return r, nil
 		}
 		errs = append(errs, err)
 	}
-	return nil, errors.Join(errs...)
+	return Report{}, errors.Join(errs...)
 }
 
-func (n *Notifier) read(ctx context.Context, root string) (map[string]Status, error) {
+func (n *Notifier) read(ctx context.Context, root string) (Report, error) {
 	filter := url.Values{"filter": {fmt.Sprintf("alertname=%q", notify.AlertName)}}
 	var alerts []gettableAlert
 	if err := n.get(ctx, api(root, "alerts")+"?"+filter.Encode(), &alerts); err != nil {
-		return nil, err
+		return Report{}, err
 	}
-	silences, err := n.silences(ctx, root, alerts)
-	if err != nil {
-		return nil, err
+	var silences []gettableSilence
+	if err := n.get(ctx, api(root, "silences"), &silences); err != nil {
+		return Report{}, err
 	}
-	statuses := make(map[string]Status)
-	for k, a := range alerts {
+	r := Report{stories: make(map[string]Status)}
+	for _, a := range alerts[:min(len(alerts), maxRead)] {
 		story := a.Labels["story"]
-		if story == "" || k == maxRead {
+		if story == "" {
 			continue
 		}
 		s := Status{State: words.Name(a.Status.State)}
-		for _, id := range a.Status.SilencedBy {
-			if silence, ok := silences[id]; ok {
-				s.Silences = append(s.Silences, silence)
-			}
-		}
-		sort.Slice(s.Silences, func(i, j int) bool { return s.Silences[i].ID < s.Silences[j].ID })
 		for _, id := range a.Status.InhibitedBy {
 			s.InhibitedBy = append(s.InhibitedBy, words.Name(id))
 		}
-		statuses[story] = s
+		r.stories[story] = s
 	}
-	return statuses, nil
-}
-
-// silences reads the silences by id, but only when an alert names one.
-func (n *Notifier) silences(ctx context.Context, root string, alerts []gettableAlert) (map[string]Silence, error) {
-	silenced := false
-	for _, a := range alerts {
-		silenced = silenced || len(a.Status.SilencedBy) > 0
-	}
-	if !silenced {
-		return nil, nil
-	}
-	var all []gettableSilence
-	if err := n.get(ctx, api(root, "silences"), &all); err != nil {
-		return nil, err
-	}
-	byID := make(map[string]Silence, min(len(all), maxRead))
-	for k, s := range all {
-		if k == maxRead {
-			break
+	for _, s := range silences {
+		if s.Status.State != "active" || len(r.silences) == maxRead {
+			continue
 		}
-		byID[s.ID] = Silence{
+		r.silences = append(r.silences, rule{s.Matchers, Silence{
 			ID: words.Name(s.ID), By: words.Name(s.CreatedBy), Comment: words.Line(s.Comment), EndsAt: s.EndsAt.UTC(),
-		}
+		}})
 	}
-	return byID, nil
+	sort.Slice(r.silences, func(i, j int) bool { return r.silences[i].ID < r.silences[j].ID })
+	return r, nil
 }
 
 func (n *Notifier) get(ctx context.Context, from string, into any) error {

@@ -27,6 +27,9 @@ func (c *Composer) notice(receiver string, a detector.Alert) Message {
 		Annotations: map[string]string{"summary": words.Clean(n.Text, words.HeadlineLen), "description": text},
 		StartsAt:    a.StartsAt.UTC(), ExternalURL: c.ExternalURL,
 	}
+	if m.Text != m.Headline { // the first line is for a phone
+		m.Text = m.Headline + "\n\n" + text
+	}
 	if u := words.Name(a.Upgrade); u != "" {
 		m.Labels["upgrade"] = u
 	}

@@ -58,14 +58,16 @@ type Story struct {
 	// Placebos says how often the rule was wrong here; Control what the
 	// indicator was compared with; Warnings are doubts.
 	Placebos, Control string
-	Warnings          []string
+	// Marks says how often people found the alerts here to be false.
+	Marks    string
+	Warnings []string
 	// Inside says what changed inside the blamed binary, where that is known.
 	Inside string
 	// Commands are the commands that put the gating flags to their safe variant,
 	// Pages where the console does the same.
 	Commands, Pages []string
-	// Runbook and Link are URLs, or empty.
-	Runbook, Link string
+	// Runbook, Page (the alert's, in the console) and Link (the review) are URLs, or empty.
+	Runbook, Page, Link string
 	// Recovered says when it was over, for a resolved alert.
 	Recovered string
 }
@@ -83,7 +85,10 @@ func (c *Composer) story(a detector.Alert) Story {
 		Placebos:    words.Placebos(a.Root.FalseAlarms),
 		Control:     words.Line(a.Root.Control),
 		Warnings:    lines(a.Root.Warnings, maxWarnings),
-		Runbook:     c.RunbookURL, Link: c.link(a.Upgrade),
+		Runbook:     runbook(c.RunbookURL, a), Page: c.page(a.Key), Link: c.link(a.Upgrade),
+	}
+	if a.Tally != nil {
+		s.Marks = words.Tally(*a.Tally)
 	}
 	if s.Root.Since == "" && !a.StartsAt.IsZero() {
 		s.Root.Since = words.Time(a.StartsAt)
@@ -205,10 +210,12 @@ func (s Story) annotations(headline, text string) map[string]string {
 		"blame":       s.Cause,
 		"reason":      s.Accusation,
 		"placebos":    s.Placebos,
+		"marks":       s.Marks,
 		"series":      s.Root.Series,
 		"runbook_url": s.Runbook,
 		"toggle":      strings.Join(s.Commands, "\n"),
 		"review_url":  s.Link,
+		"console_url": s.Page,
 	}
 	for n, v := range a {
 		if v == "" {

@@ -223,7 +223,10 @@ func (d *daemon) deliver(ctx context.Context, j journal.Job) error {
 	if err != nil && !errors.Is(err, journal.ErrNotFound) {
 		return err
 	}
-	err = d.sender.Load().Deliver(ctx, in.Receiver, in.Alert)
+	if quiet, err := d.quiet(ctx, in); quiet || err != nil {
+		return err
+	}
+	err = d.sender.Load().Deliver(ctx, in.Receiver, d.tallied(ctx, in.Alert)[0])
 	var failed *alerts.Error
 	switch {
 	case errors.As(err, &failed) && failed.Permanent():

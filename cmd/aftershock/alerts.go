@@ -119,8 +119,11 @@ func shortID(key string) string { return notify.StoryID(key)[:8] }
 // quietBy says who keeps the alert from being sent again.
 func quietBy(a web.Alert) string {
 	var by []string
-	if k := a.Acknowledgement; k != nil {
-		by = append(by, "ack "+words.Name(k.Actor))
+	if a.Covered() {
+		by = append(by, "ack "+words.Name(a.Acknowledgement.Actor))
+	}
+	for _, s := range a.Silences {
+		by = append(by, "silence "+s.By)
 	}
 	return strings.Join(by, ", ")
 }

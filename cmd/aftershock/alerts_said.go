@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -122,6 +123,9 @@ func (s alertSaid) show(sh shell, a web.AlertDetail) error {
 	for _, k := range a.Acknowledgements {
 		rows = append(rows, []string{"acknowledged", at(k.At) + " by " + k.Actor + ": " + k.Reason})
 	}
+	for _, q := range a.Silences {
+		rows = append(rows, []string{"silenced", "until " + at(q.EndsAt) + " by " + q.By + ": " + q.Comment})
+	}
 	for _, m := range a.Marks {
 		text := at(m.At) + " as " + marked(&m) + " by " + m.Actor
 		if m.Reason != "" {
@@ -132,6 +136,6 @@ func (s alertSaid) show(sh shell, a web.AlertDetail) error {
 	if err := table(sh.stdout, rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(sh.stdout, "\n%s\n", words.Headline(a.Alert.Alert))
+	_, err := fmt.Fprintf(sh.stdout, "\n%s\n", cmp.Or(a.Text, words.Headline(a.Alert.Alert)))
 	return err
 }

@@ -52,6 +52,17 @@ func TestAlertsAreMarkedAndAcknowledged(t *testing.T) {
 			t.Errorf("show %q: %+v, want one line with %q", c.ref, got, c.want)
 		}
 	}
+	// Those that nobody was told of are listed when they are asked for.
+	s.Tell(t, journal.Tick{Alerts: []detector.Alert{{Key: "u/soon/1", Upgrade: "u", State: detector.AlertPending, StartsAt: time.Unix(1e9, 0), Revision: 1}}})
+	if got := call(t, "", "alerts", "list", "--state", "pending").out; !strings.Contains(got, "\npending  2001-09-09T01:46:40Z  "+notify.StoryID("u/soon/1")[:8]) || strings.Contains(got, "firing  ") {
+		t.Errorf("pending alone:\n%s", got)
+	}
+	if got := call(t, "", "alerts", "list").out; strings.Contains(got, "pending") {
+		t.Errorf("without --state:\n%s", got)
+	}
+	if got := call(t, "", "alerts", "mark", "u/soon/1", "false"); got.status != exitUsage || !strings.Contains(got.errors, "is pending") {
+		t.Errorf("marking what never fired: %+v", got)
+	}
 	// One that begins another is found by its whole key.
 	s.Tell(t, journal.Tick{Alerts: []detector.Alert{{Key: key + "/2", Upgrade: webtest.UpgradeID, State: detector.AlertResolved, StartsAt: time.Unix(1e9, 0), Revision: 1}}})
 	if got := call(t, "", "alerts", "show", key); got.status != 0 || !strings.Contains(got.out, "alert         "+key+"\n") {

@@ -160,7 +160,7 @@ func (d *daemon) listen(ctx context.Context) error {
 	d.web, err = web.New(web.Options{
 		Config: d.cfg.Web, Version: version, Journal: d.journal, Loop: teller{d}, Switchboard: d.board,
 		Review: d.review, Week: d.weekPage, Parse: upgrades.ParseRecord, Inbox: d.inbox, Reload: d.reload, Token: token, Registry: d.registry,
-		Targets: d.targets(), Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
+		Targets: d.targets(), Silences: d.silences, Tell: d.tellsOf, Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
 	})
 	if err != nil {
 		return err
@@ -224,14 +224,18 @@ func (d *daemon) heartbeat(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		firing, _, err := d.journal.Alerts(ctx, journal.AlertQuery{State: detector.AlertFiring, Page: journal.Page{Limit: 1000}})
-		if err == nil && len(firing) > 0 {
-			err = d.sender.Load().Resend(ctx, firing)
-		}
-		if err != nil && ctx.Err() == nil {
+		if err := d.resend(ctx); err != nil && ctx.Err() == nil {
 			d.log.WithError(err).Warn("the firing alerts were not sent again")
 		}
 	}
+}
+
+func (d *daemon) resend(ctx context.Context) error {
+	firing, _, err := d.journal.Alerts(ctx, journal.AlertQuery{State: detector.AlertFiring, Page: journal.Page{Limit: 1000}})
+	if err != nil || len(firing) == 0 {
+		return err
+	}
+	return d.sender.Load().Resend(ctx, d.tallied(ctx, firing...))
 }
 
 // reload reads the configuration again. A wrong one changes nothing. Settings

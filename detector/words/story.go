@@ -136,11 +136,13 @@ func Tally(t detector.Tally) string {
 	switch {
 	case t.Fired <= 0:
 		return ""
+	case t.Marked <= 0 && t.Fired == 1:
+		return "nobody marked the one alert that fired here"
 	case t.Marked <= 0:
 		return fmt.Sprintf("people marked none of the %d alerts that fired here", t.Fired)
 	}
 	return fmt.Sprintf("people marked %d of %d alerts as false (%s), of %d that fired here",
-		t.False, t.Marked, Probability(float64(t.False)/float64(t.Marked)), t.Fired)
+		t.False, t.Marked, Share(float64(t.False)/float64(t.Marked)), t.Fired)
 }
 
 // Headline is the alert's first line, at most HeadlineLen characters:
@@ -163,7 +165,7 @@ func Headline(a detector.Alert) string {
 	if a.Cause.Kind != "" {
 		b.WriteString(", " + cut(blame(a), 48))
 	}
-	return cut(b.String(), HeadlineLen)
+	return Clean(b.String(), HeadlineLen) // names may be empty
 }
 
 // since says when it began, or when it ended for a resolved alert.

@@ -110,6 +110,7 @@ func TestFigures(t *testing.T) {
 		{words.Placebos(nil), "this rule has no placebo figure here yet (too little quiet history)"},
 		{words.Tally(detector.Tally{Fired: 9, Marked: 4, False: 1}), "people marked 1 of 4 alerts as false (25%), of 9 that fired here"},
 		{words.Tally(detector.Tally{Fired: 9}), "people marked none of the 9 alerts that fired here"},
+		{words.Tally(detector.Tally{Fired: 1}), "nobody marked the one alert that fired here"},
 		{words.Tally(detector.Tally{}), ""},
 		{words.SetFlag("payments-backoff", "legacy", "p99 up"), "aftershock flags set payments-backoff legacy --reason 'p99 up'"},
 		{words.SetFlag("x; rm -rf $(HOME)", "", "it's\nbad"), `aftershock flags set 'x; rm -rf $(HOME)' SAFE_VARIANT --reason 'it'\''s bad'`},

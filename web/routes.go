@@ -35,6 +35,8 @@ func (s *Server) routes() http.Handler {
 	s.page(m, "GET /toggles/{id}", s.togglePage)
 	s.page(m, "POST /toggles/{id}/approve", s.approveForm)
 	s.page(m, "POST /toggles/{id}/reject", s.rejectForm)
+	s.page(m, "POST /automation/freeze", s.freezeForm)
+	s.page(m, "POST /automation/unfreeze", s.unfreezeForm)
 	s.page(m, "GET /health", s.healthPage)
 	s.page(m, "POST /sign-in", s.signIn)
 	s.page(m, "POST /sign-out", s.signOut)

@@ -173,7 +173,7 @@ func term(after time.Duration, then string) string {
 	if after == 0 {
 		return "It doesn't expire."
 	}
-	return fmt.Sprintf("It expires %s after it was confirmed, about %s; %s.", words.Duration(after), words.Time(time.Now().Add(after).Truncate(time.Minute)), onExpiry(then))
+	return fmt.Sprintf("It expires %s after it is confirmed, about %s; %s.", words.Duration(after), words.Time(time.Now().Add(after).Truncate(time.Minute)), onExpiry(then))
 }
 
 func onExpiry(then string) string {

@@ -35,8 +35,8 @@ func TestLimitedToggleFromThePage(t *testing.T) {
 		`name="region"`, `name="expires"`, "Left empty, as the policy has it: It doesn&#39;t expire.", "Plan it</button>")
 	plan := ask(t, "GET", path+"?variant=legacy&percent=25%25&instances=a,+b,&region=eu-1&expires=8h&on_expiry=undo&reason=p99+is+up&upgrade=", "", "Cookie", cookie)
 	const whom = "25% of the callers in region eu-1 on instances a, b"
-	lacks(t, "the plan", plan.body, "Serve legacy to "+whom+"?", whom+" will get <b>legacy</b> instead of <b>new</b>, everybody else keeps what they get, at once",
-		"It expires 8 h after it was confirmed, about", "it is undone then", "Serve legacy to "+whom+"</button>", "fractional", "without one are in no percentage", `value="p99 is up"`)
+	lacks(t, "the plan", plan.body, "Serve legacy to "+whom+"?", whom+" will get <b>legacy</b> instead of <b>new</b>, at once; everybody else keeps what they get. Undo",
+		"It expires 8 h after it is confirmed, about", "it is undone then", "Serve legacy to "+whom+"</button>", "fractional", "without one are in no percentage", `value="p99 is up"`)
 	form := url.Values{"actor": {"ana"}}
 	_, confirm, _ := strings.Cut(plan.body, `<form method="post" action="/flags/`)
 	confirm, _, _ = strings.Cut(confirm, "</form>")
@@ -58,9 +58,10 @@ func TestLimitedToggleFromThePage(t *testing.T) {
 	}
 	lacks(t, "the toggle's page", ask(t, "GET", s.URL+done.Header.Get("Location"), "").body, "Verified: "+whom+" get legacy", "in 8 h: it is undone then.", `href="/flags/payments-backoff#undo">Undo it…`)
 	lacks(t, "the flags", ask(t, "GET", s.URL+"/flags", "").body, `href="/flags/payments-backoff#undo"`)
-	lacks(t, "the flag", ask(t, "GET", path, "", "Cookie", cookie).body, `<h2 id="undo">`, "Undo legacy for "+whom+"</button>", "which expires")
+	lacks(t, "the flag", ask(t, "GET", path, "", "Cookie", cookie).body, `<h2 id="undo">`, "Undo legacy for "+whom+"</button>", "which expires", `<span class="why">for `+whom)
 	again := ask(t, "GET", path+"?variant=legacy&percent=25&instances=a,b&region=eu-1", "")
 	lacks(t, "the same plan again", again.body, whom+" get legacy already")
+	lacks(t, "a plan for more", ask(t, "GET", path+"?variant=legacy&percent=50&region=eu-1&instances=a,b", "").body, "50% of the callers in region eu-1 on instances a, b will all get <b>legacy</b>, at once")
 	lacks(t, "undo without a reason", post(t, path+"/undo", url.Values{"actor": {"bob"}}, "Cookie", cookie).body, "Nothing was undone: ", "reason is required", `value="bob"`)
 	if got := post(t, path+"/undo", url.Values{"reason": {"over"}}, "Cookie", cookie); got.StatusCode != 303 || len(s.Board.List()[1].Standing) != 0 {
 		t.Errorf("undo: %d %s", got.StatusCode, got.body)
@@ -144,7 +145,7 @@ func TestFreezeFromThePage(t *testing.T) {
 	if got := post(t, freeze, form, "Cookie", onCall); got.StatusCode != 303 || got.Header.Get("Location") != "/flags" {
 		t.Fatalf("freeze: %d %s", got.StatusCode, got.body)
 	}
-	lacks(t, "frozen", page(onCall), "The automation is frozen by olga", "game day", "An admin can let it go on")
+	lacks(t, "frozen", page(onCall), "The automation is frozen by olga", "game day", "An admin can let it go on", "aftershock flags unfreeze")
 	lacks(t, "frozen, for an admin", page(admin), `action="/automation/unfreeze"`)
 	if got := post(t, unfreeze, form, "Cookie", onCall); got.StatusCode != 403 || strings.Contains(page(onCall), "/automation/unfreeze") {
 		t.Errorf("somebody on call unfroze: %d", got.StatusCode)

@@ -102,7 +102,7 @@ func expiry(text string) (time.Duration, error) {
 		d = time.Duration(days)
 	}
 	if err != nil || d < time.Second || d > policy.MaxExpiry {
-		return 0, fmt.Errorf("%.40q is no time like 30m, 8h or 3d, from a second to %.0f days; never is for good", text, policy.MaxExpiry.Hours()/24)
+		return 0, fmt.Errorf("%.40q is no time like 30m, 8h or 3d, from a second to %.0f days; write never for good", text, policy.MaxExpiry.Hours()/24)
 	}
 	return d, nil
 }

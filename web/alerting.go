@@ -8,6 +8,7 @@ import (
 	"aftershock/detector"
 	"aftershock/detector/words"
 	"aftershock/journal"
+	"aftershock/web/access"
 )
 
 // maxAlerts bounds the alerts on an upgrade's page.
@@ -65,7 +66,7 @@ func (a Alert) Hushed() (lines []string) {
 }
 
 func (s *Server) markForm(w http.ResponseWriter, r *http.Request) error {
-	form, err := s.form(r)
+	form, err := s.form(r, access.OnCall)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (s *Server) markForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) acknowledgeForm(w http.ResponseWriter, r *http.Request) error {
-	form, err := s.form(r)
+	form, err := s.form(r, access.OnCall)
 	if err != nil {
 		return err
 	}

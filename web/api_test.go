@@ -162,6 +162,7 @@ func TestAPI(t *testing.T) {
 				headers = []string{"Authorization", tc.auth}
 			}
 			got := ask(t, tc.method, s.URL+tc.path, tc.body, headers...)
+			described(t, tc.method, tc.path, got)
 			if got.StatusCode != tc.status || !strings.Contains(got.body, tc.want) {
 				t.Fatalf("got %d %s, want %d with %q", got.StatusCode, got.body, tc.status, tc.want)
 			}

@@ -43,6 +43,9 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"compact":     func(b []byte) string { return words.Line(string(b)) },
 	"count":       func(n int) string { return words.Count(float64(n)) },
 	"pair":        func(t detector.Toggle, signedIn bool) decision { return decision{t, signedIn} },
+	"onExpiry":    onExpiry,
+	"field":       planning.field,
+	"rest":        func(t time.Time) string { return words.Duration(time.Until(t).Round(time.Minute)) },
 	"ago":         func(t time.Time) string { return words.Duration(time.Since(t).Round(time.Second)) },
 }).ParseFS(pages, "pages/*.html"))
 

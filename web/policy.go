@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"aftershock/detector"
+	"aftershock/detector/words"
 	"aftershock/flags"
 	"aftershock/journal"
+	"aftershock/web/access"
 )
 
 // limits are the fields of a toggle's body about whom it is for and for how long.
@@ -118,7 +121,7 @@ func (s *Server) rejectForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) decideForm(w http.ResponseWriter, r *http.Request, decide decider) error {
-	form, err := s.form(r)
+	form, err := s.form(r, access.OnCall)
 	if err != nil {
 		return err
 	}
@@ -194,6 +197,37 @@ func (s *Server) putFreeze(w http.ResponseWriter, r *http.Request, put freezer) 
 		return err
 	}
 	return answer(w, http.StatusOK, f)
+}
+
+func (s *Server) freezeForm(w http.ResponseWriter, r *http.Request) error {
+	return s.freezingForm(w, r, access.OnCall, s.o.Switchboard.Freeze)
+}
+
+func (s *Server) unfreezeForm(w http.ResponseWriter, r *http.Request) error {
+	return s.freezingForm(w, r, access.Admin, s.o.Switchboard.Unfreeze)
+}
+
+// freezingForm puts the kill switch, and shows the flags again with how it stands.
+func (s *Server) freezingForm(w http.ResponseWriter, r *http.Request, role access.Role, put freezer) error {
+	form, err := s.form(r, role)
+	if err != nil {
+		return err
+	}
+	reason := strings.TrimSpace(form.Get("reason"))
+	if reason == "" {
+		err = BadRequest("say why: others will want to know it")
+	} else {
+		_, err = put(r.Context(), reason, s.who(r, form))
+	}
+	if err == nil {
+		http.Redirect(w, r, "/flags", http.StatusSeeOther)
+		return nil
+	}
+	status, detail := statusOf(err)
+	if status == http.StatusInternalServerError {
+		return err
+	}
+	return s.flagsAs(w, r, status, freezing{words.Line(reason), words.Line(form.Get("actor")), detail})
 }
 
 // audit lists every state of every toggle, in the order in which they were put

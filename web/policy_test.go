@@ -76,6 +76,7 @@ func TestPolicyAPI(t *testing.T) {
 				}
 			}
 			got := ask(t, tc.method, s.URL+tc.path, tc.body, "Authorization", bearer)
+			described(t, tc.method, tc.path, got)
 			if got.StatusCode != tc.status || !strings.Contains(got.body, tc.want) || len(got.body) > 100_000 {
 				t.Fatalf("got %d %.2000s, want %d with %q", got.StatusCode, got.body, tc.status, tc.want)
 			}

@@ -43,6 +43,8 @@ func (s *Server) routes() http.Handler {
 	s.page(m, "GET /alerts/{key}", s.alertPage)
 	s.page(m, "POST /alerts/{key}/mark", s.markForm)
 	s.page(m, "POST /alerts/{key}/acknowledge", s.acknowledgeForm)
+	s.page(m, "POST /automation/freeze", s.freezeForm)
+	s.page(m, "POST /automation/unfreeze", s.unfreezeForm)
 	s.page(m, "GET /health", s.healthPage)
 	s.page(m, "POST /sign-in", s.signIn)
 	s.page(m, "POST /sign-out", s.signOut)

@@ -10,6 +10,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"aftershock/detector"
+	"aftershock/detector/words"
 	"aftershock/flags"
 	"aftershock/web/access"
 )
@@ -23,6 +24,13 @@ func badForm(err error) error {
 }
 
 func (s *Server) flagsPage(w http.ResponseWriter, r *http.Request) error {
+	return s.flagsAs(w, r, http.StatusOK, freezing{})
+}
+
+// freezing is the form of the kill switch, with why it wasn't put.
+type freezing struct{ Reason, Name, Error string }
+
+func (s *Server) flagsAs(w http.ResponseWriter, r *http.Request, status int, f freezing) error {
 	history, err := s.o.Journal.Toggles(r.Context(), "", 50)
 	if err != nil {
 		return err
@@ -39,9 +47,9 @@ func (s *Server) flagsPage(w http.ResponseWriter, r *http.Request) error {
 	all := s.o.Switchboard.List()
 	// Those that gate something come first.
 	slices.SortStableFunc(all, func(a, b flags.View) int { return cmp.Compare(min(len(b.Gates), 1), min(len(a.Gates), 1)) })
-	return s.render(w, r, http.StatusOK, "flags.html", map[string]any{
+	return s.render(w, r, status, "flags.html", map[string]any{
 		"Title": "Flags", "Flags": all[:min(len(all), 100)], "More": max(len(all)-100, 0), "History": history,
-		"Waiting": waiting[:min(len(waiting), 20)], "Freeze": freeze, "Blind": blind,
+		"Waiting": waiting[:min(len(waiting), 20)], "Freeze": freeze, "Blind": blind, "Freezing": f, "Admin": s.may(r, access.Admin),
 	})
 }
 
@@ -52,36 +60,45 @@ func (s *Server) flagPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q, err := query(r, "variant", "upgrade", "reason")
+	q, err := query(r, wishes...)
 	if err != nil {
 		return err
 	}
+	p, err := s.plan(r.Context(), v, wishOf(q))
+	status := http.StatusOK
+	if err != nil {
+		if status, err = p.blame(err); err != nil {
+			return err
+		}
+	}
+	return s.flagAs(w, r, status, v, p, undoing{})
+}
+
+// undoing is the form of an undo, with why it wasn't done.
+type undoing struct{ Reason, Name, Error string }
+
+func (s *Server) flagAs(w http.ResponseWriter, r *http.Request, status int, v flags.View, p planning, u undoing) error {
 	history, err := s.o.Switchboard.History(r.Context(), v.Key)
 	if err != nil {
 		return err
 	}
 	data := map[string]any{
-		"Title": "Flag " + v.Key, "Flag": v, "History": history[:min(len(history), 30)],
-		"Upgrade": q.Get("upgrade"), "Reason": q.Get("reason"), "Variant": q.Get("variant"),
+		"Title": "Flag " + v.Key, "Flag": v, "History": history[:min(len(history), 30)], "Planning": p, "Undoing": u,
 	}
-	if variant := q.Get("variant"); variant != "" {
-		plan, err := s.o.Switchboard.Preview(r.Context(), flags.Request{Flag: v.Key, Variant: variant, Reason: "plan", Actor: "console"})
-		switch {
-		case errors.Is(err, flags.ErrUnchanged):
-			data["Unchanged"] = true
-		case err != nil:
-			return err
-		default:
-			data["Plan"] = plan
-		}
+	if n := len(v.Standing); n > 0 {
+		data["Last"] = v.Standing[n-1]
 	}
-	return s.render(w, r, http.StatusOK, "flag.html", data)
+	return s.render(w, r, status, "flag.html", data)
 }
 
-// form reads the form of somebody who is signed in.
-func (s *Server) form(r *http.Request) (url.Values, error) {
-	if !s.may(r, access.OnCall) {
+// form reads the form of somebody who may do what a role may.
+func (s *Server) form(r *http.Request, role access.Role) (url.Values, error) {
+	p := s.caller(r)
+	if !p.Role.Covers(access.OnCall) {
 		return nil, problem{http.StatusUnauthorized, "your session is over, or you may look alone: go back, sign in with a token of somebody on call, and do it again"}
+	}
+	if !p.Role.Covers(role) {
+		return nil, beyond(p, role)
 	}
 	if err := r.ParseForm(); err != nil {
 		return nil, badForm(err)
@@ -95,7 +112,7 @@ func (s *Server) who(r *http.Request, form url.Values) string {
 
 // toggleForm does what was planned; where any flag has changed since, nothing.
 func (s *Server) toggleForm(w http.ResponseWriter, r *http.Request) error {
-	form, err := s.form(r)
+	form, err := s.form(r, access.OnCall)
 	if err != nil {
 		return err
 	}
@@ -106,22 +123,63 @@ func (s *Server) toggleForm(w http.ResponseWriter, r *http.Request) error {
 	if revision == 0 {
 		return BadRequest("the form lacks the revision that was planned on; go back and plan again")
 	}
+	v, err := s.o.Switchboard.Look(r.Context(), r.PathValue("key"))
+	if err != nil {
+		return err
+	}
 	patient(w)
-	t, err := s.o.Switchboard.Set(r.Context(), flags.Request{
-		Flag: r.PathValue("key"), Variant: form.Get("variant"), Reason: form.Get("reason"), Actor: s.who(r, form),
-		Incident: form.Get("incident"), Upgrade: form.Get("upgrade"), Revision: revision,
-	})
-	return s.goToToggle(w, r, t, err)
+	wish := wishOf(form)
+	request, err := wish.request(v)
+	t := detector.Toggle{}
+	if err == nil && wish.Reason == "" {
+		err = slip{"reason", "say why: the reason stands in the audit"}
+	}
+	if err == nil {
+		request.Actor, request.Incident, request.Revision = s.who(r, form), form.Get("incident"), revision
+		t, err = s.o.Switchboard.Set(r.Context(), request)
+	}
+	if t.ID != "" {
+		return s.goToToggle(w, r, t, err)
+	}
+	return s.toggleAgain(w, r, v, form, err)
+}
+
+// toggleAgain shows the form with why nothing was done. What somebody else changed
+// meanwhile is to be planned anew.
+func (s *Server) toggleAgain(w http.ResponseWriter, r *http.Request, v flags.View, form url.Values, why error) error {
+	p := planning{wish: wishOf(form)}
+	if !errors.Is(why, flags.ErrConflict) {
+		// That it can't be planned, if so, is why.
+		p, _ = s.plan(r.Context(), v, p.wish)
+	}
+	p.Name, p.Incident = words.Line(form.Get("actor")), words.Line(form.Get("incident"))
+	status, err := p.blame(why)
+	if err != nil {
+		return err
+	}
+	return s.flagAs(w, r, status, v, p, undoing{})
 }
 
 func (s *Server) undoForm(w http.ResponseWriter, r *http.Request) error {
-	form, err := s.form(r)
+	form, err := s.form(r, access.OnCall)
 	if err != nil {
 		return err
 	}
 	patient(w)
 	t, err := s.o.Switchboard.Undo(r.Context(), r.PathValue("key"), form.Get("reason"), s.who(r, form))
-	return s.goToToggle(w, r, t, err)
+	if t.ID != "" {
+		return s.goToToggle(w, r, t, err)
+	}
+	status, detail := statusOf(err)
+	v, look := s.o.Switchboard.Look(r.Context(), r.PathValue("key"))
+	if look != nil || status == http.StatusInternalServerError {
+		return err
+	}
+	p, look := s.plan(r.Context(), v, wish{})
+	if look != nil {
+		return look
+	}
+	return s.flagAs(w, r, status, v, p, undoing{words.Line(form.Get("reason")), words.Line(form.Get("actor")), detail})
 }
 
 // goToToggle leads to the page of what was audited, which says how it went.
@@ -143,7 +201,7 @@ func (s *Server) togglePage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	t := states[len(states)-1]
-	data := map[string]any{"Title": t.Flag + ": " + t.Before + " → " + t.After, "Toggle": t, "States": states}
+	data := map[string]any{"Title": t.Flag + ": " + t.Before + " → " + t.After, "Toggle": t, "States": states, "InForce": s.inForce(t)}
 	switch t.State {
 	case detector.TogglePlanned, detector.ToggleWaiting, detector.ToggleApproved, detector.ToggleApplied, detector.ToggleVerified:
 		data["Refresh"] = 5
@@ -151,4 +209,17 @@ func (s *Server) togglePage(w http.ResponseWriter, r *http.Request) error {
 		data["Bad"] = true
 	}
 	return s.render(w, r, http.StatusOK, "toggle.html", data)
+}
+
+// inForce says whether undo would take the toggle back.
+func (s *Server) inForce(t detector.Toggle) bool {
+	v, err := s.o.Switchboard.Show(t.Flag)
+	if err != nil {
+		return false
+	}
+	if v.Backend != nil {
+		return v.Toggles > 0 && t.State.TookEffect() && t.State != detector.ToggleUndone && t.State != detector.ToggleReverted
+	}
+	n := len(v.Standing)
+	return n > 0 && v.Standing[n-1].Toggle == t.ID
 }

@@ -110,7 +110,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, role access.Role)
 	case p.Role.Covers(role):
 		return nil
 	case p.Role != access.None:
-		return problem{http.StatusForbidden, cmp.Or(p.Name, "your token") + " is " + string(p.Role) + " here, and this takes " + string(role) + ": ask an admin"}
+		return beyond(p, role)
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="aftershock"`)
 	if s.tokens != nil && s.tokens.Err() != nil {
@@ -128,6 +128,11 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, role access.Role)
 		what = "reading"
 	}
 	return problem{http.StatusUnauthorized, what + " needs a token: " + where}
+}
+
+// beyond tells somebody whose role is known that it isn't enough.
+func beyond(p access.Principal, role access.Role) error {
+	return problem{http.StatusForbidden, cmp.Or(p.Name, "your token") + " is " + string(p.Role) + " here, and this takes " + string(role) + ": ask an admin"}
 }
 
 // reader is h for those who may read: anyone, unless it is said otherwise. Writing

@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	promconfig "github.com/prometheus/common/config"
 	"github.com/sirupsen/logrus"
 
 	"aftershock/alerts"
 	"aftershock/alerts/alertmanager"
+	"aftershock/alerts/notify"
 	"aftershock/alerts/webhook"
 	"aftershock/detector"
 	"aftershock/journal"
@@ -71,7 +73,7 @@ func newQuietTown(t *testing.T) *quietTown {
 	}
 	t.Cleanup(func() { _ = j.Close() })
 	c := alerts.Config{Receivers: []alerts.Receiver{
-		{Name: "hook", Webhook: &webhook.Config{URL: server.URL + "/hook"}},
+		{Name: "hook", Webhook: &webhook.Config{Endpoint: notify.Endpoint{URL: promconfig.Secret(server.URL + "/hook")}}},
 		{Name: "am", Alertmanager: &alertmanager.Config{URLs: []string{server.URL}}},
 	}}
 	c.SetDefaults()

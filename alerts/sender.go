@@ -160,8 +160,8 @@ func (e *Error) RetryAfter() time.Duration { return e.After }
 // older (by Revision) than what the receiver already has is dropped without an
 // error. An error is an *Error.
 func (s *Sender) Deliver(ctx context.Context, receiver string, a detector.Alert) error {
-	if a.State == detector.AlertPending {
-		return nil // not yet worth anybody's time
+	if !a.State.Fired() {
+		return nil // pending or inactive: not worth anybody's time
 	}
 	return s.deliver(ctx, receiver, a, nil)
 }

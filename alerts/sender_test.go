@@ -317,10 +317,12 @@ func TestDeliverRefuses(t *testing.T) {
 	if err := s.Deliver(t.Context(), "nobody", story()); !errors.As(err, &failed) || !failed.Permanent() {
 		t.Errorf("unknown receiver: got %v, want a permanent error", err)
 	}
-	pending := story()
-	pending.State = detector.AlertPending
-	if err := s.Deliver(t.Context(), "oncall", pending); err != nil || len(h.requests()) != 0 {
-		t.Errorf("pending: got %v and %d requests, want nothing", err, len(h.requests()))
+	for _, state := range []detector.AlertState{detector.AlertPending, detector.AlertInactive} {
+		quiet := story()
+		quiet.State = state
+		if err := s.Deliver(t.Context(), "oncall", quiet); err != nil || len(h.requests()) != 0 {
+			t.Errorf("%s: got %v and %d requests, want nothing", state, err, len(h.requests()))
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -53,6 +53,20 @@ func CheckRunbook(raw string) error {
 	return CheckURL(bare.String())
 }
 
+// plan leads to the console's plan of a toggle to the safe variant, or to the flag where
+// none is known.
+func (c *Composer) plan(flag, safe, upgrade string) string {
+	at := strings.TrimRight(c.ExternalURL, "/") + "/flags/" + url.PathEscape(flag)
+	if safe == "" {
+		return at
+	}
+	q := url.Values{"variant": {safe}}
+	if upgrade != "" {
+		q.Set("upgrade", upgrade)
+	}
+	return at + "?" + q.Encode()
+}
+
 // maxKey bounds the keys that make usable links, in bytes.
 const maxKey = 300
 

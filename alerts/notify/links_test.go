@@ -45,6 +45,20 @@ func TestRunbook(t *testing.T) {
 	}
 }
 
+// The link beside the command leads to what the command does, planned.
+func TestPlan(t *testing.T) {
+	c := Composer{ExternalURL: "https://a.example/"}
+	for _, x := range []struct{ flag, safe, upgrade, want string }{
+		{"payments-backoff", "legacy", "dten-4.2.0", "https://a.example/flags/payments-backoff?upgrade=dten-4.2.0&variant=legacy"},
+		{"a/b?c", "x&y=z", "", "https://a.example/flags/a%2Fb%3Fc?variant=x%26y%3Dz"},
+		{"f", "", "u", "https://a.example/flags/f"},
+	} {
+		if got := c.plan(x.flag, x.safe, x.upgrade); got != x.want {
+			t.Errorf("%+v: got %s", x, got)
+		}
+	}
+}
+
 func TestPage(t *testing.T) {
 	c := Composer{ExternalURL: "https://a.example/x/"}
 	const key = "u/../b c/\x00\n%2F?#/1"

@@ -2,7 +2,6 @@ package notify
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 
 	"aftershock/detector"
@@ -124,7 +123,7 @@ func (c *Composer) story(a detector.Alert) Story {
 		reason := fmt.Sprintf("%s: %s worse", words.Name(a.Upgrade), s.Root.Indicator)
 		s.Commands = append(s.Commands, words.SetFlag(flag, c.Safe[flag], strings.TrimPrefix(reason, ": ")))
 		if c.ExternalURL != "" {
-			s.Pages = append(s.Pages, strings.TrimRight(c.ExternalURL, "/")+"/flags/"+url.PathEscape(words.Name(flag)))
+			s.Pages = append(s.Pages, c.plan(words.Name(flag), c.Safe[flag], s.Upgrade))
 		}
 	}
 	return s
@@ -150,7 +149,7 @@ func (s Story) links() []Link {
 	for _, page := range s.Pages {
 		all = append(all, Link{"Toggle", page})
 	}
-	for _, l := range []Link{{"Review", s.Link}, {"Runbook", s.Runbook}} {
+	for _, l := range []Link{{"Alert", s.Page}, {"Review", s.Link}, {"Runbook", s.Runbook}} {
 		if l.URL != "" {
 			all = append(all, l)
 		}

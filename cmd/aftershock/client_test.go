@@ -141,7 +141,9 @@ func TestWrongUsage(t *testing.T) {
 		{"alerts test oncall --config x --state firing", "test takes no --state"},
 		{"alerts test oncall --config /does/not/exist.yml", "/does/not/exist.yml"},
 		{"report a b", "b"},
-		{"report --format pdf", "pdf"},
+		{"report --format pdf", "--out"},
+		{"report dten-4.2.0 --format pdf", "pdf"},
+		{"report dten-4.2.0 --week 2026-W10", "an upgrade and a week"},
 		{"run", "--config"},
 		{"check-config", "configuration file"},
 		{"check-config /does/not/exist.yml", "/does/not/exist.yml"},
@@ -381,6 +383,9 @@ func TestAlertsAndReport(t *testing.T) {
 	if got := call(t, "", "alerts", "list", "--state", "resolved", "--format", "json"); got.out != "[]\n" {
 		t.Errorf("an empty list: %+v", got)
 	}
+	if got := call(t, "", "report", "--week", "2026-W10"); got.status != 0 || !strings.HasPrefix(got.out, "# Post-upgrade review of week 2026-W10") {
+		t.Errorf("report of a week: %+v", got)
+	}
 	if got := call(t, "", "report"); got.status != 0 || !strings.HasPrefix(got.out, "# ") || !strings.Contains(got.out, webtest.UpgradeID) {
 		t.Errorf("report: %+v", got)
 	}
@@ -389,6 +394,13 @@ func TestAlertsAndReport(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join(dir, "review-dten-4.2.0.html"))
 	if err != nil || got.status != 0 || !bytes.Contains(b, []byte("<!doctype html>")) {
 		t.Errorf("report into a directory: %+v: %v", got, err)
+	}
+	for _, form := range []string{"html", "md", "json", "pdf"} {
+		got := call(t, "", "report", "--format", form, "--out", dir)
+		b, err := os.ReadFile(filepath.Join(dir, "week-2026-W10."+form))
+		if err != nil || got.status != 0 || strings.TrimSpace(got.out) != filepath.Join(dir, "week-2026-W10."+form) || form == "pdf" && !bytes.HasPrefix(b, []byte("%PDF-")) {
+			t.Errorf("report of a week as %s: %+v: %v", form, got, err)
+		}
 	}
 	if got := call(t, "", "report", "nope"); got.status != exitUsage || strings.Count(got.errors, "\n") != 1 {
 		t.Errorf("report of nothing: %+v", got)

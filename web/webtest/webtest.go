@@ -163,6 +163,32 @@ func (h history) review(ctx context.Context, upgrade, format string, w http.Resp
 	return k.write(w)
 }
 
+// Marks says nothing of any alert.
+func (h history) Marks(context.Context, []string) (map[string]bool, error) { return nil, nil }
+
+// storyDay lies in the week of the story that commands are tested on.
+var storyDay = time.Date(2026, 3, 6, 12, 0, 0, 0, time.UTC)
+
+// week reviews the week of the story, whatever its name.
+func (h history) week(ctx context.Context, name, format string, w http.ResponseWriter) error {
+	s, err := reports.ParseWeek(name, time.UTC)
+	if err != nil {
+		s = reports.WeekOf(storyDay, time.UTC)
+	}
+	r, err := reports.BuildWeek(ctx, h, s, time.Now())
+	if err != nil {
+		return err
+	}
+	b, err := r.Form(ctx, format, reports.Browser)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", reports.MediaType(format))
+	w.Header().Set("Content-Disposition", fmt.Sprintf("inline; filename=%q", r.FileName(format)))
+	_, err = w.Write(b)
+	return err
+}
+
 // Start runs a server until the test ends. Each change may alter its options.
 func Start(t testing.TB, change ...func(*web.Options)) *Server {
 	t.Helper()
@@ -207,7 +233,7 @@ func StartBoard(t testing.TB, set func(*flags.Config), change ...func(*web.Optio
 	s := &Server{Journal: j, Board: board, Loop: &Loop{Now: watch.Status{Time: time.Now().UTC().Truncate(time.Minute), Indicators: 25}}}
 	o := web.Options{
 		Config: web.Config{Listen: "127.0.0.1:0"}, Version: "1.2.3", Journal: j, Loop: s.Loop, Switchboard: board,
-		Review: history{j}.review, Parse: upgrades.ParseRecord, Inbox: told, Reload: func() error { return nil },
+		Review: history{j}.review, Week: history{j}.week, Parse: upgrades.ParseRecord, Inbox: told, Reload: func() error { return nil },
 		Token: Token, Registry: registry, Log: log, Slog: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range change {

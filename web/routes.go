@@ -47,6 +47,7 @@ func (s *Server) routes() http.Handler {
 	s.page(m, "POST /automation/unfreeze", s.unfreezeForm)
 	s.page(m, "GET /health", s.healthPage)
 	s.page(m, "POST /sign-in", s.signIn)
+	s.page(m, signInPattern, s.signInOnce)
 	s.page(m, "POST /sign-out", s.signOut)
 	s.page(m, "/", func(w http.ResponseWriter, r *http.Request) error { return nowhere(m, "/", w, r) })
 	m.Handle("GET /style.css", s.measured("GET /style.css", http.HandlerFunc(style)))

@@ -103,17 +103,26 @@ func (s *sessions) forgive(address string) {
 	delete(s.tries, address)
 }
 
+// address is where a request comes from.
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+func tooManyTries(w http.ResponseWriter) error {
+	w.Header().Set("Retry-After", "60")
+	return problem{http.StatusTooManyRequests, "too many attempts to sign in; try again in a minute"}
+}
+
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return badForm(err)
 	}
-	address, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		address = r.RemoteAddr
-	}
-	if !s.sessions.try(address, time.Now()) {
-		w.Header().Set("Retry-After", "60")
-		return problem{http.StatusTooManyRequests, "too many attempts to sign in; try again in a minute"}
+	if !s.sessions.try(address(r), time.Now()) {
+		return tooManyTries(w)
 	}
 	_, key, ok := s.bearer(strings.TrimSpace(r.PostForm.Get("token")))
 	if !ok {
@@ -123,7 +132,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 		}
 		return problem{http.StatusUnauthorized, detail}
 	}
-	s.sessions.forgive(address)
+	s.sessions.forgive(address(r))
 	s.setCookie(w, r, s.sessions.begin(key, time.Now()), int(sessionLength.Seconds()))
 	http.Redirect(w, r, local(r.PostForm.Get("next")), http.StatusSeeOther)
 	return nil

@@ -162,6 +162,7 @@ type Server struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	sessions sessions
+	once     once
 	// tokens are those of people, nil where the daemon's own does everything.
 	tokens   *access.Tokens
 	received *prometheus.CounterVec

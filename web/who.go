@@ -138,7 +138,7 @@ func beyond(p access.Principal, role access.Role) error {
 // reader is h for those who may read: anyone, unless it is said otherwise. Writing
 // says for itself what it needs.
 func (s *Server) reader(pattern string, h handler) handler {
-	if !s.o.Config.Access.Restricted() || !strings.HasPrefix(pattern, "GET ") {
+	if !s.o.Config.Access.Restricted() || !strings.HasPrefix(pattern, "GET ") || pattern == signInPattern {
 		return h
 	}
 	return s.need(access.Viewer, h)

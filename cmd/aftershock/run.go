@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -77,6 +78,11 @@ func runDaemon(ctx context.Context, sh shell, file, data string) (int, error) {
 	if err != nil {
 		return exitRegression, err
 	}
+	if isTerminal(sh.stdout) { // nowhere that it would be kept
+		if link := d.web.SignInOnce(time.Now()); link != "" {
+			fmt.Fprintf(sh.stdout, "Sign in to the console, once and within the hour: %s\n", link)
+		}
+	}
 	stopped := make(chan struct{})
 	defer close(stopped)
 	go func() {
@@ -100,6 +106,16 @@ func runDaemon(ctx context.Context, sh shell, file, data string) (int, error) {
 	}
 	log.Info("stopped in order")
 	return exitOK, nil
+}
+
+// isTerminal says whether somebody looks at what is written.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 func newLog(w io.Writer, c configs.Log) *logrus.Logger {

@@ -57,6 +57,9 @@ var reportCommand = command{
 			if err != nil {
 				return exitUsage, err
 			}
+			if header.Get("Content-Type") != reports.MediaType(*format) {
+				return exitUsage, fmt.Errorf("read the answer of %s: it is no review as %s; is that an Aftershock daemon?", c.name, *format)
+			}
 			if *out == "" {
 				_, err = sh.stdout.Write(b)
 				return exitOK, err

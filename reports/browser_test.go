@@ -159,6 +159,7 @@ func TestInBrowser(t *testing.T) {
 		{"week", week(t, spring(), "2026-W10", monday).HTML},
 		{"week of many", week(t, crowd(), "2026-W10", monday).HTML},
 		{"quiet week", week(t, spring(), "2026-W20", instant("2026-05-18T08:00:00Z")).HTML},
+		{"hostile week", week(t, hostileWeek(), "2026-W10", monday).HTML},
 		{"upgrade", review(t, upgraded(), now).HTML},
 		{"harmless upgrade", review(t, harmless(), now).HTML},
 	} {

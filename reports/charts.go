@@ -84,9 +84,9 @@ func course(s card) template.HTML {
 	}
 	y := newAxis(slices.DeleteFunc(values, math.IsNaN), courseHeight)
 	p := newPicture(courseHeight+24, fmt.Sprintf("Course of %s: %s, %s", words.Indicator(s.Verdict.Indicator), words.Name(what), words.Range(over.from, over.to)))
-	title := words.Name(what)
+	title := words.Clean(what, 34) // it fits on a phone
 	if y.log {
-		title += ", logarithmic axis"
+		title += ", log axis"
 	}
 	p.text("label", "start", 0, -34, -10, title)
 	s.windows(p, over)

@@ -134,10 +134,8 @@ func (r Review) flagLane(p *picture, over span, flag string, y float64) {
 		}
 		x := over.at(t.At)
 		p.rect(fmt.Sprintf("bar flag%d", n%2), x, over.at(end), y+20, 14, words.Name(t.After)+", "+words.Range(t.At, end))
-		// The name stands in the bar where it fits on the narrowest screen.
-		const narrowest, letter = 320, 7
 		name := words.Clean(t.After, 16)
-		if (over.at(end)-x)*narrowest > float64(len([]rune(name))*letter+8) {
+		if fits(name, over.at(end)-x) {
 			p.text("in", "start", x, 4, y+31, name)
 		}
 	}

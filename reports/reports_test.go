@@ -131,49 +131,6 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-func TestHostileJournal(t *testing.T) {
-	evil := "<script>alert(1)</script>\"'><img src=x onerror=y>{{.}}|\n# x [a](javascript:b) `c`\x00\x1b[31m\u202Egnp" + strings.Repeat("A", 10_000)
-	j := upgraded()
-	j.upgrade.ID, j.upgrade.Package, j.upgrade.Source = evil, evil, evil
-	for n := range j.upgrade.Binaries {
-		b := &j.upgrade.Binaries[n]
-		b.Name, b.From, b.To, b.Flags = evil, evil, evil, []string{evil}
-	}
-	for n := range j.verdicts {
-		v := &j.verdicts[n]
-		v.Indicator = indicator(v.Indicator.Kind, evil, "service", evil+fmt.Sprint(n), "http_route", evil, "peer", evil, evil, evil)
-		v.Missing, v.Control, v.Warnings = evil, evil, []string{evil, evil}
-		v.Causes = []detector.Cause{{Kind: evil, Name: evil, Probability: 2, Why: []string{evil}}, {Kind: detector.CauseBinary, Name: evil, Probability: -1}}
-		if v.Effect != nil {
-			v.Effect.What = evil
-		}
-	}
-	for n := range j.toggles {
-		g := &j.toggles[n]
-		g.Flag, g.Before, g.After, g.Reason, g.Actor, g.Incident, g.Evidence = evil, evil, evil, evil, evil, evil, evil
-		g.Upgrade = evil
-	}
-	j.flips[1].Flag, j.flips[1].Actor, j.flips[1].Variant, j.flips[1].Before = evil, evil, evil, evil
-	r := review(t, j, now)
-	page := rendered(t, r.HTML)
-	for _, bad := range []string{"<script", "<img", "\x00", "\x1b", "\u202e"} {
-		if strings.Contains(page, bad) {
-			t.Errorf("the page holds %q", bad)
-		}
-	}
-	wellFormed(t, page)
-	md := rendered(t, r.Markdown)
-	if regexp.MustCompile(`(^|[^\\])<(script|img)`).MatchString(md) || strings.ContainsAny(md, "\x00\x1b\u202e") {
-		t.Error("the Markdown holds unescaped HTML or control characters")
-	}
-	if regexp.MustCompile(`[^\\]\[a[^\\]*\]\(`).MatchString(md) {
-		t.Error("the Markdown holds a link")
-	}
-	if len(page) > 400<<10 || len(md) > 200<<10 {
-		t.Errorf("got %d bytes of HTML and %d of Markdown, want them bounded", len(page), len(md))
-	}
-}
-
 // TestSelfContained: the page asks nobody for anything and runs nothing.
 func TestSelfContained(t *testing.T) {
 	page := rendered(t, review(t, upgraded(), now).HTML)

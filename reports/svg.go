@@ -67,6 +67,21 @@ func (p *picture) text(class, anchor string, x, dx, y float64, text string) {
 	fmt.Fprintf(&p.b, `<text class="%s" text-anchor="%s" x="%s" dx="%s" y="%s">%s</text>`, class, anchor, pc(x), px(dx), px(y), html.EscapeString(text))
 }
 
+// fits says whether a text goes into a share of the width on the narrowest screen.
+func fits(text string, share float64) bool {
+	const narrowest, letter = 320, 7
+	return share*narrowest > float64(len([]rune(text))*letter+8)
+}
+
+// caption names what begins at x: from there on, or up to the edge where that is too near.
+func (p *picture) caption(x, y float64, text string) {
+	if fits(text, 1-x) {
+		p.text("label", "start", x, 2, y, text)
+	} else {
+		p.text("label", "end", 1, -2, y, text)
+	}
+}
+
 // curves opens the stretched drawing of the given height at the top; the
 // function draws paths into it.
 func (p *picture) curves(height float64, draw func()) {

@@ -64,7 +64,7 @@ func (w Week) upgradeLane(p *picture, over span, u WeekUpgrade, y float64) {
 		return t
 	}
 	watch, window := until(u.Upgrade.ClosedAt), until(u.Upgrade.FinishedAt)
-	p.text("label", "start", 0, 2, y+12, words.Clean(u.Upgrade.ID, 60))
+	p.caption(over.at(u.Upgrade.StartedAt), y+12, words.Clean(u.Upgrade.ID, 40))
 	bar := func(class string, from, to time.Time, dy, height float64, title string) {
 		if to.After(over.from) && from.Before(over.to) {
 			p.rect(class, over.at(from), over.at(to), y+dy, height, title)
@@ -129,7 +129,7 @@ func (w Week) flags() []lane {
 }
 
 func (w Week) flagLane(p *picture, over span, l lane, y float64) {
-	p.text("label", "start", 0, 2, y+12, "flag "+words.Clean(l.flag, 54))
+	p.caption(over.at(l.acts[0].Began()), y+12, "flag "+words.Clean(l.flag, 35))
 	for n, t := range l.acts {
 		end := w.Now
 		if n+1 < len(l.acts) {

@@ -225,8 +225,14 @@ func (a *api) set(ctx context.Context, flag, variant, reason, upgrade string, s 
 	return t, nil
 }
 
-func (a *api) report(ctx context.Context, id, format string) ([]byte, error) {
-	return a.ask(ctx, http.MethodGet, "/api/v1/upgrades/"+url.PathEscape(id)+"/report?format="+format, nil)
+// weekReport is where the review of this week is.
+const weekReport = "/api/v1/reports/this"
+
+// upgradeReport is where the review of an upgrade is.
+func upgradeReport(id string) string { return "/api/v1/upgrades/" + url.PathEscape(id) + "/report" }
+
+func (a *api) report(ctx context.Context, path, format string) ([]byte, error) {
+	return a.ask(ctx, http.MethodGet, path+"?format="+format, nil)
 }
 
 // await asks cond again and again until it is content or fails. missing is what

@@ -247,6 +247,7 @@ func (f *fake) routes() http.Handler {
 		return object{"items": items, "next": ""}
 	})
 	answer("GET /api/v1/upgrades/u1/report", func(*http.Request) any { return "review of " + guilty })
+	answer("GET /api/v1/reports/this", func(*http.Request) any { return "a week of " + guilty })
 	answer("GET /api/v1/flags/"+backoffFlag+"/history", func(*http.Request) any { return object{"items": f.toggles, "next": ""} })
 	answer("GET /api/v1/flags/"+backoffFlag+"/tuning", func(*http.Request) any {
 		if os.Getenv(untuned) != "" {

@@ -393,21 +393,24 @@ func (d *director) watchNothing(ctx context.Context) (string, error) {
 	return what, nil
 }
 
+// review keeps the reviews of the upgrade and of the week.
 func (d *director) review(ctx context.Context) (string, error) {
-	for _, format := range []string{"html", "md"} {
-		content, err := d.api.report(ctx, d.upgrade, format)
-		if err != nil {
-			return "", err
+	for _, r := range []struct{ name, of string }{{"review", upgradeReport(d.upgrade)}, {"week", weekReport}} {
+		for _, format := range []string{"html", "md"} {
+			content, err := d.api.report(ctx, r.of, format)
+			if err != nil {
+				return "", err
+			}
+			if !strings.Contains(string(content), guilty) {
+				return "", fmt.Errorf("the %s (%s) doesn't speak of %s", r.name, format, guilty)
+			}
+			path := filepath.Join(d.opt.dir, r.name+"."+format)
+			if err := os.WriteFile(path, content, 0o644); err != nil {
+				return "", fmt.Errorf("keep review: %w", err)
+			}
+			d.reviewed = append(d.reviewed, path)
 		}
-		if !strings.Contains(string(content), guilty) {
-			return "", fmt.Errorf("the review (%s) doesn't speak of %s", format, guilty)
-		}
-		path := filepath.Join(d.opt.dir, "review."+format)
-		if err := os.WriteFile(path, content, 0o644); err != nil {
-			return "", fmt.Errorf("keep review: %w", err)
-		}
-		d.reviewed = append(d.reviewed, path)
 	}
-	d.timeline.add("the review is written")
+	d.timeline.add("the reviews of the upgrade and of the week are written")
 	return d.reviewed[0], nil
 }

@@ -82,7 +82,7 @@ func TestStoryIsToldToItsEnd(t *testing.T) {
 	}
 	want := []string{
 		"4.1.3 runs", "baseline:", "checkout-1 restarted as 4.2.0", "payments-2 restarted as 4.2.0", "found the upgrade by itself: u1",
-		"alert,", "set to legacy", "payments serve legacy alone", "resolved", "recovered:", "tuning suggests", "set to tuned", "payments serve tuned alone", "compromise holds", "review",
+		"alert,", "set to legacy", "payments serve legacy alone", "resolved", "recovered:", "tuning suggests", "set to tuned", "payments serve tuned alone", "compromise holds", "reviews of the upgrade and of the week",
 	}
 	at := 0
 	for _, h := range got.Timeline {
@@ -93,7 +93,7 @@ func TestStoryIsToldToItsEnd(t *testing.T) {
 	if at < len(want) {
 		t.Errorf("got a timeline without %q: %+v", want[at], got.Timeline)
 	}
-	for _, f := range []string{"review.html", "review.md"} {
+	for _, f := range []string{"review.html", "review.md", "week.html", "week.md"} {
 		if content, err := os.ReadFile(filepath.Join(dir, f)); err != nil || len(content) == 0 {
 			t.Errorf("read %s: %d bytes, %v", f, len(content), err)
 		}

@@ -88,6 +88,9 @@ func (d *director) steps(ctx context.Context, script []step) error {
 			d.keepEvidence(context.WithoutCancel(ctx))
 			d.progress.end("failed")
 			d.timeline.add("failed: " + s.name)
+			if why := busy(); why != "" {
+				d.timeline.add(why)
+			}
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		d.progress.end(outcome)

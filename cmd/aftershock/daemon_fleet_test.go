@@ -213,6 +213,7 @@ type receipt struct {
 	fingerprint string
 	startsAt    time.Time
 	binary      string
+	effect      string
 }
 
 func newHook(t testing.TB) *hook {
@@ -232,6 +233,7 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Alerts []struct {
 			Status      string            `json:"status"`
 			Labels      map[string]string `json:"labels"`
+			Annotations map[string]string `json:"annotations"`
 			StartsAt    time.Time         `json:"startsAt"`
 			Fingerprint string            `json:"fingerprint"`
 		} `json:"alerts"`
@@ -265,7 +267,7 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.received = append(h.received, receipt{
-		r.Header.Get("Idempotency-Key"), a.Status, a.Labels["story"], a.Fingerprint, a.StartsAt, a.Labels["binary"],
+		r.Header.Get("Idempotency-Key"), a.Status, a.Labels["story"], a.Fingerprint, a.StartsAt, a.Labels["binary"], a.Annotations["effect"],
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -225,7 +226,28 @@ func (s *siege) settle() {
 	s.checkToggles()
 	s.checkUpgradeAndEvents()
 	s.checkAlerts()
+	s.checkReview()
 	s.p.stop()
+}
+
+// checkReview holds the review of the week to the figures that people were told last.
+func (s *siege) checkReview() {
+	s.t.Helper()
+	review := must[string](s.p, "/api/v1/reports/this?format=md")
+	last := map[string]receipt{}
+	for _, r := range s.hook.receipts() {
+		if r.story != "" && r.effect != "" {
+			last[r.story] = r
+		}
+	}
+	for story, r := range last {
+		if r.status == "resolved" && !strings.Contains(review, r.effect) {
+			s.t.Errorf("people were told %q of story %s, and the review says otherwise:\n%s", r.effect, story, review)
+		}
+	}
+	if len(last) == 0 {
+		s.t.Error("no alert said how much")
+	}
 }
 
 func (s *siege) checkToggles() {

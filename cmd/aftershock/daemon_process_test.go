@@ -211,7 +211,7 @@ type problemError struct {
 
 func (e problemError) Error() string { return fmt.Sprintf("status %d: %s", e.status, e.detail) }
 
-// do sends a request with the token; out may be nil.
+// do sends a request with the token; out may be nil, or a string for the text itself.
 func (p *process) do(method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
@@ -238,7 +238,11 @@ func (p *process) do(method, path string, in, out any) error {
 	if resp.StatusCode/100 != 2 {
 		return problemError{resp.StatusCode, string(b)}
 	}
-	if out == nil {
+	switch out := out.(type) {
+	case nil:
+		return nil
+	case *string:
+		*out = string(b)
 		return nil
 	}
 	return json.Unmarshal(b, out)

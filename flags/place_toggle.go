@@ -81,6 +81,9 @@ func (s *Switchboard) planAway(ctx context.Context, p *place, r Request) (Plan, 
 	if p.Abilities.Value {
 		value = valueIn(to, r.Variant, value)
 	}
+	if err := s.awayRefuses(p, r); err != nil {
+		return Plan{}, state, err
+	}
 	return Plan{
 		Flag: r.Flag, Before: state.Variant, After: r.Variant, Revision: state.Fingerprint(), Value: value,
 		Diff: diff(state.Definition, to), Warnings: doubts, definition: to,
@@ -108,9 +111,6 @@ func (s *Switchboard) awayRefuses(p *place, r Request) error {
 func (s *Switchboard) setAway(ctx context.Context, p *place, r Request) (detector.Toggle, error) {
 	plan, state, err := s.planAway(ctx, p, r)
 	if err != nil {
-		return detector.Toggle{}, err
-	}
-	if err := s.awayRefuses(p, r); err != nil {
 		return detector.Toggle{}, err
 	}
 	t := s.toggle(r, plan)

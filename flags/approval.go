@@ -156,7 +156,7 @@ func (n *snapshot) stands(t detector.Toggle) bool {
 }
 
 // carryOn applies what was decided before: an approved plan, or an automatic toggle
-// that a crash cut off. It is done once, whoever comes to it.
+// that a crash cut off and the policy still allows. It is done once, whoever comes to it.
 func (s *Switchboard) carryOn(ctx context.Context, t detector.Toggle) (detector.Toggle, error) {
 	start := s.serving.Load()
 	if start.stands(t) {
@@ -169,6 +169,9 @@ func (s *Switchboard) carryOn(ctx context.Context, t detector.Toggle) (detector.
 		// Nobody approved it: the kill switch stops it.
 		if err := s.frozen(ctx); err != nil {
 			return s.fail(ctx, t, err)
+		}
+		if why := s.Rules().withdraws(t); why != "" {
+			return s.recordBy(ctx, t, detector.ToggleRejected, policy.Actor, "withdrawn, since the daemon stopped before it was applied: "+why)
 		}
 	}
 	if err := s.stillHeld(ctx, t); err != nil {

@@ -292,7 +292,8 @@ func TestCrashOfDecidedToggles(t *testing.T) {
 	for name, tt := range acts {
 		for crash := 1; ; crash++ {
 			store, id := &memory{}, ""
-			c := Config{Definitions: writeFile(t, fleet), Policy: fourEyes(tt.policy)}
+			c := Config{Definitions: writeFile(t, fleet), Policy: fourEyes(tt.policy), Gates: []Gate{{Flag: "masked", Binary: "b", Safe: "off"}}}
+			c.Policy.Automation, c.Policy.Steps = policy.Auto, []float64{100}
 			s, _ := start(t, store, c)
 			if tt.prepare != nil {
 				id = tt.prepare(t, s)

@@ -81,6 +81,9 @@ func (s *Switchboard) planAway(ctx context.Context, p *place, r Request) (Plan, 
 	if p.Abilities.Value {
 		value = valueIn(to, r.Variant, value)
 	}
+	if err := s.awayRefuses(p, r); err != nil {
+		return Plan{}, state, err
+	}
 	return Plan{
 		Flag: r.Flag, Before: state.Variant, After: r.Variant, Revision: state.Fingerprint(), Value: value,
 		Diff: diff(state.Definition, to), Warnings: doubts, definition: to,
@@ -108,9 +111,6 @@ func (s *Switchboard) awayRefuses(p *place, r Request) error {
 func (s *Switchboard) setAway(ctx context.Context, p *place, r Request) (detector.Toggle, error) {
 	plan, state, err := s.planAway(ctx, p, r)
 	if err != nil {
-		return detector.Toggle{}, err
-	}
-	if err := s.awayRefuses(p, r); err != nil {
 		return detector.Toggle{}, err
 	}
 	t := s.toggle(r, plan)
@@ -156,16 +156,15 @@ func change(t detector.Toggle, from remote.State, to []byte) remote.Change {
 // named one unless that is "".
 func (s *Switchboard) undoAway(ctx context.Context, p *place, r Request, only string) (detector.Toggle, error) {
 	none := detector.Toggle{}
-	a := s.serving.Load().document.Away[r.Flag]
-	last := a.top()
-	if last == nil {
-		if _, err := p.read(ctx, r.Flag, s.now().UTC()); errors.Is(err, ErrUnknown) {
-			return none, err
+	n := s.serving.Load()
+	last := n.document.Away[r.Flag].top()
+	if err := s.onTop(ctx, n, r.Flag, only); err != nil {
+		if last == nil {
+			if _, read := p.read(ctx, r.Flag, s.now().UTC()); errors.Is(read, ErrUnknown) {
+				return none, read
+			}
 		}
-		return none, fmt.Errorf("undo toggle of flag %q: %w: no toggle of it is in force", r.Flag, ErrUnchanged)
-	}
-	if only != "" && last.Toggle != only {
-		return none, fmt.Errorf("undo toggle %s of flag %q: %w: toggle %s lies over it", only, r.Flag, ErrConflict, last.Toggle)
+		return none, err
 	}
 	state, err := p.read(ctx, r.Flag, s.now().UTC())
 	if err != nil {
@@ -201,7 +200,7 @@ func (s *Switchboard) actAway(ctx context.Context, p *place, t detector.Toggle, 
 		switch {
 		case a.Pending != nil && a.Pending.Toggle != t.ID:
 			return a, fmt.Errorf("set flag %q: %w: toggle %s is under way, or was cut off and waits for its backend", t.Flag, ErrConflict, a.Pending.Toggle)
-		case a.Last != before:
+		case a.Last != before, w.Undoes != "" && (a.top() == nil || a.top().Toggle != w.Undoes):
 			return a, fmt.Errorf("set flag %q: %w: %s; look again", t.Flag, ErrConflict, s.whoChanged(ctx, t.Flag))
 		}
 		a.Backend, a.Pending = p.Name, &w

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"aftershock/detector"
 	"aftershock/flags/policy"
 )
 
@@ -12,6 +13,16 @@ import (
 type Rules struct {
 	Gates  []Gate
 	Policy policy.Config
+}
+
+// withdraws says why an automatic toggle that was decided before may not be made under
+// these rules, "" if it may.
+func (r *Rules) withdraws(t detector.Toggle) string {
+	gates := make([]policy.Gate, len(r.Gates))
+	for i, g := range r.Gates {
+		gates[i] = policy.Gate{Flag: g.Flag, Binary: g.Binary, Safe: g.Safe}
+	}
+	return r.Policy.Withdraws(t, gates)
 }
 
 // Rules are those that hold now.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,7 +92,13 @@ func (s *Switchboard) setting(t detector.Toggle) func(*snapshot) (document, erro
 //
 // It needs no approval: it gives back what was there before somebody toggled.
 func (s *Switchboard) Undo(ctx context.Context, flag, reason, actor string) (detector.Toggle, error) {
-	return s.undo(ctx, Request{Flag: flag, Reason: reason, Actor: actor}, "")
+	return s.UndoOnly(ctx, flag, "", reason, actor)
+}
+
+// UndoOnly is Undo of the toggle that the person saw. Where another lies over it, or
+// it isn't in force any more, that is an ErrConflict that says so.
+func (s *Switchboard) UndoOnly(ctx context.Context, flag, toggle, reason, actor string) (detector.Toggle, error) {
+	return s.undo(ctx, Request{Flag: flag, Reason: reason, Actor: actor}, toggle)
 }
 
 // undo is Undo, of the named toggle alone where that isn't "".
@@ -107,14 +114,11 @@ func (s *Switchboard) undo(ctx context.Context, r Request, only string) (detecto
 	if _, err := n.flag(flag); err != nil {
 		return detector.Toggle{}, err
 	}
+	if err := s.onTop(ctx, n, flag, only); err != nil {
+		return detector.Toggle{}, err
+	}
 	in := n.document.Acts[flag].Standing
-	if len(in) == 0 {
-		return detector.Toggle{}, fmt.Errorf("undo toggle of flag %q: %w: no toggle of it is in force", flag, ErrUnchanged)
-	}
 	last := in[len(in)-1]
-	if only != "" && last.Toggle != only {
-		return detector.Toggle{}, fmt.Errorf("undo toggle %s of flag %q: %w: toggle %s lies over it", only, flag, ErrConflict, last.Toggle)
-	}
 	r.Scope, r.Decision = last.Scope, ""
 	t := s.toggle(r, Plan{Before: last.Variant, After: last.Before, Revision: n.revision})
 	t.ID = s.newID()
@@ -141,6 +145,26 @@ func (s *Switchboard) undo(ctx context.Context, r Request, only string) (detecto
 		err = errors.Join(err, s.auditUndone(ctx, last.Toggle, t))
 	}
 	return done, err
+}
+
+// onTop says why an undo has nothing to take back: no toggle of the flag is in force,
+// or, where only isn't "", the last in force is another.
+func (s *Switchboard) onTop(ctx context.Context, n *snapshot, flag, only string) error {
+	in := n.document.inForce(flag)
+	switch {
+	case len(in) == 0 && only == "":
+		return fmt.Errorf("undo toggle of flag %q: %w: no toggle of it is in force", flag, ErrUnchanged)
+	case only == "" || len(in) > 0 && in[len(in)-1].Toggle == only:
+		return nil
+	}
+	t, err := s.find(ctx, flag, only)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(in, func(s standing) bool { return s.Toggle == only }) {
+		return fmt.Errorf("undo toggle %s of flag %q: %w: toggle %s lies over it", only, flag, ErrConflict, in[len(in)-1].Toggle)
+	}
+	return fmt.Errorf("undo toggle %s of flag %q: %w: it isn't in force, it is %s by now: %s", only, flag, ErrConflict, t.State, t.Evidence)
 }
 
 // act carries a toggle through: audited, applied, verified. change makes the

@@ -347,6 +347,7 @@ func patience(state []byte) time.Duration {
 // step apart: what was judged is put down.
 func (l *Loop) commit(ctx context.Context, t Tick, withState bool) error {
 	l.clean(&t)
+	headings := l.headings(t)
 	if withState {
 		state, err := l.save()
 		if err != nil {
@@ -376,28 +377,6 @@ func (l *Loop) commit(ctx context.Context, t Tick, withState bool) error {
 	for _, e := range t.Events {
 		l.metrics.events.WithLabelValues(e.Event).Inc()
 	}
-	l.report(t)
+	l.report(t, headings)
 	return nil
-}
-
-// report logs what was put down.
-func (l *Loop) report(t Tick) {
-	for _, u := range t.Upgrades {
-		l.o.Log.WithFields(logrus.Fields{"upgrade": u.ID, "binaries": len(u.Binaries), "source": u.Source, "finished": !u.FinishedAt.IsZero()}).
-			Info("upgrade seen")
-	}
-	for _, e := range t.Events {
-		if e.Event != detector.EventShift && e.Event != detector.EventRecovered {
-			continue
-		}
-		fields := logrus.Fields{"upgrade": e.Upgrade, "indicator": e.Indicator.Name(), "direction": e.Direction}
-		if e.Effect != nil {
-			fields["ratio"] = fmt.Sprintf("%.2f", e.Effect.Ratio)
-		}
-		if len(e.Causes) > 0 {
-			fields["cause"] = e.Causes[0].Kind + " " + e.Causes[0].Name
-			fields["probability"] = fmt.Sprintf("%.2f", e.Causes[0].Probability)
-		}
-		l.o.Log.WithFields(fields).Info(e.Event)
-	}
 }

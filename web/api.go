@@ -273,14 +273,14 @@ func toggled(w http.ResponseWriter, t detector.Toggle, err error) error {
 
 func (s *Server) undoFlag(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
-		Reason string `json:"reason"`
-		Actor  string `json:"actor"`
+		said
+		Toggle string `json:"toggle"`
 	}
 	if err := decode(r, &in); err != nil {
 		return err
 	}
 	patient(w)
-	t, err := s.o.Switchboard.Undo(r.Context(), r.PathValue("key"), in.Reason, s.actor(r, in.Actor))
+	t, err := s.o.Switchboard.UndoOnly(r.Context(), r.PathValue("key"), in.Toggle, in.Reason, s.actor(r, in.Actor))
 	return toggled(w, t, err)
 }
 

@@ -42,7 +42,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"segment":     url.PathEscape,
 	"compact":     func(b []byte) string { return words.Line(string(b)) },
 	"count":       func(n int) string { return words.Count(float64(n)) },
-	"pair":        func(t detector.Toggle, signedIn bool) decision { return decision{t, signedIn} },
+	"decision":    func(t detector.Toggle, who access.Principal) decision { return decision{t, who} },
 	"onExpiry":    onExpiry,
 	"field":       planning.field,
 	"rest":        func(t time.Time) string { return words.Duration(time.Until(t).Round(time.Minute)) },

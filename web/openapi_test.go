@@ -222,6 +222,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", "/api/v1/flags", "", 200},
 		{"GET", "/api/v1/toggles/waiting", "", 200},
 		{"GET", flag + "/history", "", 200},
+		{"POST", flag + "/undo", `{"reason":"x","toggle":"nope"}`, 404},
 		{"POST", flag + "/undo", `{"reason":"x","actor":"ana"}`, 200},
 		{"GET", flag + "/tuning?candidates=%5B%7B%22base_ms%22%3A1%7D%5D", "", 200},
 		{"GET", "/api/v1/audit", "", 200},

@@ -158,3 +158,33 @@ func TestFreezeFromThePage(t *testing.T) {
 		t.Errorf("the audit has %+v, %v", all, err)
 	}
 }
+
+// Two people see one toggle in force and undo it: the second is told, and takes back
+// nothing else.
+func TestUndoOfWhatWasSeen(t *testing.T) {
+	s := story(t)
+	path, cookie := s.URL+"/flags/payments-backoff", signIn(t, s)
+	set := func(variant string) (made detector.Toggle) {
+		ask(t, "PUT", s.URL+"/api/v1/flags/payments-backoff", `{"variant":"`+variant+`","reason":"x","actor":"ana"}`, "Authorization", bearer).decode(t, &made)
+		return made
+	}
+	first, second := set("legacy"), set("tuned")
+	lacks(t, "the form", ask(t, "GET", path, "", "Cookie", cookie).body, `<input type="hidden" name="toggle" value="`+second.ID+`">`)
+	undo := func(id string) reply {
+		return post(t, path+"/undo", url.Values{"reason": {"over"}, "actor": {"bob"}, "toggle": {id}}, "Cookie", cookie)
+	}
+	if got := undo(second.ID); got.StatusCode != 303 {
+		t.Errorf("undo: %d %s", got.StatusCode, got.body)
+	}
+	again := undo(second.ID)
+	lacks(t, "the second undo", again.body, "Nothing was undone: ", "it is undone by now: undone by bob", `name="toggle" value="`+first.ID+`"`)
+	if got := s.Board.List()[1].Standing; again.StatusCode != 409 || len(got) != 1 || got[0].Toggle != first.ID {
+		t.Errorf("after two undoes of one toggle: %d, in force %+v", again.StatusCode, got)
+	}
+	got := ask(t, "POST", s.URL+"/api/v1/flags/payments-backoff/undo", `{"reason":"x","toggle":"`+second.ID+`"}`, "Authorization", bearer)
+	if got.StatusCode != 409 || !strings.Contains(got.body, "it is undone by now") {
+		t.Errorf("by the API: %d %s", got.StatusCode, got.body)
+	}
+	undo(first.ID)
+	lacks(t, "an undo with nothing in force", undo(first.ID).body, "Nothing was undone: ")
+}

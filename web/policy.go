@@ -107,9 +107,12 @@ func (s *Server) acknowledgeFlag(w http.ResponseWriter, r *http.Request) error {
 
 // decision is what a page offers about a toggle that waits for approval.
 type decision struct {
-	Toggle   detector.Toggle
-	SignedIn bool
+	Toggle detector.Toggle
+	Who    access.Principal
 }
+
+// SignedIn says whether whoever looks may decide.
+func (d decision) SignedIn() bool { return d.Who.Role.Covers(access.OnCall) }
 
 func (s *Server) approveForm(w http.ResponseWriter, r *http.Request) error {
 	patient(w)

@@ -1,12 +1,16 @@
 package web_test
 
 import (
+	"cmp"
 	"net/url"
 	"strings"
 	"testing"
 
 	"aftershock/detector"
+	"aftershock/flags"
 	"aftershock/flags/policy"
+	"aftershock/web"
+	"aftershock/web/access"
 	"aftershock/web/webtest"
 )
 
@@ -136,5 +140,43 @@ func TestPolicyPages(t *testing.T) {
 	all, err := s.Journal.Toggles(t.Context(), "payments-backoff", 1)
 	if err != nil || all[0].State != detector.ToggleRejected || all[0].By != "bob" {
 		t.Errorf("rejected: %+v, %v", all, err)
+	}
+}
+
+// Who has a name is asked for none to decide on a plan or to mark an alert, and decides
+// under it.
+func TestDecidesUnderTheirName(t *testing.T) {
+	path, tokens := people(t)
+	named, nameless := story(t, func(o *web.Options) { o.Config.Access.TokensFile = path }), story(t)
+	for name, s := range map[string]*webtest.Server{"olga": named, "": nameless} {
+		s.Board.SetRules(nil, policy.Config{Rule: policy.Rule{Approval: "one"}})
+		token := webtest.Token
+		if name != "" {
+			token = tokens[access.OnCall]
+		}
+		cookie := strings.SplitN(post(t, s.URL+"/sign-in", url.Values{"token": {token}}).Header.Get("Set-Cookie"), ";", 2)[0]
+		plan, err := s.Board.Set(t.Context(), flags.Request{Flag: "payments-backoff", Variant: "legacy", Reason: "x", Actor: "ana"})
+		if err != nil || plan.State != detector.ToggleWaiting {
+			t.Fatalf("got %+v, %v", plan, err)
+		}
+		alert := ask(t, "GET", s.URL+"/alerts/"+url.PathEscape(webtest.UpgradeID+"/dten-payments"), "", "Cookie", cookie).body
+		lacks(t, "the alert", alert, "It was a false alarm")
+		if asks := strings.Contains(alert, "Your name"); asks != (name == "") {
+			t.Errorf("the alert's page for %q asks for a name: %t", name, asks)
+		}
+		for _, at := range []string{"/toggles/" + plan.ID, "/flags"} {
+			page := ask(t, "GET", s.URL+at, "", "Cookie", cookie).body
+			lacks(t, at, page, `action="/toggles/`+plan.ID+`/approve"`)
+			if asks := strings.Contains(page, `<label for="who-`+plan.ID+`">Your name</label>`); asks != (name == "") {
+				t.Errorf("%s for %q asks for a name: %t", at, name, asks)
+			}
+		}
+		if got := post(t, s.URL+"/toggles/"+plan.ID+"/approve", url.Values{"reason": {"yes"}}, "Cookie", cookie); got.StatusCode != 303 {
+			t.Errorf("%q approves: %d %s", name, got.StatusCode, got.body)
+		}
+		all, err := s.Journal.Toggles(t.Context(), "payments-backoff", 1)
+		if want := cmp.Or(name, "someone at the console"); err != nil || len(all[0].Approvals) != 1 || all[0].Approvals[0].Actor != want {
+			t.Errorf("approved: %+v, %v, want by %s", all, err, want)
+		}
 	}
 }

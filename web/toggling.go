@@ -166,7 +166,7 @@ func (s *Server) undoForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	patient(w)
-	t, err := s.o.Switchboard.Undo(r.Context(), r.PathValue("key"), form.Get("reason"), s.who(r, form))
+	t, err := s.o.Switchboard.UndoOnly(r.Context(), r.PathValue("key"), form.Get("toggle"), form.Get("reason"), s.who(r, form))
 	if t.ID != "" {
 		return s.goToToggle(w, r, t, err)
 	}

@@ -118,6 +118,7 @@ func TestWrongUsage(t *testing.T) {
 		{"flags undo a", "--reason"},
 		{"flags undo a --reason b --dry-run", "undo takes no --dry-run"},
 		{"flags undo a --reason b --percent 25", "undo takes no --percent"},
+		{"flags extend a --toggle b", "extend takes no --toggle"},
 		{"flags approve a --dry-run", "approve takes no --dry-run"},
 		{"flags freeze --dry-run", "freeze takes no --dry-run"},
 		{"flags history --hours 2", "history takes no --hours"},
@@ -272,6 +273,14 @@ func TestFlagsCommand(t *testing.T) {
 		t.Errorf("history:\n%s", history.out)
 	}
 	aligned(t, history.out)
+	var made detector.Toggle
+	_ = json.Unmarshal([]byte(call(t, "", "flags", "set", "payments-backoff", "tuned", "--reason", "x", "--format", "json").out), &made)
+	if got := call(t, "", "flags", "undo", "payments-backoff", "--reason", "x", "--toggle", made.ID); got.status != 0 {
+		t.Errorf("undo of one: %+v", got)
+	}
+	if got := call(t, "", "flags", "undo", "payments-backoff", "--reason", "x", "--toggle", made.ID); got.status != exitUsage || !strings.Contains(got.errors, "it is undone by now") {
+		t.Errorf("undo of the same again: %+v", got)
+	}
 	t.Setenv("AFTERSHOCK_TOKEN", "wrong")
 	if got := call(t, "", "flags", "set", "payments-backoff", "legacy", "--reason", "x"); got.status != exitUsage || !strings.Contains(got.errors, "AFTERSHOCK_TOKEN") || strings.Contains(got.errors, "wrong") {
 		t.Errorf("wrong token: %+v", got)

@@ -25,7 +25,7 @@ var flagsCommand = command{
 		"  aftershock flags show FLAG\n" +
 		"  aftershock flags set FLAG VARIANT --reason TEXT [--value JSON] [--accept-tail RATIO] [--percent P] [--instance A,B] [--region R]\n" +
 		"      [--expires 8h] [--on-expiry remind|undo] [--emergency TEXT] [--incident REF] [--upgrade ID] [--dry-run]\n" +
-		"  aftershock flags undo FLAG --reason TEXT\n" +
+		"  aftershock flags undo FLAG --reason TEXT [--toggle ID]\n" +
 		"  aftershock flags extend FLAG --expires 8h --reason TEXT\n" +
 		"  aftershock flags acknowledge FLAG --reason TEXT\n" +
 		"  aftershock flags approve|reject ID [--reason TEXT]\n" +
@@ -55,7 +55,7 @@ type flagsArgs struct {
 	format                           *string
 	limits                           limitArgs
 	since                            *string
-	value, svg                       *string
+	value, svg, toggle               *string
 	acceptTail                       *float64
 	hours                            *float64
 	candidates                       *candidates
@@ -73,6 +73,7 @@ func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, e
 		limits:     defineLimits(f),
 		since:      f.String("since", "", "history: each line of the audit from that `time` on, RFC 3339 or how long ago (24h)"),
 		value:      f.String("value", "", "set: another value for the variant, `JSON`, until the toggle is undone"),
+		toggle:     f.String("toggle", "", "undo: the `id` of the toggle that is meant; refused where it isn't the last in force"),
 		acceptTail: f.Float64("accept-tail", 0, "set: take up to this `ratio` of requests in the tail, over 1, as the price: no alert is made of it"),
 		svg:        f.String("svg", "", "tune: a `file` to draw the chart into"),
 		hours:      f.Float64("hours", 24, "tune: how many `hours` of the past are replayed, at most 168"),
@@ -123,7 +124,7 @@ func (a flagsArgs) verbs() map[string]flagsVerb {
 		"list":        {"", "", a.list},
 		"show":        {"FLAG", "", a.show},
 		"set":         {"FLAG VARIANT", "reason incident upgrade dry-run value accept-tail percent instance region expires on-expiry emergency", a.set},
-		"undo":        {"FLAG", "reason", a.undo},
+		"undo":        {"FLAG", "reason toggle", a.undo},
 		"extend":      {"FLAG", "reason expires", a.extend},
 		"acknowledge": {"FLAG", "reason", a.acknowledge},
 		"approve":     {"ID", "reason", a.approve},
@@ -299,7 +300,7 @@ func (a flagsArgs) undo(ctx context.Context, sh shell, c *client, args []string)
 	c.http.Timeout = toggleTimeout
 	var t detector.Toggle
 	err := c.call(ctx, http.MethodPost, "/api/v1/flags/"+url.PathEscape(args[0])+"/undo",
-		map[string]string{"reason": *a.reason, "actor": *a.actor}, &t)
+		map[string]string{"reason": *a.reason, "actor": *a.actor, "toggle": *a.toggle}, &t)
 	if err != nil {
 		return err
 	}

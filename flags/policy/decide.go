@@ -252,11 +252,15 @@ func number(t detector.Toggle) int {
 }
 
 func step(id string, g Gate, rule Rule, n int, why string) Action {
-	a := Action{Kind: Toggle, Variant: g.Safe, Decision: id + "-" + strconv.Itoa(n+1), Why: why}
+	return Action{Kind: Toggle, Variant: g.Safe, Scope: scope(rule, n), Decision: id + "-" + strconv.Itoa(n+1), Why: why}
+}
+
+// scope is whom a step is for.
+func scope(rule Rule, n int) (s detector.Scope) {
 	if p := rule.Steps[n]; p < 100 {
-		a.Scope.Percent = p
+		s.Percent = p
 	}
-	return a
+	return s
 }
 
 func propose(id string, g Gate, why string) Action {

@@ -194,6 +194,9 @@ func TestGoOn(t *testing.T) {
 		{"planned", steps(9*time.Minute, detector.TogglePlanned), None, "step 1 is planned"},
 		{"waits for approval", steps(9*time.Minute, detector.ToggleWaiting), None, "step 1 is waiting"},
 		{"rejected", steps(9*time.Minute, detector.ToggleRejected), None, "step 1 is rejected"},
+		{"withdrawn after a crash", also(steps(9*time.Minute, detector.ToggleRejected), func(_ *Config, s *Situation) {
+			s.Toggles[0].By, s.Toggles[0].Evidence = Actor, "withdrawn: other steps"
+		}), Proposal, "step 1 of the automatic toggle was withdrawn: other steps"},
 		{"put back by somebody", steps(9*time.Minute, detector.ToggleReverted), None, "step 1 is reverted"},
 		{"undone by a person", steps(9*time.Minute, detector.ToggleUndone), None, "step 1 was undone"},
 		{"failed", steps(9*time.Minute, detector.ToggleFailed), Proposal, "failed"},

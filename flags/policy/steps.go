@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,11 @@ func (c *Config) goOn(s Situation, b Blame, g Gate, rule Rule, steps []detector.
 			return none("step %d failed, and a person was asked", len(steps))
 		}
 		return propose(id, g, fmt.Sprintf("step %d of the automatic toggle failed: %s", len(steps), last.Evidence))
+	case detector.ToggleRejected:
+		if last.By != Actor || proposal {
+			return none("step %d is %s", len(steps), last.State)
+		}
+		return propose(id, g, fmt.Sprintf("step %d of the automatic toggle was %s", len(steps), last.Evidence))
 	case detector.ToggleUndone:
 		if strings.HasPrefix(last.Evidence, "undone by "+Actor) {
 			return c.putBack(s, rule, steps) // a crash may have come in between
@@ -50,6 +56,27 @@ func (c *Config) goOn(s Situation, b Blame, g Gate, rule Rule, steps []detector.
 	why := fmt.Sprintf("%s is still regressed, put down to %s (%.0f%%); step %d is verified and nothing regressed after it",
 		b.Indicator, b.Cause.Name, 100*b.Cause.Probability, len(steps))
 	return step(id, g, rule, len(steps), why)
+}
+
+// Withdraws says why a step of an automatic toggle that was decided before, maybe under
+// another policy, may not be made any more, "" if it may.
+func (c *Config) Withdraws(t detector.Toggle, gates []Gate) string {
+	rule := c.For(t.Flag)
+	n := number(t)
+	switch {
+	case rule.Automation != Auto:
+		return fmt.Sprintf("the automation is %s for this flag by now", rule.Automation)
+	case rule.Approvals() > 0:
+		return "the policy asks for approval by now"
+	case !slices.ContainsFunc(gates, func(g Gate) bool { return g.Flag == t.Flag && g.Safe == t.After }):
+		return fmt.Sprintf("%q is no safe variant of it by now", t.After)
+	case n < 1 || n > len(rule.Steps):
+		return fmt.Sprintf("the policy has no step %d by now", n)
+	}
+	if now := scope(rule, n-1); now.Percent != t.Scope.Percent {
+		return fmt.Sprintf("step %d is for %s by now, not for %s", n, now, t.Scope)
+	}
+	return ""
 }
 
 // newer is the number of indicators that regressed after at.

@@ -67,7 +67,8 @@ receivers:
 		t.Errorf("got summary %q, want %q", got.CommonAnnotations["summary"], want)
 	}
 
-	// New evidence updates the one alert.
+	// New evidence updates the one alert: its identity stays.
+	first := held(t, am.URL)
 	a.Revision, a.Root.Effect.Ratio = 2, 2.41
 	if err := s.Deliver(ctx, "am", a); err != nil {
 		t.Fatal(err)
@@ -76,6 +77,9 @@ receivers:
 		alerts := held(t, am.URL)
 		return len(alerts) == 1 && strings.Contains(alerts[0].Annotations["summary"], "×2.41")
 	})
+	if now := held(t, am.URL); len(first) != 1 || now[0].Fingerprint != first[0].Fingerprint || !now[0].StartsAt.Equal(a.StartsAt) {
+		t.Errorf("got %+v after the update of %+v, want the same alert", now, first)
+	}
 
 	// A silence is read back.
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
@@ -296,6 +300,9 @@ func lastNotice(t *testing.T, h *hook) notice {
 
 type heldAlert struct {
 	Labels, Annotations map[string]string
+	Fingerprint         string
+	StartsAt            time.Time
+	Status              struct{ State string }
 }
 
 // held are the alerts that the Alertmanager holds as firing.

@@ -87,6 +87,11 @@ func New(c Config, log logrus.FieldLogger, reg prometheus.Registerer) (*Sender, 
 		for _, outcome := range []string{outcomeOK, outcomeRetry, outcomePermanent, outcomeStale} {
 			s.deliveries.WithLabelValues(r.Name, outcome)
 		}
+		s.durations.WithLabelValues(r.Name)
+		if _, ok := one.Notifier.(*alertmanager.Notifier); ok {
+			s.heartbeats.WithLabelValues(r.Name, outcomeOK)
+			s.heartbeats.WithLabelValues(r.Name, outcomeFailed)
+		}
 	}
 	if reg != nil {
 		for _, m := range []prometheus.Collector{s.deliveries, s.heartbeats, s.durations} {

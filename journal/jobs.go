@@ -143,6 +143,11 @@ func (j *Journal) Work(ctx context.Context, handlers map[string]Handler) error {
 		return errors.New("work the jobs: they are being worked already")
 	}
 	defer j.working.Unlock()
+	for kind := range handlers { // counted from the first on
+		for _, result := range []string{"done", "again", "failed"} {
+			j.metrics.worked.WithLabelValues(kind, result)
+		}
+	}
 	owner := lockOwners + rand.Int32N(1<<30)
 	defer j.db.leave(context.WithoutCancel(ctx))
 	if err := j.adopt(ctx, owner); err != nil {
@@ -240,8 +245,17 @@ func (j *Journal) adopt(ctx context.Context, owner int32) error {
 	return err
 }
 
-// count sets the gauges of jobs by state.
+// count sets the gauges of jobs.
 func (j *Journal) count(ctx context.Context) error {
+	next, err := j.jobs.next(ctx)
+	if err != nil {
+		return fmt.Errorf("look for the job that is due: %w", j.db.explain(err))
+	}
+	late := 0.0
+	if !next.IsZero() {
+		late = max(0, time.Since(next).Seconds())
+	}
+	j.metrics.overdue.Set(late)
 	return j.read("count the jobs", func(t tx) error {
 		counts := map[JobState]float64{JobWaiting: 0, JobRunning: 0, JobAgain: 0, JobDone: 0, JobFailed: 0}
 		err := t.each(ctx, func(r row) error {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // work runs Work until the test or stop ends it.
@@ -83,6 +85,30 @@ func testJobsOnce(t *testing.T, p place) {
 	if err := j.Work(t.Context(), nil); err == nil {
 		t.Error("a second Work at the same time began")
 	}
+}
+
+func testJobsOverdue(t *testing.T, p place) {
+	j := p.open(t)
+	overdue := func() float64 {
+		t.Helper()
+		if err := j.count(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return testutil.ToFloat64(j.metrics.overdue)
+	}
+	enqueue(t, j, Job{Kind: "a", Key: "later", At: time.Now().Add(time.Hour)})
+	if got := overdue(); got != 0 {
+		t.Errorf("got %g s with nothing but a job of the future, want 0", got)
+	}
+	enqueue(t, j, Job{Kind: "a", Key: "now"})
+	time.Sleep(100 * time.Millisecond)
+	if got := overdue(); got < 0.1 || got > 60 {
+		t.Errorf("got %g s for a job that waits for 0.1 s", got)
+	}
+	worked := make(chan Job, 1)
+	work(t, j, map[string]Handler{"a": func(_ context.Context, job Job) error { worked <- job; return nil }})
+	receive(t, worked)
+	until(t, "nothing to be overdue", func() bool { return overdue() == 0 })
 }
 
 func testJobsFail(t *testing.T, p place) {

@@ -81,6 +81,7 @@ var promises = []promise{
 	{"newer jobs", testNewerJobs},
 	{"second journal on the directory", testLocked},
 	{"jobs once", testJobsOnce},
+	{"jobs overdue", testJobsOverdue},
 	{"jobs that fail", testJobsFail},
 	{"jobs later", testJobsLater},
 	{"jobs at once", testJobsSoon},

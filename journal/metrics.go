@@ -14,6 +14,7 @@ type metrics struct {
 	worked  *prometheus.CounterVec
 	adopted prometheus.Counter
 	jobs    *prometheus.GaugeVec
+	overdue prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -35,6 +36,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "aftershock_jobs",
 			Help: "Durable jobs by state; done and failed ones until they are cleaned away.",
 		}, []string{"state"}),
+		overdue: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "aftershock_jobs_overdue_seconds",
+			Help: "How long the durable job that is due the longest has been waiting to be worked.",
+		}),
 	}
 	for _, result := range []string{"ok", "error"} {
 		m.writes.WithLabelValues(result)
@@ -43,7 +48,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.writes, m.worked, m.adopted, m.jobs} {
+	for _, c := range []prometheus.Collector{m.writes, m.worked, m.adopted, m.jobs, m.overdue} {
 		errs = append(errs, reg.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -27,6 +27,8 @@ type queue interface {
 	// start works jobs until stop is called, whose context bounds the wait.
 	start(ctx context.Context, owner int32, work func(context.Context, Job, int) error) (stop func(context.Context) error, err error)
 	list(ctx context.Context, limit int) ([]JobStatus, error)
+	// next is when the first of the jobs that wait is due, zero where none waits.
+	next(ctx context.Context) (time.Time, error)
 }
 
 // riverQueue is a queue on river, whose transactions are of type T.
@@ -269,6 +271,20 @@ func (q *riverQueue[T]) list(ctx context.Context, limit int) ([]JobStatus, error
 		all = append(all, status)
 	}
 	return all, nil
+}
+
+func (q *riverQueue[T]) next(ctx context.Context) (time.Time, error) {
+	client, err := river.NewClient(q.driver, &river.Config{Logger: q.log})
+	if err != nil {
+		return time.Time{}, err
+	}
+	found, err := client.JobList(ctx, river.NewJobListParams().First(1).
+		OrderBy(river.JobListOrderByScheduledAt, river.SortOrderAsc).
+		States(rivertype.JobStateAvailable, rivertype.JobStateRetryable, rivertype.JobStateScheduled))
+	if err != nil || len(found.Jobs) == 0 {
+		return time.Time{}, err
+	}
+	return found.Jobs[0].ScheduledAt, nil
 }
 
 // jobState gives the journal's word for river's state.

@@ -1,6 +1,10 @@
 package watch
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"aftershock/detector"
+)
 
 type metrics struct {
 	frames, failures, refused prometheus.Counter
@@ -36,6 +40,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "aftershock_watch_events_total", Help: "What was said, by event.",
 		}, []string{"event"}),
+	}
+	for _, event := range []string{detector.EventShift, detector.EventRecovered, detector.EventVerdict, detector.EventSummary} {
+		m.events.WithLabelValues(event)
 	}
 	if reg != nil {
 		reg.MustRegister(m.frames, m.failures, m.refused, m.indicators, m.watched, m.time, m.look, m.events)

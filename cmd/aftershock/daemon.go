@@ -79,6 +79,9 @@ func newDaemon(ctx context.Context, cfg configs.Config, file string, log *logrus
 	if d.board, err = d.newSwitchboard(ctx); err != nil {
 		return d, err
 	}
+	if err := d.registerOverdue(); err != nil {
+		return d, err
+	}
 	sender, err := alerts.New(cfg.Alerts, log.WithField("part", "alerts"), d.registry)
 	if err != nil {
 		return d, err

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"aftershock/detector"
 	"aftershock/flags"
 	"aftershock/flags/automation"
@@ -43,6 +45,23 @@ func (d *daemon) newAutomation() (*automation.Automation, error) {
 		Board: d.board, Journal: judged{d.journal},
 		Blind: d.blind, Log: d.log.WithField("part", "automation"), Registry: d.registry,
 	})
+}
+
+// registerOverdue registers the gauge of toggles that people were to look at by now.
+func (d *daemon) registerOverdue() error {
+	return d.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "aftershock_flag_toggles_overdue", Help: "Toggles in force that have expired, and that nobody acknowledged.",
+	}, func() float64 {
+		n := 0
+		for _, v := range d.board.List() {
+			for _, s := range v.Standing {
+				if s.Overdue {
+					n++
+				}
+			}
+		}
+		return float64(n)
+	}))
 }
 
 // staleSteps is how many steps the judgement may be late.

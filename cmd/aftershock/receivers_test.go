@@ -79,9 +79,10 @@ func receiversConfig(t *testing.T, url, mail, ca string) (file string, cfg confi
 type taken struct{ receiver, id, body string }
 
 // troubled is an HTTP server with something wrong with most of what it answers. Each
-// receiver goes through all troubles in turn.
+// receiver goes through all troubles in turn, unless pick chooses one for each request.
 type troubled struct {
 	*httptest.Server
+	pick  func() int
 	mu    sync.Mutex
 	calls map[string]int
 	took  []taken
@@ -103,6 +104,9 @@ func (s *troubled) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	n := s.calls[receiver]
 	s.calls[receiver]++
+	if s.pick != nil {
+		n = s.pick()
+	}
 	s.mu.Unlock()
 	take := func() {
 		s.mu.Lock()
@@ -137,9 +141,10 @@ func (s *troubled) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// troubledWire stands before a mail server: of its connections it drops some, holds
-// some, and lets no answer through of some once the mail is on its way.
-func troubledWire(t *testing.T, to string) string {
+// troubledWire stands before a mail server. trouble says of each of its connections what
+// becomes of it: 0 it is dropped, 1 held, 3 lets no answer through once the mail is on its
+// way, anything else is fine.
+func troubledWire(t *testing.T, to string, trouble func(n int) int) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +156,7 @@ func troubledWire(t *testing.T, to string) string {
 			if err != nil {
 				return
 			}
-			go relay(conn, to, n%5)
+			go relay(conn, to, trouble(n))
 		}
 	}()
 	return l.Addr().String()
@@ -201,7 +206,7 @@ func relay(conn net.Conn, to string, trouble int) {
 func TestTroubledReceivers(t *testing.T) {
 	t.Parallel()
 	web, post := newTroubled(t), servers.SMTP(t)
-	_, cfg := receiversConfig(t, web.URL, troubledWire(t, post.Addr), post.CAFile)
+	_, cfg := receiversConfig(t, web.URL, troubledWire(t, post.Addr, func(n int) int { return n % 5 }), post.CAFile)
 	d := deliverer(t, cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	worked := make(chan error, 1)
@@ -271,7 +276,17 @@ func deliverer(t *testing.T, cfg configs.Config) *daemon {
 // owe puts an alert down with its deliveries, as the watch does it.
 func owe(t *testing.T, d *daemon, key string, revision int64, over bool) {
 	t.Helper()
-	at := time.Now().UTC()
+	tick, err := debt(d, key, revision, over, time.Now().UTC())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.journal.Commit(t.Context(), tick); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// debt is a step that brings an alert and its deliveries.
+func debt(d *daemon, key string, revision int64, over bool, at time.Time) (journal.Tick, error) {
 	a := detector.Alert{
 		Key: key, Upgrade: "u", State: detector.AlertFiring, Revision: revision, StartsAt: at, UpdatedAt: at,
 		Cause: detector.Cause{Kind: detector.CauseUnknown, Probability: 1},
@@ -284,13 +299,11 @@ func owe(t *testing.T, d *daemon, key string, revision int64, over bool) {
 	for _, r := range d.sender.Load().Receivers() {
 		payload, err := json.Marshal(watch.Delivery{Receiver: r, Alert: a})
 		if err != nil {
-			t.Fatal(err)
+			return tick, err
 		}
 		tick.Jobs = append(tick.Jobs, journal.Job{Kind: watch.JobAlert, Key: fmt.Sprintf("%s|%d|%s", key, revision, r), Payload: payload})
 	}
-	if err := d.journal.Commit(t.Context(), tick); err != nil {
-		t.Fatal(err)
-	}
+	return tick, nil
 }
 
 // mailed are mails as what was taken: by their Message-ID.

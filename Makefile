@@ -59,6 +59,14 @@ format: tools ## Format the code
 demo: ## Run the demo
 	go run ./cmd/aftershock demo
 
+# The directory that a demo left.
+DEMO ?=
+
+.PHONY: pictures
+pictures: tools ## Make the README's picture anew from a directory that the demo left (DEMO=DIR)
+	@[ -n "$(DEMO)" ] || { echo "make pictures DEMO=DIR, the directory that the demo left" >&2; exit 2; }
+	go run ./tools/pictures "$(DEMO)"
+
 .PHONY: soak
 soak: build ## Run the demo ten times (SOAK=10), with harm and without
 	for n in $$(seq $(SOAK)); do echo "== demo $$n"; ./aftershock demo; echo "== control $$n"; ./aftershock demo --control; done

@@ -258,9 +258,13 @@ func (tr *Trial) effect(ev *evidence, cfg *Config) *Effect {
 	if tr.Smooth != nil {
 		what, after = tr.Smooth.what(k), tr.Smooth.value(k, after)
 	}
+	before := after / math.Exp(s.log)
+	if after == 0 && w.Total > 0 { // the ratio leads nowhere from nothing
+		before = float64(w.Exp[k]/w.Total) * tr.Bias[k]
+	}
 	return &Effect{
 		What:   what,
-		Before: after / math.Exp(s.log), After: after,
+		Before: before, After: after,
 		Ratio: math.Exp(s.log), Low: math.Exp(low), High: math.Exp(high),
 	}
 }

@@ -179,10 +179,12 @@ func (l *Loop) put(a detector.Alert, tick *Tick) {
 
 // gating are the flags that gate something in a binary.
 func (l *Loop) gating(binary string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var out []string
-	for _, name := range slices.Sorted(maps.Keys(l.o.Flags)) {
+	for _, name := range slices.Sorted(maps.Keys(l.flags)) {
 		if detector.SameBinary(name, binary) {
-			out = append(out, l.o.Flags[name]...)
+			out = append(out, l.flags[name]...)
 		}
 	}
 	return out

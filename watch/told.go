@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -66,6 +67,14 @@ func (l *Loop) SetReceivers(names []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.receivers = slices.Clone(names)
+}
+
+// SetFlags makes the flags, by the binary that they gate, hold for what alerts say from
+// now on.
+func (l *Loop) SetFlags(byBinary map[string][]string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flags = maps.Clone(byBinary)
 }
 
 func (l *Loop) tell(m message) {

@@ -150,6 +150,7 @@ type Loop struct {
 	mu        sync.Mutex
 	inbox     []message
 	receivers []string
+	flags     map[string][]string
 }
 
 // Status is how the loop stands, for pages and health.
@@ -169,7 +170,7 @@ func New(o Options) *Loop {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	l := &Loop{o: o, metrics: newMetrics(o.Registry), receivers: o.Receivers}
+	l := &Loop{o: o, metrics: newMetrics(o.Registry), receivers: o.Receivers, flags: o.Flags}
 	l.status.Store(&Status{})
 	return l
 }

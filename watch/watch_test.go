@@ -368,6 +368,25 @@ func TestAPendingAlertIsPutDown(t *testing.T) {
 	}
 }
 
+// Which flags an alert names is set while it fires, and told as it is next told.
+func TestFlagsAreSetMeanwhile(t *testing.T) {
+	up := epoch.Add(30 * time.Hour)
+	b, c := newBook(), &clock{up}
+	l := start(t, b, &telemetry{upgrade: up}, c)
+	for _, want := range [][]string{{"backoff"}, {"canary", "retries"}} {
+		l.runTo(t, c, c.now.Add(2*time.Hour))
+		if len(b.alerts) != 1 {
+			t.Fatalf("got %d alerts, want one", len(b.alerts))
+		}
+		for _, a := range b.alerts {
+			if d := cmp.Diff(want, a.Flags); d != "" || a.State != detector.AlertFiring {
+				t.Errorf("a %s alert names (-want +got):\n%s", a.State, d)
+			}
+		}
+		l.SetFlags(map[string][]string{"pay-bin": {"canary", "retries"}, "cart-bin": {"carts"}})
+	}
+}
+
 func TestPatienceGrowsWithTheState(t *testing.T) {
 	for _, tt := range []struct {
 		size int

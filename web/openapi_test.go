@@ -1,11 +1,13 @@
 package web_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,8 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
+	"aftershock/flags/feed"
 	"aftershock/flags/policy"
 	"aftershock/web/webtest"
 )
@@ -248,5 +252,46 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	made.decode(t, &v)
 	if wrong := fits(node{"$ref": "#/components/schemas/Freeze"}, v, "it"); len(wrong) != 2 {
 		t.Errorf("of a wrong answer is said %v", wrong)
+	}
+}
+
+// TestOpenAPI holds the description against the routes, both ways.
+func TestOpenAPI(t *testing.T) {
+	source, err := os.ReadFile("routes.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var routes []string
+	for _, m := range regexp.MustCompile(`"(GET|POST|PUT|DELETE|PATCH) (/api/v1/[^"]*)"`).FindAllSubmatch(source, -1) {
+		routes = append(routes, string(m[1])+" "+string(m[2]))
+	}
+	routes = append(routes, "POST /ofrep/v1/evaluate/flags", "POST /ofrep/v1/evaluate/flags/{key}", "GET "+feed.EventsPath, "GET "+feed.DefinitionsPath)
+	b, err := os.ReadFile("openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Paths map[string]map[string]any `yaml:"paths"`
+	}
+	if err := yaml.Unmarshal(b, &doc); err != nil {
+		t.Fatal(err)
+	}
+	var described []string
+	for path, methods := range doc.Paths {
+		for method := range methods {
+			if method != "parameters" {
+				described = append(described, strings.ToUpper(method)+" "+path)
+			}
+		}
+	}
+	slices.Sort(routes)
+	slices.Sort(described)
+	if diff := cmp.Diff(routes, described); diff != "" || len(routes) < 10 {
+		t.Errorf("routes and openapi.yaml differ (-routes +described):\n%s", diff)
+	}
+	for _, ref := range regexp.MustCompile(`#/components/(\w+)/(\w+)`).FindAllSubmatch(b, -1) {
+		if !bytes.Contains(b, append([]byte("\n    "), append(ref[2], ':')...)) {
+			t.Errorf("%s is nowhere defined", ref[0])
+		}
 	}
 }

@@ -269,6 +269,7 @@ func (d *daemon) reload() error {
 		return err
 	}
 	if d.board.SetRules(cfg.Flags.Gates, cfg.Flags.Policy) {
+		d.loop.SetFlags(gating(cfg.Flags.Gates))
 		d.log.Info("the policy and the gates of flags were reloaded")
 	}
 	d.cfg.Reports = cfg.Reports
@@ -305,7 +306,6 @@ func unread(now, started configs.Config) []string {
 	now.Sources.Scrape, started.Sources.Scrape = nil, nil // reloaded
 	now.Flags.OnFlip, started.Flags.OnFlip = nil, nil
 	now.Flags.Notify, started.Flags.Notify = nil, nil
-	gates, gatesThen := gating(now.Flags.Gates), gating(started.Flags.Gates)
 	now.Flags.Gates, started.Flags.Gates = nil, nil // reloaded
 	now.Flags.Policy, started.Flags.Policy = policy.Config{}, policy.Config{}
 	var out []string
@@ -319,7 +319,6 @@ func unread(now, started configs.Config) []string {
 		{"watch", now.Watch, started.Watch},
 		{"upgrades", now.Upgrades, started.Upgrades},
 		{"flags", now.Flags, started.Flags},
-		{"flags.gates (which flags alerts name)", gates, gatesThen},
 		{"log.format", now.Log.Format, started.Log.Format},
 	} {
 		if !reflect.DeepEqual(s.now, s.then) {

@@ -96,15 +96,20 @@ func TestDaemonKeepsDecisions(t *testing.T) {
 	p.stop()
 }
 
-// The automation toggles step by step what it may, is killed meanwhile, and what it
-// did helps.
+// The automation toggles step by step what it may, by gates that a reload brought and
+// that alerts name, is killed meanwhile, and what it did helps.
 func TestDaemonTogglesByItself(t *testing.T) {
 	t.Parallel()
 	f, h := newFleet(t), newHook(t)
-	home := newHome(t, withPolicy(config("", f.scraped(), h.receivers()), "{automation: auto, steps: [25, 100], step_wait: 3s, every: 200ms}"))
+	whole := withPolicy(config("", f.scraped(), h.receivers()), "{automation: auto, steps: [25, 100], step_wait: 3s, every: 200ms}")
+	home := newHome(t, strings.Replace(whole, "gates: [{flag: payments-backoff, binary: dten-payments, safe: legacy}]", "gates: []", 1))
 	home.file("flags.json", definitions)
 	p := home.start()
 	time.Sleep(20 * time.Second) // the baseline
+	home.file("aftershock.yml", whole)
+	if err := p.do(http.MethodPost, "/-/reload", nil, nil); err != nil {
+		t.Fatal(err)
+	}
 	f.upgrade(1500 * time.Millisecond)
 	acts := func() []detector.Toggle {
 		all := must[items[detector.Toggle]](p, "/api/v1/flags/payments-backoff/history").Items
@@ -121,6 +126,10 @@ func TestDaemonTogglesByItself(t *testing.T) {
 		})
 	}
 	await("the first step", 60*time.Second, func(all []detector.Toggle) bool { return len(all) == 1 })
+	firing := must[items[detector.Alert]](p, "/api/v1/alerts?state=firing").Items
+	if !slices.ContainsFunc(firing, func(a detector.Alert) bool { return slices.Equal(a.Flags, []string{"payments-backoff"}) }) {
+		t.Errorf("no alert names the flag of the reload: %+v", firing)
+	}
 	p.kill()
 	p = home.start()
 	await("the second step", 60*time.Second, func(all []detector.Toggle) bool {
@@ -173,7 +182,7 @@ func TestDaemonReloadsPolicy(t *testing.T) {
 	if got := p.metric("aftershock_automation_frozen"); got != 1 {
 		t.Error("a reload lifted the freeze")
 	}
-	if got := p.log.lines("hold from the next start on"); len(got) != 1 || !strings.Contains(got[0], "flags.gates (which flags alerts name)") || strings.Contains(got[0], "[flags ") {
+	if got := p.log.lines("hold from the next start on"); len(got) != 0 {
 		t.Errorf("the log on what waits: %q", got)
 	}
 	p.stop()

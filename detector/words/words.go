@@ -117,20 +117,27 @@ func Number(x float64) string {
 		return strconv.FormatFloat(x, 'g', 3, 64)
 	case a >= 100:
 		return strconv.FormatFloat(x, 'f', 0, 64)
-	default:
-		digits := 2 - int(math.Floor(math.Log10(a)))
-		s := strconv.FormatFloat(x, 'f', max(digits, 0), 64)
-		if strings.Contains(s, ".") {
-			s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-		}
-		return s
 	}
+	return plain(x)
+}
+
+// plain writes a figure that isn't 0 with three significant digits, and no exponent.
+func plain(x float64) string {
+	digits := 2 - int(math.Floor(math.Log10(math.Abs(x))))
+	s := strconv.FormatFloat(x, 'f', max(digits, 0), 64)
+	if strings.Contains(s, ".") {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	return s
 }
 
 // Share writes a share in 0..1 as a percentage: 2.31%.
 func Share(x float64) string {
 	if math.IsNaN(x) {
 		return "unknown"
+	}
+	if a := math.Abs(x * 100); a > 0 && a < 1e-6 {
+		return plain(x*100) + "%"
 	}
 	return Number(x*100) + "%"
 }
@@ -195,9 +202,17 @@ func Ratio(e detector.Effect) string {
 // Spread writes the interval of the effect's ratio: 1.71–2.90.
 func Spread(e detector.Effect) string { return factor(e.Low) + "–" + factor(e.High) }
 
-// BeforeAfter writes the effect's values: 1.02% → 2.31%.
+// BeforeAfter writes the effect's values: 1.02% → 2.31%, 0.002% → none.
 func BeforeAfter(e detector.Effect) string {
-	return Value(e.What, e.Before) + " → " + Value(e.What, e.After)
+	return some(e.What, e.Before) + " → " + some(e.What, e.After)
+}
+
+// some is Value, but "none" where there is nothing that a share would be of.
+func some(what string, x float64) string {
+	if IsShare(what) && x == 0 {
+		return "none"
+	}
+	return Value(what, x)
 }
 
 // Change writes the whole effect:

@@ -38,10 +38,10 @@ func (h *hearing) whyBinary(k int, to time.Time) []string {
 		}
 	}
 	if moved > named {
-		why = append(why, fmt.Sprintf("%d indicators on whose call path it is moved as it went out", moved))
+		why = append(why, indicators(moved)+" on whose call path it is moved as it went out")
 	}
 	if stayed > 0 {
-		why = append(why, fmt.Sprintf("%d indicators that it can't reach stayed as they were", stayed))
+		why = append(why, indicators(stayed)+" that it can't reach stayed as they were")
 	}
 	if !h.ownMoved(k) {
 		why = append(why, "but none of its own indicators moved as it went out")
@@ -158,4 +158,12 @@ func (h *hearing) best() int {
 
 func whyJump(at int64, size float64) string {
 	return fmt.Sprintf("traffic changed by a factor of %.2g at %s", math.Exp(size), time.Unix(0, at).UTC().Format(time.RFC3339))
+}
+
+// indicators counts them in words.
+func indicators(n int) string {
+	if n == 1 {
+		return "1 indicator"
+	}
+	return fmt.Sprintf("%d indicators", n)
 }

@@ -89,6 +89,27 @@ func (j *Journal) Verdicts(ctx context.Context, upgrade string) (all []detector.
 	return all, err
 }
 
+// Verdict gives the verdict of an upgrade on the indicator with that ID, or ErrNotFound.
+func (j *Journal) Verdict(ctx context.Context, upgrade, id string) (v detector.Verdict, err error) {
+	err = j.read("read the verdict of upgrade "+upgrade+" on indicator "+id, func(t tx) error {
+		// The keys alone are read from the index, which takes a millisecond for thousands.
+		found := ""
+		err := t.each(ctx, func(r row) error {
+			var key string
+			err := r.Scan(&key)
+			if detector.KeyID(key) == id {
+				found = key
+			}
+			return err
+		}, `SELECT indicator FROM verdicts WHERE upgrade = $1`, text(upgrade))
+		if err != nil {
+			return err
+		}
+		return one(ctx, t, document(&v), `SELECT document FROM verdicts WHERE upgrade = $1 AND indicator = $2`, text(upgrade), found)
+	})
+	return v, err
+}
+
 // Coverage gives how much telemetry was judged of each hour from an instant to another,
 // in order of time; hours of which nothing was judged are missing.
 func (j *Journal) Coverage(ctx context.Context, from, to time.Time) (all []detector.Coverage, err error) {

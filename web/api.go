@@ -124,7 +124,17 @@ func (s *Server) listVerdicts(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, listed(all, ""))
+	out := make([]identified, 0, len(all))
+	for _, v := range all {
+		out = append(out, identified{v.Indicator.ID(), v})
+	}
+	return answer(w, http.StatusOK, listed(out, ""))
+}
+
+// identified is a verdict with the ID of its indicator, by which it is asked for alone.
+type identified struct {
+	ID string `json:"id"`
+	detector.Verdict
 }
 
 // report answers the review of an upgrade.

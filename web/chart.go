@@ -50,6 +50,10 @@ func course(u detector.Upgrade, v detector.Verdict, marks []mark) template.HTML 
 	c.ticks()
 	c.curves()
 	if o := v.Onset; o != nil {
+		if !o.Earliest.After(c.to) && !o.Latest.Before(c.from) {
+			c.put(`<rect class="onset-interval" x="%s" y="%.0f" width="%.2f%%" height="6"><title>onset: %s</title></rect>`,
+				c.x(o.Earliest), chartHeight-6, 100*max(c.part(o.Latest)-c.part(o.Earliest), 0.004), esc(words.Onset(*o)))
+		}
 		c.upright("onset", o.At, "onset: "+words.Onset(*o))
 	}
 	for _, m := range marks {

@@ -41,6 +41,13 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"line":        words.Line,
 	"segment":     url.PathEscape,
 	"compact":     func(b []byte) string { return words.Line(string(b)) },
+	"page":        indicatorPath,
+	"value":       words.Value,
+	"share":       words.Share,
+	"factor":      words.Factor,
+	"bucket":      words.Bucket,
+	"quantile":    words.Quantile,
+	"amount":      words.Count,
 	"count":       func(n int) string { return words.Count(float64(n)) },
 	"pair":        func(t detector.Toggle, signedIn bool) decision { return decision{t, signedIn} },
 	"onExpiry":    onExpiry,
@@ -174,7 +181,9 @@ func (s *Server) overview(w http.ResponseWriter, r *http.Request) error {
 // shift is a verdict with its picture.
 type shift struct {
 	detector.Verdict
-	Chart template.HTML
+	Chart    template.HTML
+	Binaries []detector.Binary
+	Marks    []mark
 }
 
 func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
@@ -197,14 +206,14 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 	shifted, others := split(all)
 	shifts := make([]shift, 0, maxShifts)
 	for n, v := range shifted[:min(len(shifted), maxShifts)] {
-		x := shift{Verdict: v}
+		x := shift{Verdict: v, Binaries: u.Binaries, Marks: marks}
 		if n < maxCharts {
 			x.Chart = course(u, v, marks)
 		}
 		shifts = append(shifts, x)
 	}
 	return s.render(w, r, http.StatusOK, "upgrade.html", map[string]any{
-		"Title": u.ID, "Card": c, "Alerts": told, "Shifts": shifts, "MoreShifts": len(shifted) - len(shifts), "Marks": marks,
+		"Title": u.ID, "Card": c, "Alerts": told, "Shifts": shifts, "MoreShifts": len(shifted) - len(shifts),
 		"Others": others[:min(len(others), maxOthers)], "MoreOthers": max(len(others)-maxOthers, 0),
 		"Gates": s.gates(u), "Refresh": 15,
 	})

@@ -28,6 +28,7 @@ func (s *Server) routes() http.Handler {
 	s.page(m, "GET /{$}", s.overview)
 	s.page(m, "GET /upgrades/{id}", s.upgradePage)
 	s.page(m, "GET /upgrades/{id}/report", s.report)
+	s.page(m, "GET /upgrades/{id}/indicators/{key}", s.indicatorPage)
 	s.page(m, "GET /reports", func(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, "/reports/this", http.StatusSeeOther)
 		return nil
@@ -59,6 +60,7 @@ func (s *Server) routes() http.Handler {
 	s.handle(m, "GET /api/v1/upgrades/{id}", s.showUpgrade)
 	s.write(m, "POST /api/v1/upgrades/{id}/close", s.closeUpgrade)
 	s.handle(m, "GET /api/v1/upgrades/{id}/verdicts", s.listVerdicts)
+	s.handle(m, "GET /api/v1/upgrades/{id}/indicators/{key}", s.showIndicator)
 	s.handle(m, "GET /api/v1/upgrades/{id}/report", s.report)
 	s.handle(m, "GET /api/v1/reports/{week}", s.week)
 	s.handle(m, "GET /api/v1/events", s.listEvents)

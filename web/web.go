@@ -73,6 +73,7 @@ type Journal interface {
 	Upgrades(ctx context.Context, p journal.Page) ([]detector.Upgrade, string, error)
 	Upgrade(ctx context.Context, id string) (detector.Upgrade, error)
 	Verdicts(ctx context.Context, upgrade string) ([]detector.Verdict, error)
+	Verdict(ctx context.Context, upgrade, id string) (detector.Verdict, error)
 	Events(ctx context.Context, q journal.EventQuery) ([]journal.StoredEvent, int64, error)
 	Alerts(ctx context.Context, q journal.AlertQuery) ([]detector.Alert, string, error)
 	Alert(ctx context.Context, key string) (detector.Alert, error)
@@ -128,8 +129,10 @@ type Options struct {
 	Journal     Journal
 	Loop        Loop
 	Switchboard *flags.Switchboard
-	Review      Review
-	Week        Week
+	// Judging is what verdicts are reached by, which pages explain them with.
+	Judging detector.Config
+	Review  Review
+	Week    Week
 	// Parse reads an upgrade record.
 	Parse func(data []byte) (detector.Upgrade, error)
 	// Inbox reads what deployment tools tell.

@@ -231,8 +231,11 @@ func StartBoard(t testing.TB, set func(*flags.Config), change ...func(*web.Optio
 	told, err := inbox.New(inbox.Config{})
 	must(err)
 	s := &Server{Journal: j, Board: board, Loop: &Loop{Now: watch.Status{Time: time.Now().UTC().Truncate(time.Minute), Indicators: 25}}}
+	var judging detector.Config
+	judging.SetDefaults()
 	o := web.Options{
-		Config: web.Config{Listen: "127.0.0.1:0"}, Version: "1.2.3", Journal: j, Loop: s.Loop, Switchboard: board,
+		Judging: judging,
+		Config:  web.Config{Listen: "127.0.0.1:0"}, Version: "1.2.3", Journal: j, Loop: s.Loop, Switchboard: board,
 		Review: history{j}.review, Week: history{j}.week, Parse: upgrades.ParseRecord, Inbox: told, Reload: func() error { return nil },
 		Token: Token, Registry: registry, Log: log, Slog: slog.New(slog.DiscardHandler),
 	}

@@ -173,6 +173,11 @@ func (c *chart) ticks() {
 		y := c.y(v)
 		c.put(`<line class="grid" x1="0" x2="100%%" y1="%.1f" y2="%.1f"/><text class="label" x="2" y="%.1f">%s</text>`, y, y, y-3, esc(words.Value(c.what, v)))
 	}
+	c.times(chartHeight + 18)
+}
+
+// times writes the beginning, the middle and the end below, at y.
+func (c *chart) times(y float64) {
 	layout := "15:04"
 	switch length := c.to.Sub(c.from); {
 	case length > 48*time.Hour:
@@ -184,7 +189,7 @@ func (c *chart) ticks() {
 	}
 	for n, anchor := range []string{"start", "middle", "end"} {
 		at := c.from.Add(time.Duration(n) * c.to.Sub(c.from) / 2).UTC()
-		c.put(`<text class="label" text-anchor="%s" x="%d%%" y="%.0f">%s</text>`, anchor, n*50, chartHeight+18, at.Format(layout))
+		c.put(`<text class="label" text-anchor="%s" x="%d%%" y="%.0f">%s</text>`, anchor, n*50, y, at.Format(layout))
 	}
 }
 

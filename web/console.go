@@ -212,7 +212,12 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 		}
 		shifts = append(shifts, x)
 	}
+	var onset *detector.Onset
+	if len(shifted) > 0 && shifted[0].State == detector.Regressed {
+		onset = shifted[0].Onset
+	}
 	return s.render(w, r, http.StatusOK, "upgrade.html", map[string]any{
+		"Rollout": lanes(u, s.o.Loop.Status().Time, onset), "Onset": onset,
 		"Title": u.ID, "Card": c, "Alerts": told, "Shifts": shifts, "MoreShifts": len(shifted) - len(shifts),
 		"Others": others[:min(len(others), maxOthers)], "MoreOthers": max(len(others)-maxOthers, 0),
 		"Gates": s.gates(u), "Refresh": 15,

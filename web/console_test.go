@@ -338,7 +338,7 @@ func TestCourseOfOddPoints(t *testing.T) {
 				t.Errorf("course %d draws %s", n, bad)
 			}
 		}
-		if drawn := strings.Contains(got.body, "<svg"); drawn != (n >= 3) || got.StatusCode != 200 {
+		if drawn := strings.Contains(got.body, `<svg class="chart" `); drawn != (n >= 3) || got.StatusCode != 200 {
 			t.Errorf("course %d: %d, drawn %v", n, got.StatusCode, drawn)
 		}
 	}

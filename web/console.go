@@ -42,6 +42,8 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"segment":     url.PathEscape,
 	"compact":     func(b []byte) string { return words.Line(string(b)) },
 	"page":        indicatorPath,
+	"day":         func(t time.Time) string { return t.Format("Jan 2, 2006") },
+	"lastDay":     func(end time.Time) time.Time { return end.Add(-time.Second) },
 	"value":       words.Value,
 	"share":       words.Share,
 	"factor":      words.Factor,

@@ -29,10 +29,7 @@ func (s *Server) routes() http.Handler {
 	s.page(m, "GET /upgrades/{id}", s.upgradePage)
 	s.page(m, "GET /upgrades/{id}/report", s.report)
 	s.page(m, "GET /upgrades/{id}/indicators/{key}", s.indicatorPage)
-	s.page(m, "GET /reports", func(w http.ResponseWriter, r *http.Request) error {
-		http.Redirect(w, r, "/reports/this", http.StatusSeeOther)
-		return nil
-	})
+	s.page(m, "GET /reports", s.reviewsPage)
 	s.page(m, "GET /reports/{week}", s.week)
 	s.page(m, "GET /flags", s.flagsPage)
 	s.page(m, "GET /flags/{key}", s.flagPage)
@@ -62,6 +59,7 @@ func (s *Server) routes() http.Handler {
 	s.handle(m, "GET /api/v1/upgrades/{id}/verdicts", s.listVerdicts)
 	s.handle(m, "GET /api/v1/upgrades/{id}/indicators/{key}", s.showIndicator)
 	s.handle(m, "GET /api/v1/upgrades/{id}/report", s.report)
+	s.handle(m, "GET /api/v1/reports", s.listReviews)
 	s.handle(m, "GET /api/v1/reports/{week}", s.week)
 	s.handle(m, "GET /api/v1/events", s.listEvents)
 	s.handle(m, "GET /api/v1/alerts", s.listAlerts)

@@ -72,6 +72,8 @@ func (c *Config) Validate(path string) []error {
 type Journal interface {
 	Upgrades(ctx context.Context, p journal.Page) ([]detector.Upgrade, string, error)
 	Upgrade(ctx context.Context, id string) (detector.Upgrade, error)
+	UpgradesWithin(ctx context.Context, from, to time.Time) ([]detector.Upgrade, error)
+	Coverage(ctx context.Context, from, to time.Time) ([]detector.Coverage, error)
 	Verdicts(ctx context.Context, upgrade string) ([]detector.Verdict, error)
 	Verdict(ctx context.Context, upgrade, id string) (detector.Verdict, error)
 	Events(ctx context.Context, q journal.EventQuery) ([]journal.StoredEvent, int64, error)
@@ -133,6 +135,8 @@ type Options struct {
 	Judging detector.Config
 	Review  Review
 	Week    Week
+	// Weeks are the last n weeks in the time zone of reviews, the present one first.
+	Weeks func(n int) []WeekSpan
 	// Parse reads an upgrade record.
 	Parse func(data []byte) (detector.Upgrade, error)
 	// Inbox reads what deployment tools tell.

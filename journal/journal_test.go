@@ -66,6 +66,7 @@ var promises = []promise{
 	{"judge's state", testState},
 	{"coverage", testCoverage},
 	{"within a time", testWithin},
+	{"storage", testStorage},
 	{"definitions", testDefinitions},
 	{"definitions in a race", testDefinitionsRace},
 	{"audit", testAudit},

@@ -332,18 +332,3 @@ func openapi(w http.ResponseWriter, _ *http.Request) error {
 	_, _ = w.Write(openapiFile)
 	return nil
 }
-
-// health is the page of health for machines.
-func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
-	jobs, err := s.unfinished(r.Context())
-	if err != nil {
-		return err
-	}
-	targets := s.targets()
-	if targets == nil {
-		targets = []Target{}
-	}
-	return answer(w, http.StatusOK, map[string]any{
-		"ready": s.ready.Load(), "watch": s.o.Loop.Status(), "targets": targets, "jobs": jobs,
-	})
-}

@@ -42,6 +42,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"segment":     url.PathEscape,
 	"compact":     func(b []byte) string { return words.Line(string(b)) },
 	"page":        indicatorPath,
+	"bytes":       words.Bytes,
 	"day":         func(t time.Time) string { return t.Format("Jan 2, 2006") },
 	"lastDay":     func(end time.Time) time.Time { return end.Add(-time.Second) },
 	"value":       words.Value,
@@ -256,82 +257,4 @@ func split(all []detector.Verdict) (shifted, others []detector.Verdict) {
 	})
 	slices.SortStableFunc(others, func(a, b detector.Verdict) int { return cmp.Compare(b.State, a.State) })
 	return shifted, others
-}
-
-// healthJobs is how many unfinished jobs are looked at.
-const healthJobs = 200
-
-// job is a job without its payload, which is a receiver's business.
-type job struct {
-	Kind     string           `json:"kind"`
-	Key      string           `json:"key"`
-	State    journal.JobState `json:"state"`
-	Attempts int              `json:"attempts"`
-	Error    string           `json:"error,omitempty"`
-}
-
-// trouble is 2 for a job that was given up, 1 for one that failed and is tried
-// again, else 0.
-func (j job) trouble() int {
-	switch j.State {
-	case journal.JobFailed:
-		return 2
-	case journal.JobAgain:
-		return 1
-	}
-	return 0
-}
-
-// unfinished are the jobs that aren't done, those in trouble first.
-func (s *Server) unfinished(ctx context.Context) ([]job, error) {
-	all, err := s.o.Journal.Jobs(ctx, healthJobs)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]job, 0, len(all))
-	for _, j := range all {
-		out = append(out, job{j.Kind, j.Key, j.State, j.Attempts, words.Line(j.Error)})
-	}
-	slices.SortStableFunc(out, func(a, b job) int { return cmp.Compare(b.trouble(), a.trouble()) })
-	return out, nil
-}
-
-func (s *Server) targets() []Target {
-	if s.o.Targets == nil {
-		return nil
-	}
-	all := slices.Clone(s.o.Targets())
-	slices.SortStableFunc(all, func(a, b Target) int {
-		if a.Up != b.Up {
-			if b.Up {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Compare(a.Address, b.Address)
-	})
-	return all
-}
-
-func (s *Server) healthPage(w http.ResponseWriter, r *http.Request) error {
-	jobs, err := s.unfinished(r.Context())
-	if err != nil {
-		return err
-	}
-	targets, troubled, up := s.targets(), 0, 0
-	for _, j := range jobs {
-		if j.trouble() > 0 {
-			troubled++
-		}
-	}
-	for _, t := range targets {
-		if t.Up {
-			up++
-		}
-	}
-	return s.render(w, r, http.StatusOK, "health.html", map[string]any{
-		"Title": "Health", "Watch": s.o.Loop.Status(), "Ready": s.ready.Load(), "Started": s.started,
-		"Targets": targets[:min(len(targets), 200)], "Up": up, "Known": len(targets), "Scrapes": s.o.Targets != nil,
-		"Jobs": jobs[:min(len(jobs), 50)], "Troubled": troubled, "Waiting": len(jobs) - troubled, "Refresh": 15,
-	})
 }

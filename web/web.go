@@ -90,6 +90,7 @@ type Journal interface {
 	Audit(ctx context.Context, q journal.AuditQuery) ([]detector.Toggle, int64, error)
 	Freezes(ctx context.Context, limit int) ([]detector.Freeze, error)
 	Jobs(ctx context.Context, limit int) ([]journal.JobStatus, error)
+	Storage(ctx context.Context) (journal.Storage, error)
 	Ping(ctx context.Context) error
 }
 
@@ -132,7 +133,7 @@ type Options struct {
 	Loop        Loop
 	Switchboard *flags.Switchboard
 	// Judging is what verdicts are reached by, which pages explain them with.
-	Judging detector.Config
+	Judging watch.Config
 	Review  Review
 	Week    Week
 	// Weeks are the last n weeks in the time zone of reviews, the present one first.
@@ -148,6 +149,8 @@ type Options struct {
 	Silences func(ctx context.Context, alerts []detector.Alert) map[string][]alertmanager.Silence
 	// Tell is an alert as receivers are told it; nil where nobody is told.
 	Tell func(ctx context.Context, a detector.Alert) string
+	// Receivers are those of alerts; nil where nothing is known of any.
+	Receivers func() []Receiver
 	// Targets lists what the daemon scrapes; nil where it doesn't scrape itself.
 	Targets  func() []Target
 	Token    string

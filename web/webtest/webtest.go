@@ -240,7 +240,7 @@ func StartBoard(t testing.TB, set func(*flags.Config), change ...func(*web.Optio
 	told, err := inbox.New(inbox.Config{})
 	must(err)
 	s := &Server{Journal: j, Board: board, Loop: &Loop{Now: watch.Status{Time: time.Now().UTC().Truncate(time.Minute), Indicators: 25}}}
-	var judging detector.Config
+	var judging watch.Config
 	judging.SetDefaults()
 	o := web.Options{
 		Judging: judging,

@@ -67,6 +67,7 @@ var promises = []promise{
 	{"coverage", testCoverage},
 	{"within a time", testWithin},
 	{"storage", testStorage},
+	{"changes", testChanges},
 	{"definitions", testDefinitions},
 	{"definitions in a race", testDefinitionsRace},
 	{"audit", testAudit},

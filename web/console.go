@@ -59,6 +59,11 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"ago":         func(t time.Time) string { return words.Duration(time.Since(t).Round(time.Second)) },
 }).ParseFS(pages, "pages/*.html"))
 
+func script(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "max-age=300")
+	http.ServeFileFS(w, r, pages, "pages/live.js")
+}
+
 func style(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "max-age=300")
 	http.ServeFileFS(w, r, pages, "pages/style.css")
@@ -72,7 +77,7 @@ func (s *Server) page(m *http.ServeMux, pattern string, h handler) {
 		if err := guard.Check(r); err != nil {
 			return problem{http.StatusForbidden, "that came from another site; open the console and do it there"}
 		}
-		return s.reader(pattern, h)(w, r)
+		return s.reader(pattern, h)(w, s.revised(r))
 	}, s.errorPage)))
 }
 
@@ -88,6 +93,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name
 	data["OwnToken"], data["Reading"] = s.o.Token != "", status == http.StatusUnauthorized && r.Method == http.MethodGet
 	data["Here"] = r.URL.RequestURI()
 	data["Path"] = r.URL.Path
+	data["Revision"] = r.Context().Value(revisionKey{})
 	data["Version"] = s.o.Version
 	var b bytes.Buffer
 	if err := templates.ExecuteTemplate(&b, name, data); err != nil {

@@ -48,6 +48,8 @@ func (s *Server) routes() http.Handler {
 	s.page(m, signInPattern, s.signInOnce)
 	s.page(m, "POST /sign-out", s.signOut)
 	s.page(m, "/", func(w http.ResponseWriter, r *http.Request) error { return nowhere(m, "/", w, r) })
+	m.Handle("GET /live.js", s.measured("GET /live.js", http.HandlerFunc(script)))
+	m.Handle(livePattern, s.unharmed(s.reader(livePattern, s.tellChanges), s.fail)) // lasts for hours, as the flags' events
 	m.Handle("GET /style.css", s.measured("GET /style.css", http.HandlerFunc(style)))
 
 	s.handle(m, "GET /api/v1/status", s.status)
@@ -238,10 +240,13 @@ func (s *Server) measured(route string, h http.Handler) http.Handler {
 	})
 }
 
-// Content security policies. The pages need no inline style; a review is one
+// livePattern is the stream that keeps pages up to date.
+const livePattern = "GET /events/console"
+
+// Content security policies. The pages need no inline style or script; a review is one
 // file that can be mailed, with its style and pictures inside.
 const (
-	pagePolicy   = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+	pagePolicy   = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 	reviewPolicy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
 

@@ -90,6 +90,7 @@ type Journal interface {
 	Audit(ctx context.Context, q journal.AuditQuery) ([]detector.Toggle, int64, error)
 	Freezes(ctx context.Context, limit int) ([]detector.Freeze, error)
 	Jobs(ctx context.Context, limit int) ([]journal.JobStatus, error)
+	Changes() (seen int64, next <-chan struct{})
 	Storage(ctx context.Context) (journal.Storage, error)
 	Ping(ctx context.Context) error
 }
@@ -173,6 +174,7 @@ type Server struct {
 	seconds  *prometheus.HistogramVec
 	sessions sessions
 	once     once
+	live     *live
 	// tokens are those of people, nil where the daemon's own does everything.
 	tokens   *access.Tokens
 	received *prometheus.CounterVec
@@ -182,7 +184,7 @@ type Server struct {
 
 // New binds the listener; Serve starts to answer.
 func New(o Options) (*Server, error) {
-	s := &Server{o: o, started: time.Now(), sessions: newSessions(), inbox: rate.NewLimiter(inboxRate, inboxBurst)}
+	s := &Server{o: o, started: time.Now(), live: newLive(), sessions: newSessions(), inbox: rate.NewLimiter(inboxRate, inboxBurst)}
 	s.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "aftershock_http_requests_total", Help: "Requests answered, by route and status.",
 	}, []string{"route", "code"})
@@ -312,6 +314,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		ErrorLog:          slog.NewLogLogger(s.o.Slog.Handler(), slog.LevelDebug),
 	}
 	server.RegisterOnShutdown(s.o.Switchboard.Feed().Close)
+	server.RegisterOnShutdown(s.live.close)
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		late, cancel := context.WithTimeout(context.Background(), grace)

@@ -68,6 +68,7 @@ var promises = []promise{
 	{"within a time", testWithin},
 	{"storage", testStorage},
 	{"changes", testChanges},
+	{"summaries", testSummaries},
 	{"definitions", testDefinitions},
 	{"definitions in a race", testDefinitionsRace},
 	{"audit", testAudit},

@@ -66,6 +66,27 @@ func course(u detector.Upgrade, v detector.Verdict, marks []mark) template.HTML 
 	return template.HTML(c.b.String()) //nolint:gosec // every text in it went through esc
 }
 
+// thinned brings neighbours together until there are at most so many points.
+func thinned(points []detector.CoursePoint, most int) []detector.CoursePoint {
+	every := (len(points) + most - 1) / most
+	if every < 2 {
+		return points
+	}
+	out := make([]detector.CoursePoint, 0, most)
+	for some := range slices.Chunk(points, every) {
+		sum := detector.CoursePoint{Time: some[len(some)-1].Time}
+		for _, p := range some {
+			sum.Bad += p.Bad
+			sum.Total += p.Total
+			sum.Expected += p.Expected / float64(len(some))
+			sum.Low += p.Low / float64(len(some))
+			sum.High += p.High / float64(len(some))
+		}
+		out = append(out, sum)
+	}
+	return out
+}
+
 // chart is a picture being drawn.
 type chart struct {
 	b         strings.Builder

@@ -35,6 +35,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"span":        words.Range,
 	"plan":        flagLink,
 	"decided":     words.DecidedIn,
+	"later":       func(s journal.Summary) string { return words.DecidedIn(detector.Verdict{DecidedIn: s.DecidedIn}) },
 	"placebos":    words.Placebos,
 	"percent":     func(p float64) string { return fmt.Sprintf("%.0f", p*100) },
 	"name":        words.Name,
@@ -110,9 +111,10 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name
 const (
 	maxCards  = 6   // upgrades with their tally, on the overview
 	maxListed = 50  // upgrades at all, on the overview
-	maxShifts = 30  // shifts told in full, on an upgrade's page
+	maxShifts = 12  // shifts told in full, on an upgrade's page
 	maxCharts = 6   // of these with a picture
-	maxOthers = 150 // other indicators, on an upgrade's page
+	maxOthers = 100 // other indicators, on an upgrade's page
+	maxPoints = 100 // of a picture on an upgrade's page
 )
 
 // card is an upgrade with the tally of its verdicts.
@@ -127,9 +129,9 @@ func (c card) Judged() bool {
 	return c.Regressed+c.Accepted+c.Recovered+c.Improved+c.Clear+c.Undecided > 0
 }
 
-func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []detector.Verdict, error) {
+func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []journal.Summary, error) {
 	c := card{Upgrade: u}
-	all, err := s.o.Journal.Verdicts(ctx, u.ID)
+	all, err := s.o.Journal.Summaries(ctx, u.ID)
 	if err != nil {
 		return c, nil, err
 	}
@@ -214,20 +216,26 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 	}
 	shifted, others := split(all)
 	shifts := make([]shift, 0, maxShifts)
-	for n, v := range shifted[:min(len(shifted), maxShifts)] {
+	for n, short := range shifted[:min(len(shifted), maxShifts)] {
+		v, err := s.o.Journal.VerdictOn(r.Context(), u.ID, short.Indicator)
+		if err != nil {
+			return err
+		}
 		x := shift{Verdict: v, Binaries: u.Binaries, Marks: marks}
 		if n < maxCharts {
+			v.Course = thinned(v.Course, maxPoints)
 			x.Chart = course(u, v, marks)
 		}
 		shifts = append(shifts, x)
 	}
+	others = append(shifted[len(shifts):], others...)
 	var onset *detector.Onset
-	if len(shifted) > 0 && shifted[0].State == detector.Regressed {
-		onset = shifted[0].Onset
+	if len(shifts) > 0 && shifts[0].State == detector.Regressed {
+		onset = shifts[0].Onset
 	}
 	return s.render(w, r, http.StatusOK, "upgrade.html", map[string]any{
 		"Rollout": lanes(u, s.o.Loop.Status().Time, onset), "Onset": onset,
-		"Title": u.ID, "Card": c, "Alerts": told, "Shifts": shifts, "MoreShifts": len(shifted) - len(shifts),
+		"Title": u.ID, "Card": c, "Alerts": told, "MoreAlerts": len(told) == maxAlerts, "Shifts": shifts,
 		"Others": others[:min(len(others), maxOthers)], "MoreOthers": max(len(others)-maxOthers, 0),
 		"Gates": s.gates(u), "Refresh": 15,
 	})
@@ -235,7 +243,7 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 
 // split parts the verdicts that shifted, the worst first, from the others,
 // those that aren't clear first.
-func split(all []detector.Verdict) (shifted, others []detector.Verdict) {
+func split(all []journal.Summary) (shifted, others []journal.Summary) {
 	for _, v := range all {
 		if v.State == detector.Regressed || v.State == detector.Improved || !v.Recovered.IsZero() {
 			shifted = append(shifted, v)
@@ -243,7 +251,7 @@ func split(all []detector.Verdict) (shifted, others []detector.Verdict) {
 			others = append(others, v)
 		}
 	}
-	rank := func(v detector.Verdict) int {
+	rank := func(v journal.Summary) int {
 		switch {
 		case v.State == detector.Regressed && v.Recovered.IsZero():
 			return 0
@@ -252,15 +260,15 @@ func split(all []detector.Verdict) (shifted, others []detector.Verdict) {
 		}
 		return 2
 	}
-	ratio := func(v detector.Verdict) float64 {
+	ratio := func(v journal.Summary) float64 {
 		if v.Effect == nil {
 			return 0
 		}
 		return v.Effect.Ratio
 	}
-	slices.SortStableFunc(shifted, func(a, b detector.Verdict) int {
+	slices.SortStableFunc(shifted, func(a, b journal.Summary) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(ratio(b), ratio(a)))
 	})
-	slices.SortStableFunc(others, func(a, b detector.Verdict) int { return cmp.Compare(b.State, a.State) })
+	slices.SortStableFunc(others, func(a, b journal.Summary) int { return cmp.Compare(b.State, a.State) })
 	return shifted, others
 }

@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -292,34 +291,6 @@ func TestHostileNames(t *testing.T) {
 	}
 	if got := ask(t, "GET", s.URL+"/", ""); !strings.Contains(got.body, `href="/upgrades/a%2Fb%3Fc%23d"`) {
 		t.Error("an upgrade's link leads astray")
-	}
-}
-
-// TestManyIndicators keeps the pages small and quick with 2,000 indicators.
-func TestManyIndicators(t *testing.T) {
-	s := webtest.Start(t)
-	tick := webtest.Story(time.Now())
-	for n := range 2000 {
-		v := tick.Verdicts[n%2*10]
-		v.Indicator = webtest.Indicator(detector.Latency, "http_server_request_duration_seconds", "service", fmt.Sprintf("service-%d", n), "http_route", "/a/rather/long/route/{id}")
-		if n > 60 {
-			v.Course = nil
-		}
-		tick.Verdicts = append(tick.Verdicts, v)
-	}
-	s.Tell(t, tick)
-	for path, limit := range map[string]int{"/": 100_000, "/upgrades/dten-4.2.0": 250_000} {
-		best := time.Hour
-		var got reply
-		for range 3 {
-			began := time.Now()
-			got = ask(t, "GET", s.URL+path, "")
-			best = min(best, time.Since(began))
-		}
-		t.Logf("%s: %d bytes, %s", path, len(got.body), best)
-		if len(got.body) > limit || got.StatusCode != 200 {
-			t.Errorf("%s: %d, %d bytes, want at most %d", path, got.StatusCode, len(got.body), limit)
-		}
 	}
 }
 

@@ -75,6 +75,8 @@ type Journal interface {
 	UpgradesWithin(ctx context.Context, from, to time.Time) ([]detector.Upgrade, error)
 	Coverage(ctx context.Context, from, to time.Time) ([]detector.Coverage, error)
 	Verdicts(ctx context.Context, upgrade string) ([]detector.Verdict, error)
+	Summaries(ctx context.Context, upgrade string) ([]journal.Summary, error)
+	VerdictOn(ctx context.Context, upgrade string, i detector.Indicator) (detector.Verdict, error)
 	Verdict(ctx context.Context, upgrade, id string) (detector.Verdict, error)
 	Events(ctx context.Context, q journal.EventQuery) ([]journal.StoredEvent, int64, error)
 	Alerts(ctx context.Context, q journal.AlertQuery) ([]detector.Alert, string, error)

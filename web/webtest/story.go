@@ -87,13 +87,18 @@ func Story(now time.Time) journal.Tick {
 			State: detector.Undecided, Since: start, Missing: "a margin of 5% needs more requests", DecidedIn: 93600,
 		})
 	}
+	// Courses and distributions stay with the verdicts, as in the watch.
+	short := func(v detector.Verdict) detector.Verdict {
+		v.Course, v.Distribution = nil, nil
+		return v
+	}
 	alert := detector.Alert{
 		Key: UpgradeID + "/dten-payments", Upgrade: UpgradeID, State: detector.AlertFiring, Cause: causes[0],
-		Root: place, Others: []detector.Verdict{retries, pay}, Binaries: u.Binaries[1:], Flags: []string{"payments-backoff"},
+		Root: short(place), Others: []detector.Verdict{short(retries), short(pay)}, Binaries: u.Binaries[1:], Flags: []string{"payments-backoff"},
 		StartsAt: start.Add(41 * time.Minute), UpdatedAt: start.Add(50 * time.Minute), Revision: 2,
 	}
 	geo := detector.Alert{
-		Key: UpgradeID + "/geo-api", Upgrade: UpgradeID, State: detector.AlertFiring, Cause: cart.Causes[0], Root: cart,
+		Key: UpgradeID + "/geo-api", Upgrade: UpgradeID, State: detector.AlertFiring, Cause: cart.Causes[0], Root: short(cart),
 		StartsAt: start.Add(100 * time.Minute), UpdatedAt: start.Add(100 * time.Minute), Revision: 1,
 	}
 	before := detector.Upgrade{

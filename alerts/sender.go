@@ -38,6 +38,8 @@ type Sender struct {
 	// heed is whether silences of an Alertmanager hold for the other receivers.
 	heed bool
 	said reports
+	// outcomes are the last of each receiver.
+	outcomes outcomes
 
 	deliveries *prometheus.CounterVec
 	heartbeats *prometheus.CounterVec
@@ -180,6 +182,7 @@ func (s *Sender) deliver(ctx context.Context, receiver string, a detector.Alert,
 	m, err := r.composer.Compose(receiver, a)
 	if err != nil {
 		s.deliveries.WithLabelValues(receiver, outcomePermanent).Inc()
+		s.outcomes.note(receiver, err)
 		return &Error{Receiver: receiver, Err: err, permanent: true}
 	}
 	if edit != nil {
@@ -223,6 +226,7 @@ func (s *Sender) attempt(ctx context.Context, receiver string, n notify.Notifier
 		outcome = outcomePermanent
 	}
 	s.deliveries.WithLabelValues(receiver, outcome).Inc()
+	s.outcomes.note(receiver, err)
 	return retry, err
 }
 
@@ -240,7 +244,9 @@ func (s *Sender) Resend(ctx context.Context, firing []detector.Alert) error {
 		messages, err := s.compose(name, firing)
 		wg.Go(func() {
 			outcome := outcomeOK
-			if err := errors.Join(err, am.Resend(ctx, messages)); err != nil {
+			err := errors.Join(err, am.Resend(ctx, messages))
+			s.outcomes.note(name, err)
+			if err != nil {
 				outcome = outcomeFailed
 				errs[k] = fmt.Errorf("send the firing alerts again to %s: %w", name, err)
 			}

@@ -1,6 +1,8 @@
 package detector
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"sort"
 	"strings"
 )
@@ -49,6 +51,16 @@ func (i Indicator) Key() string {
 		b.WriteString(escapeKey(i.Labels[name]))
 	}
 	return b.String()
+}
+
+// ID is a short name of the indicator that stays the same, for URLs.
+func (i Indicator) ID() string { return KeyID(i.Key()) }
+
+// KeyID is the ID of the indicator with that key: the first 64 bits of the key's SHA-256
+// in hex. Two of a hundred thousand indicators share one in 1 of 4 billion upgrades.
+func KeyID(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:8])
 }
 
 var keyEscaper = strings.NewReplacer(`\`, `\\`, `,`, `\,`, `=`, `\=`, `|`, `\|`)

@@ -34,6 +34,8 @@ type database interface {
 	adopt(ctx context.Context, owner int32) (int64, error)
 	// leave ends what adopt began.
 	leave(ctx context.Context)
+	// size is what kind of database it is, and what it takes.
+	size(ctx context.Context) (kind string, bytes int64, err error)
 	// explain says what the error of the driver means and what to do.
 	explain(err error) error
 	close() error

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -87,6 +88,78 @@ func (j *Journal) Verdicts(ctx context.Context, upgrade string) (all []detector.
 		return t.each(ctx, documents(&all), `SELECT document FROM verdicts WHERE upgrade = $1 ORDER BY indicator`, text(upgrade))
 	})
 	return all, err
+}
+
+// Summary is what a list tells of a verdict.
+type Summary struct {
+	Upgrade   string               `json:"upgrade"`
+	Indicator detector.Indicator   `json:"indicator"`
+	State     detector.State       `json:"verdict"`
+	Direction string               `json:"direction"`
+	Effect    *detector.Effect     `json:"effect"`
+	Missing   string               `json:"missing"`
+	DecidedIn float64              `json:"decided_in_seconds"`
+	Accepted  *detector.Acceptance `json:"accepted"`
+	Recovered time.Time            `json:"recovered_at"`
+}
+
+// Summaries gives the verdicts of an upgrade in short, in order of their indicator's key.
+func (j *Journal) Summaries(ctx context.Context, upgrade string) (all []Summary, err error) {
+	err = j.read("read the verdicts of upgrade "+upgrade, func(t tx) error {
+		return t.each(ctx, func(r row) error {
+			var doc []byte
+			var s Summary
+			if err := r.Scan(&doc); err != nil {
+				return err
+			}
+			if err := json.Unmarshal(courseless(doc), &s); err != nil {
+				return fmt.Errorf("decode a document: %w", err)
+			}
+			all = append(all, s)
+			return nil
+		}, `SELECT document FROM verdicts WHERE upgrade = $1 ORDER BY indicator`, text(upgrade))
+	})
+	return all, err
+}
+
+// courseless cuts the course off a verdict's document, whose last member it is and most of
+// what there is to read. No string
+// looks like the cut, for its quotes would be escaped, nor does a label, whose value is no
+// list.
+func courseless(doc []byte) []byte {
+	if n := bytes.LastIndex(doc, []byte(`,"course":[`)); n >= 0 {
+		return append(doc[:n:n], '}')
+	}
+	return doc
+}
+
+// Verdict gives the verdict of an upgrade on the indicator with that ID, or ErrNotFound.
+func (j *Journal) Verdict(ctx context.Context, upgrade, id string) (v detector.Verdict, err error) {
+	err = j.read("read the verdict of upgrade "+upgrade+" on indicator "+id, func(t tx) error {
+		// The keys alone are read from the index, which takes a millisecond for thousands.
+		found := ""
+		err := t.each(ctx, func(r row) error {
+			var key string
+			err := r.Scan(&key)
+			if detector.KeyID(key) == id {
+				found = key
+			}
+			return err
+		}, `SELECT indicator FROM verdicts WHERE upgrade = $1`, text(upgrade))
+		if err != nil {
+			return err
+		}
+		return one(ctx, t, document(&v), `SELECT document FROM verdicts WHERE upgrade = $1 AND indicator = $2`, text(upgrade), found)
+	})
+	return v, err
+}
+
+// VerdictOn is Verdict by the indicator itself.
+func (j *Journal) VerdictOn(ctx context.Context, upgrade string, i detector.Indicator) (v detector.Verdict, err error) {
+	err = j.read("read the verdict of upgrade "+upgrade+" on "+i.Key(), func(t tx) error {
+		return one(ctx, t, document(&v), `SELECT document FROM verdicts WHERE upgrade = $1 AND indicator = $2`, text(upgrade), text(i.Key()))
+	})
+	return v, err
 }
 
 // Coverage gives how much telemetry was judged of each hour from an instant to another,

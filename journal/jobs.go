@@ -257,22 +257,12 @@ func (j *Journal) count(ctx context.Context) error {
 	}
 	j.metrics.overdue.Set(late)
 	return j.read("count the jobs", func(t tx) error {
-		counts := map[JobState]float64{JobWaiting: 0, JobRunning: 0, JobAgain: 0, JobDone: 0, JobFailed: 0}
-		err := t.each(ctx, func(r row) error {
-			var state string
-			var failed bool
-			var n int64
-			if err := r.Scan(&state, &failed, &n); err != nil {
-				return err
-			}
-			counts[jobState(state, failed)] += float64(n)
-			return nil
-		}, `SELECT CAST(state AS TEXT), errors IS NOT NULL, count(*) FROM river_job GROUP BY 1, 2`)
+		counts, err := counted(ctx, t)
 		if err != nil {
 			return err
 		}
 		for state, n := range counts {
-			j.metrics.jobs.WithLabelValues(string(state)).Set(n)
+			j.metrics.jobs.WithLabelValues(string(state)).Set(float64(n))
 		}
 		return nil
 	})

@@ -73,6 +73,7 @@ type Journal struct {
 	log     logrus.FieldLogger
 	metrics *metrics
 	lock    io.Closer
+	changes *changes
 	// working is held while Work runs.
 	working sync.Mutex
 }
@@ -93,7 +94,7 @@ func Open(ctx context.Context, c Config, dir string, log logrus.FieldLogger, reg
 }
 
 func open(ctx context.Context, c Config, dir string, log logrus.FieldLogger) (_ *Journal, err error) {
-	j := &Journal{log: log}
+	j := &Journal{log: log, changes: newChanges()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, j.Close())
@@ -165,6 +166,7 @@ func (j *Journal) write(ctx context.Context, what string, f func(tx) error) erro
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, j.db.explain(err))
 	}
+	j.changes.note()
 	return nil
 }
 

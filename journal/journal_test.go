@@ -66,6 +66,9 @@ var promises = []promise{
 	{"judge's state", testState},
 	{"coverage", testCoverage},
 	{"within a time", testWithin},
+	{"storage", testStorage},
+	{"changes", testChanges},
+	{"summaries", testSummaries},
 	{"definitions", testDefinitions},
 	{"definitions in a race", testDefinitionsRace},
 	{"audit", testAudit},
@@ -223,6 +226,12 @@ func testCommit(t *testing.T, p place) {
 	}
 	if _, err := j.Alert(t.Context(), "none"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v for an unknown alert, want ErrNotFound", err)
+	}
+	equal(t, "one verdict", must[detector.Verdict](t)(j.Verdict(t.Context(), "u1", k.Verdicts[0].Indicator.ID())), k.Verdicts[0])
+	for upgrade, id := range map[string]string{"none": k.Verdicts[0].Indicator.ID(), "u1": "ffffffffffffffff"} {
+		if _, err := j.Verdict(t.Context(), upgrade, id); !errors.Is(err, ErrNotFound) {
+			t.Errorf("the verdict of %s on %s: %v, want ErrNotFound", upgrade, id, err)
+		}
 	}
 	equal(t, "verdicts of no upgrade", must[[]detector.Verdict](t)(j.Verdicts(t.Context(), "none")), []detector.Verdict(nil))
 }

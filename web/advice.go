@@ -108,10 +108,10 @@ func (s *Server) gates(u detector.Upgrade) []flags.View {
 
 // mark is a change of a flag, numbered in the pictures and named below them.
 type mark struct {
-	Number int
-	At     time.Time
-	Toggle string
-	Text   string
+	Number int       `json:"number"`
+	At     time.Time `json:"at"`
+	Toggle string    `json:"toggle"`
+	Text   string    `json:"text"`
 }
 
 // maxMarks bounds the marks of a picture.

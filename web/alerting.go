@@ -12,7 +12,7 @@ import (
 )
 
 // maxAlerts bounds the alerts on an upgrade's page.
-const maxAlerts = 50
+const maxAlerts = 12
 
 // alertsOf are the last alerts of an upgrade, as its page shows them: those that people
 // were told of or may soon be.

@@ -124,7 +124,17 @@ func (s *Server) listVerdicts(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, listed(all, ""))
+	out := make([]identified, 0, len(all))
+	for _, v := range all {
+		out = append(out, identified{v.Indicator.ID(), v})
+	}
+	return answer(w, http.StatusOK, listed(out, ""))
+}
+
+// identified is a verdict with the ID of its indicator, by which it is asked for alone.
+type identified struct {
+	ID string `json:"id"`
+	detector.Verdict
 }
 
 // report answers the review of an upgrade.
@@ -321,19 +331,4 @@ func openapi(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "application/yaml")
 	_, _ = w.Write(openapiFile)
 	return nil
-}
-
-// health is the page of health for machines.
-func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
-	jobs, err := s.unfinished(r.Context())
-	if err != nil {
-		return err
-	}
-	targets := s.targets()
-	if targets == nil {
-		targets = []Target{}
-	}
-	return answer(w, http.StatusOK, map[string]any{
-		"ready": s.ready.Load(), "watch": s.o.Loop.Status(), "targets": targets, "jobs": jobs,
-	})
 }

@@ -50,6 +50,10 @@ func course(u detector.Upgrade, v detector.Verdict, marks []mark) template.HTML 
 	c.ticks()
 	c.curves()
 	if o := v.Onset; o != nil {
+		if !o.Earliest.After(c.to) && !o.Latest.Before(c.from) {
+			c.put(`<rect class="onset-interval" x="%s" y="%.0f" width="%.2f%%" height="6"><title>onset: %s</title></rect>`,
+				c.x(o.Earliest), chartHeight-6, 100*max(c.part(o.Latest)-c.part(o.Earliest), 0.004), esc(words.Onset(*o)))
+		}
 		c.upright("onset", o.At, "onset: "+words.Onset(*o))
 	}
 	for _, m := range marks {
@@ -60,6 +64,27 @@ func course(u detector.Upgrade, v detector.Verdict, marks []mark) template.HTML 
 	}
 	c.put(`</svg>`)
 	return template.HTML(c.b.String()) //nolint:gosec // every text in it went through esc
+}
+
+// thinned brings neighbours together until there are at most so many points.
+func thinned(points []detector.CoursePoint, most int) []detector.CoursePoint {
+	every := (len(points) + most - 1) / most
+	if every < 2 {
+		return points
+	}
+	out := make([]detector.CoursePoint, 0, most)
+	for some := range slices.Chunk(points, every) {
+		sum := detector.CoursePoint{Time: some[len(some)-1].Time}
+		for _, p := range some {
+			sum.Bad += p.Bad
+			sum.Total += p.Total
+			sum.Expected += p.Expected / float64(len(some))
+			sum.Low += p.Low / float64(len(some))
+			sum.High += p.High / float64(len(some))
+		}
+		out = append(out, sum)
+	}
+	return out
 }
 
 // chart is a picture being drawn.
@@ -169,6 +194,11 @@ func (c *chart) ticks() {
 		y := c.y(v)
 		c.put(`<line class="grid" x1="0" x2="100%%" y1="%.1f" y2="%.1f"/><text class="label" x="2" y="%.1f">%s</text>`, y, y, y-3, esc(words.Value(c.what, v)))
 	}
+	c.times(chartHeight + 18)
+}
+
+// times writes the beginning, the middle and the end below, at y.
+func (c *chart) times(y float64) {
 	layout := "15:04"
 	switch length := c.to.Sub(c.from); {
 	case length > 48*time.Hour:
@@ -180,7 +210,7 @@ func (c *chart) ticks() {
 	}
 	for n, anchor := range []string{"start", "middle", "end"} {
 		at := c.from.Add(time.Duration(n) * c.to.Sub(c.from) / 2).UTC()
-		c.put(`<text class="label" text-anchor="%s" x="%d%%" y="%.0f">%s</text>`, anchor, n*50, chartHeight+18, at.Format(layout))
+		c.put(`<text class="label" text-anchor="%s" x="%d%%" y="%.0f">%s</text>`, anchor, n*50, y, at.Format(layout))
 	}
 }
 

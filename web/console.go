@@ -35,12 +35,23 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"span":        words.Range,
 	"plan":        flagLink,
 	"decided":     words.DecidedIn,
+	"later":       func(s journal.Summary) string { return words.DecidedIn(detector.Verdict{DecidedIn: s.DecidedIn}) },
 	"placebos":    words.Placebos,
 	"percent":     func(p float64) string { return fmt.Sprintf("%.0f", p*100) },
 	"name":        words.Name,
 	"line":        words.Line,
 	"segment":     url.PathEscape,
 	"compact":     func(b []byte) string { return words.Line(string(b)) },
+	"page":        indicatorPath,
+	"bytes":       words.Bytes,
+	"day":         func(t time.Time) string { return t.Format("Jan 2, 2006") },
+	"lastDay":     func(end time.Time) time.Time { return end.Add(-time.Second) },
+	"value":       words.Value,
+	"share":       words.Share,
+	"factor":      words.Factor,
+	"bucket":      words.Bucket,
+	"quantile":    words.Quantile,
+	"amount":      words.Count,
 	"count":       func(n int) string { return words.Count(float64(n)) },
 	"decision":    func(t detector.Toggle, who access.Principal) decision { return decision{t, who} },
 	"onExpiry":    onExpiry,
@@ -48,6 +59,11 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"rest":        func(t time.Time) string { return words.Duration(time.Until(t).Round(time.Minute)) },
 	"ago":         func(t time.Time) string { return words.Duration(time.Since(t).Round(time.Second)) },
 }).ParseFS(pages, "pages/*.html"))
+
+func script(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "max-age=300")
+	http.ServeFileFS(w, r, pages, "pages/live.js")
+}
 
 func style(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "max-age=300")
@@ -62,7 +78,7 @@ func (s *Server) page(m *http.ServeMux, pattern string, h handler) {
 		if err := guard.Check(r); err != nil {
 			return problem{http.StatusForbidden, "that came from another site; open the console and do it there"}
 		}
-		return s.reader(pattern, h)(w, r)
+		return s.reader(pattern, h)(w, s.revised(r))
 	}, s.errorPage)))
 }
 
@@ -78,6 +94,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name
 	data["OwnToken"], data["Reading"] = s.o.Token != "", status == http.StatusUnauthorized && r.Method == http.MethodGet
 	data["Here"] = r.URL.RequestURI()
 	data["Path"] = r.URL.Path
+	data["Revision"] = r.Context().Value(revisionKey{})
 	data["Version"] = s.o.Version
 	var b bytes.Buffer
 	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
@@ -94,9 +111,10 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name
 const (
 	maxCards  = 6   // upgrades with their tally, on the overview
 	maxListed = 50  // upgrades at all, on the overview
-	maxShifts = 30  // shifts told in full, on an upgrade's page
+	maxShifts = 12  // shifts told in full, on an upgrade's page
 	maxCharts = 6   // of these with a picture
-	maxOthers = 150 // other indicators, on an upgrade's page
+	maxOthers = 100 // other indicators, on an upgrade's page
+	maxPoints = 100 // of a picture on an upgrade's page
 )
 
 // card is an upgrade with the tally of its verdicts.
@@ -111,9 +129,9 @@ func (c card) Judged() bool {
 	return c.Regressed+c.Accepted+c.Recovered+c.Improved+c.Clear+c.Undecided > 0
 }
 
-func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []detector.Verdict, error) {
+func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []journal.Summary, error) {
 	c := card{Upgrade: u}
-	all, err := s.o.Journal.Verdicts(ctx, u.ID)
+	all, err := s.o.Journal.Summaries(ctx, u.ID)
 	if err != nil {
 		return c, nil, err
 	}
@@ -174,7 +192,9 @@ func (s *Server) overview(w http.ResponseWriter, r *http.Request) error {
 // shift is a verdict with its picture.
 type shift struct {
 	detector.Verdict
-	Chart template.HTML
+	Chart    template.HTML
+	Binaries []detector.Binary
+	Marks    []mark
 }
 
 func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
@@ -196,15 +216,26 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 	}
 	shifted, others := split(all)
 	shifts := make([]shift, 0, maxShifts)
-	for n, v := range shifted[:min(len(shifted), maxShifts)] {
-		x := shift{Verdict: v}
+	for n, short := range shifted[:min(len(shifted), maxShifts)] {
+		v, err := s.o.Journal.VerdictOn(r.Context(), u.ID, short.Indicator)
+		if err != nil {
+			return err
+		}
+		x := shift{Verdict: v, Binaries: u.Binaries, Marks: marks}
 		if n < maxCharts {
+			v.Course = thinned(v.Course, maxPoints)
 			x.Chart = course(u, v, marks)
 		}
 		shifts = append(shifts, x)
 	}
+	others = append(shifted[len(shifts):], others...)
+	var onset *detector.Onset
+	if len(shifts) > 0 && shifts[0].State == detector.Regressed {
+		onset = shifts[0].Onset
+	}
 	return s.render(w, r, http.StatusOK, "upgrade.html", map[string]any{
-		"Title": u.ID, "Card": c, "Alerts": told, "Shifts": shifts, "MoreShifts": len(shifted) - len(shifts), "Marks": marks,
+		"Rollout": lanes(u, s.o.Loop.Status().Time, onset), "Onset": onset,
+		"Title": u.ID, "Card": c, "Alerts": told, "MoreAlerts": len(told) == maxAlerts, "Shifts": shifts,
 		"Others": others[:min(len(others), maxOthers)], "MoreOthers": max(len(others)-maxOthers, 0),
 		"Gates": s.gates(u), "Refresh": 15,
 	})
@@ -212,7 +243,7 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 
 // split parts the verdicts that shifted, the worst first, from the others,
 // those that aren't clear first.
-func split(all []detector.Verdict) (shifted, others []detector.Verdict) {
+func split(all []journal.Summary) (shifted, others []journal.Summary) {
 	for _, v := range all {
 		if v.State == detector.Regressed || v.State == detector.Improved || !v.Recovered.IsZero() {
 			shifted = append(shifted, v)
@@ -220,7 +251,7 @@ func split(all []detector.Verdict) (shifted, others []detector.Verdict) {
 			others = append(others, v)
 		}
 	}
-	rank := func(v detector.Verdict) int {
+	rank := func(v journal.Summary) int {
 		switch {
 		case v.State == detector.Regressed && v.Recovered.IsZero():
 			return 0
@@ -229,93 +260,15 @@ func split(all []detector.Verdict) (shifted, others []detector.Verdict) {
 		}
 		return 2
 	}
-	ratio := func(v detector.Verdict) float64 {
+	ratio := func(v journal.Summary) float64 {
 		if v.Effect == nil {
 			return 0
 		}
 		return v.Effect.Ratio
 	}
-	slices.SortStableFunc(shifted, func(a, b detector.Verdict) int {
+	slices.SortStableFunc(shifted, func(a, b journal.Summary) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(ratio(b), ratio(a)))
 	})
-	slices.SortStableFunc(others, func(a, b detector.Verdict) int { return cmp.Compare(b.State, a.State) })
+	slices.SortStableFunc(others, func(a, b journal.Summary) int { return cmp.Compare(b.State, a.State) })
 	return shifted, others
-}
-
-// healthJobs is how many unfinished jobs are looked at.
-const healthJobs = 200
-
-// job is a job without its payload, which is a receiver's business.
-type job struct {
-	Kind     string           `json:"kind"`
-	Key      string           `json:"key"`
-	State    journal.JobState `json:"state"`
-	Attempts int              `json:"attempts"`
-	Error    string           `json:"error,omitempty"`
-}
-
-// trouble is 2 for a job that was given up, 1 for one that failed and is tried
-// again, else 0.
-func (j job) trouble() int {
-	switch j.State {
-	case journal.JobFailed:
-		return 2
-	case journal.JobAgain:
-		return 1
-	}
-	return 0
-}
-
-// unfinished are the jobs that aren't done, those in trouble first.
-func (s *Server) unfinished(ctx context.Context) ([]job, error) {
-	all, err := s.o.Journal.Jobs(ctx, healthJobs)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]job, 0, len(all))
-	for _, j := range all {
-		out = append(out, job{j.Kind, j.Key, j.State, j.Attempts, words.Line(j.Error)})
-	}
-	slices.SortStableFunc(out, func(a, b job) int { return cmp.Compare(b.trouble(), a.trouble()) })
-	return out, nil
-}
-
-func (s *Server) targets() []Target {
-	if s.o.Targets == nil {
-		return nil
-	}
-	all := slices.Clone(s.o.Targets())
-	slices.SortStableFunc(all, func(a, b Target) int {
-		if a.Up != b.Up {
-			if b.Up {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Compare(a.Address, b.Address)
-	})
-	return all
-}
-
-func (s *Server) healthPage(w http.ResponseWriter, r *http.Request) error {
-	jobs, err := s.unfinished(r.Context())
-	if err != nil {
-		return err
-	}
-	targets, troubled, up := s.targets(), 0, 0
-	for _, j := range jobs {
-		if j.trouble() > 0 {
-			troubled++
-		}
-	}
-	for _, t := range targets {
-		if t.Up {
-			up++
-		}
-	}
-	return s.render(w, r, http.StatusOK, "health.html", map[string]any{
-		"Title": "Health", "Watch": s.o.Loop.Status(), "Ready": s.ready.Load(), "Started": s.started,
-		"Targets": targets[:min(len(targets), 200)], "Up": up, "Known": len(targets), "Scrapes": s.o.Targets != nil,
-		"Jobs": jobs[:min(len(jobs), 50)], "Troubled": troubled, "Waiting": len(jobs) - troubled, "Refresh": 15,
-	})
 }

@@ -28,10 +28,8 @@ func (s *Server) routes() http.Handler {
 	s.page(m, "GET /{$}", s.overview)
 	s.page(m, "GET /upgrades/{id}", s.upgradePage)
 	s.page(m, "GET /upgrades/{id}/report", s.report)
-	s.page(m, "GET /reports", func(w http.ResponseWriter, r *http.Request) error {
-		http.Redirect(w, r, "/reports/this", http.StatusSeeOther)
-		return nil
-	})
+	s.page(m, "GET /upgrades/{id}/indicators/{key}", s.indicatorPage)
+	s.page(m, "GET /reports", s.reviewsPage)
 	s.page(m, "GET /reports/{week}", s.week)
 	s.page(m, "GET /flags", s.flagsPage)
 	s.page(m, "GET /flags/{key}", s.flagPage)
@@ -50,6 +48,8 @@ func (s *Server) routes() http.Handler {
 	s.page(m, signInPattern, s.signInOnce)
 	s.page(m, "POST /sign-out", s.signOut)
 	s.page(m, "/", func(w http.ResponseWriter, r *http.Request) error { return nowhere(m, "/", w, r) })
+	m.Handle("GET /live.js", s.measured("GET /live.js", http.HandlerFunc(script)))
+	m.Handle(livePattern, s.unharmed(s.reader(livePattern, s.tellChanges), s.fail)) // lasts for hours, as the flags' events
 	m.Handle("GET /style.css", s.measured("GET /style.css", http.HandlerFunc(style)))
 
 	s.handle(m, "GET /api/v1/status", s.status)
@@ -59,7 +59,9 @@ func (s *Server) routes() http.Handler {
 	s.handle(m, "GET /api/v1/upgrades/{id}", s.showUpgrade)
 	s.write(m, "POST /api/v1/upgrades/{id}/close", s.closeUpgrade)
 	s.handle(m, "GET /api/v1/upgrades/{id}/verdicts", s.listVerdicts)
+	s.handle(m, "GET /api/v1/upgrades/{id}/indicators/{key}", s.showIndicator)
 	s.handle(m, "GET /api/v1/upgrades/{id}/report", s.report)
+	s.handle(m, "GET /api/v1/reports", s.listReviews)
 	s.handle(m, "GET /api/v1/reports/{week}", s.week)
 	s.handle(m, "GET /api/v1/events", s.listEvents)
 	s.handle(m, "GET /api/v1/alerts", s.listAlerts)
@@ -238,10 +240,13 @@ func (s *Server) measured(route string, h http.Handler) http.Handler {
 	})
 }
 
-// Content security policies. The pages need no inline style; a review is one
+// livePattern is the stream that keeps pages up to date.
+const livePattern = "GET /events/console"
+
+// Content security policies. The pages need no inline style or script; a review is one
 // file that can be mailed, with its style and pictures inside.
 const (
-	pagePolicy   = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+	pagePolicy   = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 	reviewPolicy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
 

@@ -72,7 +72,12 @@ func (c *Config) Validate(path string) []error {
 type Journal interface {
 	Upgrades(ctx context.Context, p journal.Page) ([]detector.Upgrade, string, error)
 	Upgrade(ctx context.Context, id string) (detector.Upgrade, error)
+	UpgradesWithin(ctx context.Context, from, to time.Time) ([]detector.Upgrade, error)
+	Coverage(ctx context.Context, from, to time.Time) ([]detector.Coverage, error)
 	Verdicts(ctx context.Context, upgrade string) ([]detector.Verdict, error)
+	Summaries(ctx context.Context, upgrade string) ([]journal.Summary, error)
+	VerdictOn(ctx context.Context, upgrade string, i detector.Indicator) (detector.Verdict, error)
+	Verdict(ctx context.Context, upgrade, id string) (detector.Verdict, error)
 	Events(ctx context.Context, q journal.EventQuery) ([]journal.StoredEvent, int64, error)
 	Alerts(ctx context.Context, q journal.AlertQuery) ([]detector.Alert, string, error)
 	Alert(ctx context.Context, key string) (detector.Alert, error)
@@ -87,6 +92,8 @@ type Journal interface {
 	Audit(ctx context.Context, q journal.AuditQuery) ([]detector.Toggle, int64, error)
 	Freezes(ctx context.Context, limit int) ([]detector.Freeze, error)
 	Jobs(ctx context.Context, limit int) ([]journal.JobStatus, error)
+	Changes() (seen int64, next <-chan struct{})
+	Storage(ctx context.Context) (journal.Storage, error)
 	Ping(ctx context.Context) error
 }
 
@@ -128,8 +135,12 @@ type Options struct {
 	Journal     Journal
 	Loop        Loop
 	Switchboard *flags.Switchboard
-	Review      Review
-	Week        Week
+	// Judging is what verdicts are reached by, which pages explain them with.
+	Judging watch.Config
+	Review  Review
+	Week    Week
+	// Weeks are the last n weeks in the time zone of reviews, the present one first.
+	Weeks func(n int) []WeekSpan
 	// Parse reads an upgrade record.
 	Parse func(data []byte) (detector.Upgrade, error)
 	// Inbox reads what deployment tools tell.
@@ -141,6 +152,8 @@ type Options struct {
 	Silences func(ctx context.Context, alerts []detector.Alert) map[string][]alertmanager.Silence
 	// Tell is an alert as receivers are told it; nil where nobody is told.
 	Tell func(ctx context.Context, a detector.Alert) string
+	// Receivers are those of alerts; nil where nothing is known of any.
+	Receivers func() []Receiver
 	// Targets lists what the daemon scrapes; nil where it doesn't scrape itself.
 	Targets  func() []Target
 	Token    string
@@ -163,6 +176,7 @@ type Server struct {
 	seconds  *prometheus.HistogramVec
 	sessions sessions
 	once     once
+	live     *live
 	// tokens are those of people, nil where the daemon's own does everything.
 	tokens   *access.Tokens
 	received *prometheus.CounterVec
@@ -172,7 +186,7 @@ type Server struct {
 
 // New binds the listener; Serve starts to answer.
 func New(o Options) (*Server, error) {
-	s := &Server{o: o, started: time.Now(), sessions: newSessions(), inbox: rate.NewLimiter(inboxRate, inboxBurst)}
+	s := &Server{o: o, started: time.Now(), live: newLive(), sessions: newSessions(), inbox: rate.NewLimiter(inboxRate, inboxBurst)}
 	s.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "aftershock_http_requests_total", Help: "Requests answered, by route and status.",
 	}, []string{"route", "code"})
@@ -302,6 +316,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		ErrorLog:          slog.NewLogLogger(s.o.Slog.Handler(), slog.LevelDebug),
 	}
 	server.RegisterOnShutdown(s.o.Switchboard.Feed().Close)
+	server.RegisterOnShutdown(s.live.close)
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		late, cancel := context.WithTimeout(context.Background(), grace)

@@ -162,8 +162,9 @@ func (d *daemon) listen(ctx context.Context) error {
 	}
 	d.web, err = web.New(web.Options{
 		Config: d.cfg.Web, Version: version, Journal: d.journal, Loop: teller{d}, Switchboard: d.board,
-		Review: d.review, Week: d.weekPage, Parse: upgrades.ParseRecord, Inbox: d.inbox, Reload: d.reload, Token: token, Registry: d.registry,
-		Targets: d.targets(), Silences: d.silences, Tell: d.tellsOf, Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
+		Judging: d.cfg.Watch,
+		Review:  d.review, Week: d.weekPage, Weeks: d.weeks, Parse: upgrades.ParseRecord, Inbox: d.inbox, Reload: d.reload, Token: token, Registry: d.registry,
+		Targets: d.targets(), Receivers: d.receivers, Silences: d.silences, Tell: d.tellsOf, Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
 	})
 	if err != nil {
 		return err

@@ -166,6 +166,19 @@ func (d *daemon) week(ctx context.Context, name string) (reports.Week, error) {
 	return w, err
 }
 
+// weeks are the last n weeks, the present one first.
+func (d *daemon) weeks(n int) (all []web.WeekSpan) {
+	d.mu.Lock()
+	zone := d.cfg.Reports.Weekly.Location()
+	d.mu.Unlock()
+	this := reports.WeekOf(time.Now(), zone)
+	for k := range n {
+		s := this.Before(k)
+		all = append(all, web.WeekSpan{Name: s.Name, From: s.From, To: s.To})
+	}
+	return all
+}
+
 // weekPage answers the review of a week in a form.
 func (d *daemon) weekPage(ctx context.Context, name, form string, w http.ResponseWriter) error {
 	r, err := d.week(ctx, name)

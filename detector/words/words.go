@@ -158,6 +158,18 @@ func Count(x float64) string {
 	return sign + s
 }
 
+// Bytes writes a size: 310 kB, 12.3 MB, 1.2 GB.
+func Bytes(n int64) string {
+	size, unit := float64(n)/1e3, "kB"
+	for _, next := range []string{"MB", "GB", "TB"} {
+		if size < 1000 {
+			break
+		}
+		size, unit = size/1e3, next
+	}
+	return Number(size) + " " + unit
+}
+
 // Value writes a value of the effect's quantity: a percentage for a share, a
 // duration for a quantile, a plain figure for a rate such as retries per call.
 func Value(what string, x float64) string {

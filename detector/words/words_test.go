@@ -62,6 +62,10 @@ func TestFigures(t *testing.T) {
 	for _, tc := range []struct{ got, want string }{
 		{words.Share(0.0231), "2.31%"},
 		{words.Share(1), "100%"},
+		{words.Bytes(0), "0 kB"},
+		{words.Bytes(310_000), "310 kB"},
+		{words.Bytes(12_345_678), "12.3 MB"},
+		{words.Bytes(1e15), "1000 TB"},
 		{words.Share(0), "0%"},
 		{words.Share(0.000123), "0.0123%"},
 		{words.Share(1.23e-9), "0.000000123%"},

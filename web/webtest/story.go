@@ -56,6 +56,16 @@ func Story(now time.Time) journal.Tick {
 	}
 	place := worse(Indicator(detector.Latency, duration, "service", "checkout", "http_route", "/place"),
 		detector.Effect{What: "share of requests over 0.5 s", Before: 0.0102, After: 0.0231, Ratio: 2.26, Low: 1.71, High: 2.9}, causes)
+	place.Distribution = &detector.Distribution{
+		Bounds: []float64{0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5},
+		Before: []float64{0.31, 0.402, 0.21, 0.0678, 0.0076, 0.002, 0.0005, 0.0001},
+		After:  []float64{0.29, 0.392, 0.215, 0.0799, 0.0131, 0.0072, 0.0022, 0.0006},
+	}
+	place.Quantiles = []detector.QuantileRange{
+		{Q: 0.5, Before: detector.Interval{Lower: 0.025, Upper: 0.05}, After: detector.Interval{Lower: 0.025, Upper: 0.05}},
+		{Q: 0.99, Before: detector.Interval{Lower: 0.5, Upper: 1}, After: detector.Interval{Lower: 1, Upper: 2.5}},
+		{Q: 0.9999, Before: detector.Interval{Lower: 1, Upper: 2.5}, After: detector.Interval{Lower: 2.5, Upper: math.Inf(1)}},
+	}
 	retries := worse(Indicator(detector.Retry, "third_party_retries_total", "service", "payments", "peer", "acme-pay"),
 		detector.Effect{What: "retries per call", Before: 0.0208, After: 0.912, Ratio: 43.8, Low: 39.2, High: 49}, causes)
 	pay := worse(Indicator(detector.Latency, duration, "service", "payments", "http_route", "/pay"),
@@ -77,13 +87,18 @@ func Story(now time.Time) journal.Tick {
 			State: detector.Undecided, Since: start, Missing: "a margin of 5% needs more requests", DecidedIn: 93600,
 		})
 	}
+	// Courses and distributions stay with the verdicts, as in the watch.
+	short := func(v detector.Verdict) detector.Verdict {
+		v.Course, v.Distribution = nil, nil
+		return v
+	}
 	alert := detector.Alert{
 		Key: UpgradeID + "/dten-payments", Upgrade: UpgradeID, State: detector.AlertFiring, Cause: causes[0],
-		Root: place, Others: []detector.Verdict{retries, pay}, Binaries: u.Binaries[1:], Flags: []string{"payments-backoff"},
+		Root: short(place), Others: []detector.Verdict{short(retries), short(pay)}, Binaries: u.Binaries[1:], Flags: []string{"payments-backoff"},
 		StartsAt: start.Add(41 * time.Minute), UpdatedAt: start.Add(50 * time.Minute), Revision: 2,
 	}
 	geo := detector.Alert{
-		Key: UpgradeID + "/geo-api", Upgrade: UpgradeID, State: detector.AlertFiring, Cause: cart.Causes[0], Root: cart,
+		Key: UpgradeID + "/geo-api", Upgrade: UpgradeID, State: detector.AlertFiring, Cause: cart.Causes[0], Root: short(cart),
 		StartsAt: start.Add(100 * time.Minute), UpdatedAt: start.Add(100 * time.Minute), Revision: 1,
 	}
 	before := detector.Upgrade{

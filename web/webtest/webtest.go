@@ -189,6 +189,15 @@ func (h history) week(ctx context.Context, name, format string, w http.ResponseW
 	return err
 }
 
+// weeks are those up to now, in UTC.
+func weeks(n int) (all []web.WeekSpan) {
+	for k := range n {
+		s := reports.WeekOf(time.Now(), time.UTC).Before(k)
+		all = append(all, web.WeekSpan{Name: s.Name, From: s.From, To: s.To})
+	}
+	return all
+}
+
 // Start runs a server until the test ends. Each change may alter its options.
 func Start(t testing.TB, change ...func(*web.Options)) *Server {
 	t.Helper()
@@ -231,9 +240,12 @@ func StartBoard(t testing.TB, set func(*flags.Config), change ...func(*web.Optio
 	told, err := inbox.New(inbox.Config{})
 	must(err)
 	s := &Server{Journal: j, Board: board, Loop: &Loop{Now: watch.Status{Time: time.Now().UTC().Truncate(time.Minute), Indicators: 25}}}
+	var judging watch.Config
+	judging.SetDefaults()
 	o := web.Options{
-		Config: web.Config{Listen: "127.0.0.1:0"}, Version: "1.2.3", Journal: j, Loop: s.Loop, Switchboard: board,
-		Review: history{j}.review, Week: history{j}.week, Parse: upgrades.ParseRecord, Inbox: told, Reload: func() error { return nil },
+		Judging: judging,
+		Config:  web.Config{Listen: "127.0.0.1:0"}, Version: "1.2.3", Journal: j, Loop: s.Loop, Switchboard: board,
+		Review: history{j}.review, Week: history{j}.week, Weeks: weeks, Parse: upgrades.ParseRecord, Inbox: told, Reload: func() error { return nil },
 		Token: Token, Registry: registry, Log: log, Slog: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range change {

@@ -1,0 +1,124 @@
+package web
+
+import (
+	"fmt"
+	"html/template"
+	"slices"
+	"strings"
+	"time"
+
+	"aftershock/detector"
+	"aftershock/detector/words"
+)
+
+// Bounds of the picture of lanes.
+const (
+	maxLanes    = 12
+	maxSwitches = 100 // steps drawn in a lane; those of more instances come together
+	laneHeight  = 22.0
+	laneRow     = 46.0
+)
+
+// rollout is how an upgrade's instances switched, binary by binary.
+type rollout struct {
+	Chart template.HTML
+	Lanes []lane
+	// More is how many binaries have no lane.
+	More int
+}
+
+// lane is one binary with the switches of its instances in order of time.
+type lane struct {
+	detector.Binary
+	Switches []time.Time
+	// Known is whether the instances are known, and not the binary's own time alone.
+	Known bool
+}
+
+// First and Last bound the switches.
+func (l lane) First() time.Time { return l.Switches[0] }
+
+// Last is the last instance's switch.
+func (l lane) Last() time.Time { return l.Switches[len(l.Switches)-1] }
+
+// text says in words what the lane shows.
+func (l lane) text() string {
+	if !l.Known {
+		return words.Versions(l.Binary) + ", " + words.Clock(l.First())
+	}
+	many := "s"
+	if len(l.Switches) == 1 {
+		many = ""
+	}
+	text := fmt.Sprintf("%s: %s instance%s, %s", words.Versions(l.Binary), words.Count(float64(len(l.Switches))), many, words.Clock(l.First()))
+	if l.Last().After(l.First()) {
+		text += "–" + words.Clock(l.Last())
+	}
+	return text
+}
+
+// lanes draws which share of each binary's instances ran the new build over the
+// upgrade's window. until is as far as is known where the window is open; onset is when
+// the worst shift began, nil for none.
+func lanes(u detector.Upgrade, until time.Time, onset *detector.Onset) rollout {
+	out := rollout{More: max(len(u.Binaries)-maxLanes, 0)}
+	from, to := u.StartedAt, u.FinishedAt
+	if to.IsZero() {
+		to = until
+	}
+	for _, b := range u.Binaries {
+		l := lane{Binary: b, Known: len(b.Instances) > 0}
+		for _, d := range b.Instances {
+			l.Switches = append(l.Switches, d.At)
+		}
+		if !l.Known {
+			l.Switches = append(l.Switches, u.Time(b))
+		}
+		slices.SortFunc(l.Switches, time.Time.Compare)
+		if l.First().Before(from) {
+			from = l.First()
+		}
+		if l.Last().After(to) {
+			to = l.Last()
+		}
+		out.Lanes = append(out.Lanes, l)
+	}
+	if len(out.Lanes) == 0 {
+		return out
+	}
+	pad := max(to.Sub(from)/12, time.Minute)
+	c := &chart{from: from.Add(-pad), to: to.Add(pad)}
+	drawn := out.Lanes[:min(len(out.Lanes), maxLanes)]
+	told := make([]string, 0, len(drawn))
+	for _, l := range drawn {
+		told = append(told, l.text())
+	}
+	height := laneRow * float64(len(drawn))
+	c.put(`<svg class="chart lanes" width="100%%" height="%.0f" role="img" aria-label="%s">`, height+22, esc("Instances that switched to the new build: "+strings.Join(told, "; ")))
+	for n, l := range drawn {
+		c.lane(l, laneRow*float64(n), told[n])
+	}
+	if onset != nil && c.holds(onset.At) {
+		c.put(`<line class="onset" x1="%s" x2="%[1]s" y1="0" y2="%.0f"><title>the worst shift began %s</title></line>`, c.x(onset.At), height, esc(words.Onset(*onset)))
+	}
+	c.times(height + 16)
+	c.put(`</svg>`)
+	out.Chart = template.HTML(c.b.String()) //nolint:gosec // every text in it went through esc
+	return out
+}
+
+// lane draws one lane from y on: a bar of the old build that the new one fills from
+// below, instance by instance.
+func (c *chart) lane(l lane, y float64, text string) {
+	c.put(`<text class="label" x="2" y="%.0f">%s</text>`, y+13, esc(text))
+	top := y + 18
+	c.put(`<rect class="old" x="0" y="%.0f" width="100%%" height="%.0f"/><svg y="%.0f" width="100%%" height="%.0f" viewBox="0 0 %.0f %.0f" preserveAspectRatio="none"><path class="new" d="M%.0f %.0f`,
+		top, laneHeight, top, laneHeight, chartWidth, laneHeight, chartWidth, laneHeight)
+	// The path goes back in time along the top of what is new.
+	every := (len(l.Switches) + maxSwitches - 1) / maxSwitches
+	all := len(l.Switches)
+	for n := all; n > 0; n -= every {
+		c.put(`V%.1fH%.1f`, laneHeight*(1-float64(n)/float64(all)), chartWidth*c.part(l.Switches[n-1]))
+	}
+	c.put(`V%.0fZ"/></svg>`, laneHeight)
+}

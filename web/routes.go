@@ -79,7 +79,7 @@ func (s *Server) routes() http.Handler {
 	s.write(m, "POST /api/v1/toggles/{id}/reject", s.rejectToggle)
 	s.handle(m, "GET /api/v1/automation", s.automation)
 	s.write(m, "POST /api/v1/automation/freeze", s.freeze)
-	s.handle(m, "POST /api/v1/automation/unfreeze", s.need(access.Admin, s.unfreeze))
+	s.handle(m, "POST /api/v1/automation/unfreeze", s.need(access.Admin, s.again(s.unfreeze)))
 	s.handle(m, "GET /api/v1/audit", s.audit)
 	s.handle(m, "GET /api/v1/flags/{key}/tuning", s.tuneFlag)
 	s.handle(m, "POST /api/v1/inbox", s.receive)
@@ -157,9 +157,10 @@ func (s *Server) unharmed(h handler, fail func(http.ResponseWriter, *http.Reques
 	})
 }
 
-// write is handle for what changes something: it takes somebody on call.
+// write is handle for what changes something: it takes somebody on call, and is done
+// once where it comes with a key.
 func (s *Server) write(m *http.ServeMux, pattern string, h handler) {
-	s.handle(m, pattern, s.need(access.OnCall, h))
+	s.handle(m, pattern, s.need(access.OnCall, s.again(h)))
 }
 
 // patient lets an answer take as long as a toggle may.

@@ -87,6 +87,9 @@ type Journal interface {
 	Audit(ctx context.Context, q journal.AuditQuery) ([]detector.Toggle, int64, error)
 	Freezes(ctx context.Context, limit int) ([]detector.Freeze, error)
 	Jobs(ctx context.Context, limit int) ([]journal.JobStatus, error)
+	ClaimAnswer(ctx context.Context, a journal.Answer) (there journal.Answer, claimed bool, err error)
+	PutAnswer(ctx context.Context, a journal.Answer) error
+	DropAnswer(ctx context.Context, a journal.Answer) error
 	Ping(ctx context.Context) error
 }
 
@@ -163,6 +166,7 @@ type Server struct {
 	seconds  *prometheus.HistogramVec
 	sessions sessions
 	once     once
+	keyed    keyed
 	// tokens are those of people, nil where the daemon's own does everything.
 	tokens   *access.Tokens
 	received *prometheus.CounterVec

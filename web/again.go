@@ -182,7 +182,6 @@ func (s *Server) first(w http.ResponseWriter, r *http.Request, a journal.Answer,
 // repeated answers as before.
 func repeated(w http.ResponseWriter, a journal.Answer) error {
 	w.Header().Set("Content-Type", a.Type)
-	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Idempotency-Replayed", "true")
 	if a.Location != "" {
 		w.Header().Set("Location", a.Location)

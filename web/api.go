@@ -157,7 +157,6 @@ func (s *Server) review(w http.ResponseWriter, r *http.Request, known []string, 
 	}
 	maps.Copy(w.Header(), whole.header)
 	w.Header().Set("Content-Security-Policy", reviewPolicy)
-	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write(whole.body.Bytes())
 	return nil
 }

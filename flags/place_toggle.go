@@ -132,7 +132,7 @@ func (s *Switchboard) setAway(ctx context.Context, p *place, r Request) (detecto
 		}
 		return t, nil
 	}
-	t.ID = s.newID()
+	t.ID = s.newID(ctx)
 	if t.Needs > 0 {
 		if err := s.alertEmergency(ctx, t); err != nil {
 			return detector.Toggle{}, err
@@ -176,7 +176,7 @@ func (s *Switchboard) undoAway(ctx context.Context, p *place, r Request, only st
 	}
 	r.Decision = ""
 	t := s.toggle(r, Plan{Before: last.Variant, After: last.Before})
-	t.ID, t.Revision, t.Value = s.newID(), cut(state.Revision, 100), state.Variants[last.Before]
+	t.ID, t.Revision, t.Value = s.newID(ctx), cut(state.Revision, 100), state.Variants[last.Before]
 	if p.Abilities.Value {
 		t.Value = valueIn(last.Replaced, last.Before, t.Value)
 	}

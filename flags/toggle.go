@@ -43,7 +43,7 @@ func (s *Switchboard) Set(ctx context.Context, r Request) (detector.Toggle, erro
 		return t, nil
 	}
 	if t.ID = r.Decision; t.ID == "" {
-		t.ID = s.newID()
+		t.ID = s.newID(ctx)
 	} else if err := s.mayDecide(ctx, r); err != nil {
 		return detector.Toggle{}, err
 	}
@@ -121,7 +121,7 @@ func (s *Switchboard) undo(ctx context.Context, r Request, only string) (detecto
 	last := in[len(in)-1]
 	r.Scope, r.Decision = last.Scope, ""
 	t := s.toggle(r, Plan{Before: last.Variant, After: last.Before, Revision: n.revision})
-	t.ID = s.newID()
+	t.ID = s.newID(ctx)
 	if f, ok := n.set.Flag(flag); ok {
 		t.Value = valueIn(last.Replaced, last.Before, f.Variants[last.Before])
 	}
@@ -331,9 +331,26 @@ func flip(t detector.Toggle, ours bool) detector.Flip {
 	}
 }
 
-// newID makes an identity that sorts by time.
-func (s *Switchboard) newID() string {
-	return s.now().UTC().Format("20060102T150405.000") + "-" + strings.ToLower(rand.Text()[:8])
+// newID is the identity that ctx has for a toggle, or a new one.
+func (s *Switchboard) newID(ctx context.Context) string {
+	if id, ok := ctx.Value(idKey{}).(string); ok {
+		return id
+	}
+	return NewID(s.now())
+}
+
+// NewID makes an identity of a toggle that sorts by time.
+func NewID(now time.Time) string {
+	return now.UTC().Format("20060102T150405.000") + "-" + strings.ToLower(rand.Text()[:8])
+}
+
+// idKey is where a context has the identity of a toggle.
+type idKey struct{}
+
+// WithID gives the one toggle that is set or undone under the context an identity that
+// its caller knows before, so that it can be found in the audit however the call ended.
+func WithID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, idKey{}, id)
 }
 
 func (s *Switchboard) begin(id string) {

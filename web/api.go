@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	_ "embed"
@@ -162,26 +161,15 @@ func (s *Server) review(w http.ResponseWriter, r *http.Request, known []string, 
 	if !slices.Contains(known, format) {
 		return BadRequest(fmt.Sprintf("parameter format: %.20q is none of %s", format, strings.Join(known, ", ")))
 	}
-	whole := &buffered{header: http.Header{}}
+	whole := buffer(w)
 	if err := write(r.Context(), format, whole); err != nil {
 		return err
 	}
 	maps.Copy(w.Header(), whole.header)
 	w.Header().Set("Content-Security-Policy", reviewPolicy)
-	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write(whole.body.Bytes())
 	return nil
 }
-
-// buffered keeps an answer until it is known to be whole.
-type buffered struct {
-	header http.Header
-	body   bytes.Buffer
-}
-
-func (b *buffered) Header() http.Header         { return b.header }
-func (b *buffered) WriteHeader(int)             {}
-func (b *buffered) Write(p []byte) (int, error) { return b.body.Write(p) }
 
 // event is an event with its number.
 type event struct {

@@ -2,9 +2,11 @@ package web_test
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +17,35 @@ import (
 	"aftershock/web/webtest"
 )
 
+// post sends a form as a page has it that was shown to whoever holds the cookie among the headers.
 func post(t testing.TB, u string, form url.Values, headers ...string) reply {
+	t.Helper()
+	if at := slices.Index(headers, "Cookie"); at >= 0 {
+		to, err := url.Parse(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		form = maps.Clone(form)
+		if form == nil {
+			form = url.Values{}
+		}
+		form.Set("stamp", stampOn(ask(t, "GET", to.Scheme+"://"+to.Host+"/flags", "", "Cookie", headers[at+1]).body))
+	}
+	return postAs(t, u, form, headers...)
+}
+
+var stamps = regexp.MustCompile(`name="stamp" value="([0-9a-f]*)"`)
+
+// stampOn is the stamp on the forms of a page, "" where they have none.
+func stampOn(page string) string {
+	if m := stamps.FindStringSubmatch(page); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// postAs sends a form as it is.
+func postAs(t testing.TB, u string, form url.Values, headers ...string) reply {
 	t.Helper()
 	return ask(t, "POST", u, form.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, headers...)...)
 }

@@ -52,37 +52,37 @@ func (s *Server) routes() http.Handler {
 	m.Handle(livePattern, s.unharmed(s.reader(livePattern, s.tellChanges), s.fail)) // lasts for hours, as the flags' events
 	m.Handle("GET /style.css", s.measured("GET /style.css", http.HandlerFunc(style)))
 
-	s.handle(m, "GET /api/v1/status", s.status)
-	s.handle(m, "GET /api/v1/health", s.health)
-	s.handle(m, "GET /api/v1/upgrades", s.listUpgrades)
+	s.read(m, "GET /api/v1/status", s.status)
+	s.handle(m, "GET /api/v1/health", s.health) // never twice the same
+	s.read(m, "GET /api/v1/upgrades", s.listUpgrades)
 	s.write(m, "POST /api/v1/upgrades", s.recordUpgrade)
-	s.handle(m, "GET /api/v1/upgrades/{id}", s.showUpgrade)
+	s.read(m, "GET /api/v1/upgrades/{id}", s.showUpgrade)
 	s.write(m, "POST /api/v1/upgrades/{id}/close", s.closeUpgrade)
-	s.handle(m, "GET /api/v1/upgrades/{id}/verdicts", s.listVerdicts)
-	s.handle(m, "GET /api/v1/upgrades/{id}/indicators/{key}", s.showIndicator)
+	s.read(m, "GET /api/v1/upgrades/{id}/verdicts", s.listVerdicts)
+	s.read(m, "GET /api/v1/upgrades/{id}/indicators/{key}", s.showIndicator)
 	s.handle(m, "GET /api/v1/upgrades/{id}/report", s.report)
-	s.handle(m, "GET /api/v1/reports", s.listReviews)
+	s.read(m, "GET /api/v1/reports", s.listReviews)
 	s.handle(m, "GET /api/v1/reports/{week}", s.week)
-	s.handle(m, "GET /api/v1/events", s.listEvents)
-	s.handle(m, "GET /api/v1/alerts", s.listAlerts)
-	s.handle(m, "GET /api/v1/alerts/tally", s.tally)
-	s.handle(m, "GET /api/v1/alerts/{key}", s.showAlert)
+	s.read(m, "GET /api/v1/events", s.listEvents)
+	s.read(m, "GET /api/v1/alerts", s.listAlerts)
+	s.read(m, "GET /api/v1/alerts/tally", s.tally)
+	s.read(m, "GET /api/v1/alerts/{key}", s.showAlert)
 	s.write(m, "POST /api/v1/alerts/{key}/mark", s.markAlert)
 	s.write(m, "POST /api/v1/alerts/{key}/acknowledge", s.acknowledgeAlert)
-	s.handle(m, "GET /api/v1/flags", s.listFlags)
-	s.handle(m, "GET /api/v1/flags/{key}", s.showFlag)
+	s.read(m, "GET /api/v1/flags", s.listFlags)
+	s.read(m, "GET /api/v1/flags/{key}", s.showFlag)
 	s.write(m, "PUT /api/v1/flags/{key}", s.setFlag)
 	s.write(m, "POST /api/v1/flags/{key}/undo", s.undoFlag)
-	s.handle(m, "GET /api/v1/flags/{key}/history", s.flagHistory)
+	s.read(m, "GET /api/v1/flags/{key}/history", s.flagHistory)
 	s.write(m, "POST /api/v1/flags/{key}/extend", s.extendFlag)
 	s.write(m, "POST /api/v1/flags/{key}/acknowledge", s.acknowledgeFlag)
-	s.handle(m, "GET /api/v1/toggles/waiting", s.listWaiting)
+	s.read(m, "GET /api/v1/toggles/waiting", s.listWaiting)
 	s.write(m, "POST /api/v1/toggles/{id}/approve", s.approveToggle)
 	s.write(m, "POST /api/v1/toggles/{id}/reject", s.rejectToggle)
-	s.handle(m, "GET /api/v1/automation", s.automation)
+	s.read(m, "GET /api/v1/automation", s.automation)
 	s.write(m, "POST /api/v1/automation/freeze", s.freeze)
-	s.handle(m, "POST /api/v1/automation/unfreeze", s.need(access.Admin, s.unfreeze))
-	s.handle(m, "GET /api/v1/audit", s.audit)
+	s.handle(m, "POST /api/v1/automation/unfreeze", s.need(access.Admin, s.again(s.unfreeze)))
+	s.read(m, "GET /api/v1/audit", s.audit)
 	s.handle(m, "GET /api/v1/flags/{key}/tuning", s.tuneFlag)
 	s.handle(m, "POST /api/v1/inbox", s.receive)
 	s.handle(m, "POST /api/v1/inbox/{sender}", s.receive)
@@ -159,9 +159,16 @@ func (s *Server) unharmed(h handler, fail func(http.ResponseWriter, *http.Reques
 	})
 }
 
-// write is handle for what changes something: it takes somebody on call.
+// read is handle for what is asked again and again: it has a tag, by which callers are told
+// that nothing has changed.
+func (s *Server) read(m *http.ServeMux, pattern string, h handler) {
+	s.handle(m, pattern, tagged(h))
+}
+
+// write is handle for what changes something: it takes somebody on call, and is done
+// once where it comes with a key.
 func (s *Server) write(m *http.ServeMux, pattern string, h handler) {
-	s.handle(m, pattern, s.need(access.OnCall, h))
+	s.handle(m, pattern, s.need(access.OnCall, s.again(h)))
 }
 
 // patient lets an answer take as long as a toggle may.
@@ -259,6 +266,8 @@ var guards = http.Header{
 	"Referrer-Policy":              {"same-origin"},
 	"Cross-Origin-Opener-Policy":   {"same-origin"},
 	"Cross-Origin-Resource-Policy": {"same-origin"},
+	"Permissions-Policy":           {"camera=(), geolocation=(), microphone=()"},
+	"Cache-Control":                {"no-store"},
 }
 
 // secured sets the headers that every answer carries. Handlers may replace one,

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"aftershock/web/access"
 )
 
 // sessions are the signed-in browsers; they end with the daemon.
@@ -15,6 +17,8 @@ type sessions struct {
 	open map[string]session
 	// tries are the failed attempts to sign in of the last minute, by address.
 	tries map[string][]time.Time
+	// secret makes the stamps of forms.
+	secret []byte
 }
 
 // session is one of a browser: until when, and the key of who signed in.
@@ -24,7 +28,7 @@ type session struct {
 }
 
 func newSessions() sessions {
-	return sessions{open: map[string]session{}, tries: map[string][]time.Time{}}
+	return sessions{open: map[string]session{}, tries: map[string][]time.Time{}, secret: []byte(rand.Text())}
 }
 
 const (
@@ -139,6 +143,14 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return badForm(err)
+	}
+	if s.caller(r).Role != access.None {
+		if err := s.stamped(r, r.PostForm); err != nil {
+			return err
+		}
+	}
 	if c, err := r.Cookie(sessionCookie); err == nil {
 		s.sessions.end(c.Value)
 	}

@@ -103,7 +103,7 @@ func (s *Server) form(r *http.Request, role access.Role) (url.Values, error) {
 	if err := r.ParseForm(); err != nil {
 		return nil, badForm(err)
 	}
-	return r.PostForm, nil
+	return r.PostForm, s.stamped(r, r.PostForm)
 }
 
 func (s *Server) who(r *http.Request, form url.Values) string {

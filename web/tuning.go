@@ -41,7 +41,6 @@ func (s *Server) tuneFlag(w http.ResponseWriter, r *http.Request) error {
 	}
 	if format == "svg" {
 		w.Header().Set("Content-Type", "image/svg+xml")
-		w.Header().Set("Cache-Control", "no-store")
 		_, _ = w.Write([]byte(TuningChart(t)))
 		return nil
 	}

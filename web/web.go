@@ -94,6 +94,9 @@ type Journal interface {
 	Jobs(ctx context.Context, limit int) ([]journal.JobStatus, error)
 	Changes() (seen int64, next <-chan struct{})
 	Storage(ctx context.Context) (journal.Storage, error)
+	ClaimAnswer(ctx context.Context, a journal.Answer) (there journal.Answer, claimed bool, err error)
+	PutAnswer(ctx context.Context, a journal.Answer) error
+	DropAnswer(ctx context.Context, a journal.Answer) error
 	Ping(ctx context.Context) error
 }
 
@@ -177,6 +180,7 @@ type Server struct {
 	sessions sessions
 	once     once
 	live     *live
+	keyed    keyed
 	// tokens are those of people, nil where the daemon's own does everything.
 	tokens   *access.Tokens
 	received *prometheus.CounterVec

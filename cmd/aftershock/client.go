@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -14,6 +15,7 @@ import (
 	"os/user"
 	"slices"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -81,25 +83,55 @@ func (c *client) raw(ctx context.Context, method, path string, in any) ([]byte, 
 	return b, err
 }
 
-// ask is raw with the answer's header.
+// retryAfter is how long a write that was cut off waits before it is sent again.
+const retryAfter = time.Second
+
+// ask is raw with the answer's header. A write has a key: cut off, it is sent once more,
+// and done once at the most.
 func (c *client) ask(ctx context.Context, method, path string, in any) ([]byte, http.Header, error) {
-	var body io.Reader
+	var body []byte
 	switch in := in.(type) {
 	case nil:
 	case []byte:
-		body = bytes.NewReader(in)
+		body = in
 	default:
 		b, err := json.Marshal(in)
 		if err != nil {
 			return nil, nil, err
 		}
-		body = bytes.NewReader(b)
+		body = b
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.server+path, body)
+	key := ""
+	if method != http.MethodGet {
+		key = rand.Text()
+	}
+	b, header, err := c.send(ctx, method, path, key, body)
+	if key == "" || !cutOff(err) {
+		return b, header, err
+	}
+	select {
+	case <-time.After(retryAfter):
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	return c.send(ctx, method, path, key, body)
+}
+
+// cutOff says whether a connection ended before the answer did.
+func cutOff(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// send sends a request, with a key unless that is "", and reads the answer.
+func (c *client) send(ctx context.Context, method, path, key string, body []byte) ([]byte, http.Header, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		req.Header.Set("Idempotency-Key", `"`+key+`"`)
+	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +42,13 @@ func TestBudget(t *testing.T) {
 		covered.Coverage = append(covered.Coverage, detector.Coverage{Hour: time.Now().UTC().Truncate(time.Hour).Add(-time.Duration(n) * time.Hour), Step: 60, Steps: 60})
 	}
 	s.Tell(t, covered)
+	// Each of them is found.
+	for find, want := range map[string]bool{"service-1777": true, "SERVICE-1777+clear": true, "service-1777+regressed": false, "none-such": false} {
+		got := ask(t, "GET", s.URL+"/upgrades/"+webtest.UpgradeID+"?find="+find, "").body
+		if strings.Contains(got, "of service-1777 /a") != want || strings.Contains(got, "None of them is like that") == want || strings.Contains(got, "service-1778") {
+			t.Errorf("%q finds %v", find, !want)
+		}
+	}
 	for _, path := range []string{"/", "/upgrades/" + webtest.UpgradeID, pageOf(tick.Verdicts[0]), "/health", "/reports"} {
 		var took []time.Duration
 		size := 0

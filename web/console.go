@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"aftershock/detector"
@@ -198,6 +199,10 @@ type shift struct {
 }
 
 func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
+	q, err := query(r, "find")
+	if err != nil {
+		return err
+	}
 	u, err := s.o.Journal.Upgrade(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
@@ -228,7 +233,7 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 		}
 		shifts = append(shifts, x)
 	}
-	others = append(shifted[len(shifts):], others...)
+	others = found(append(shifted[len(shifts):], others...), q.Get("find"))
 	var onset *detector.Onset
 	if len(shifts) > 0 && shifts[0].State == detector.Regressed {
 		onset = shifts[0].Onset
@@ -236,8 +241,20 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, "upgrade.html", map[string]any{
 		"Rollout": lanes(u, s.o.Loop.Status().Time, onset), "Onset": onset,
 		"Title": u.ID, "Card": c, "Alerts": told, "MoreAlerts": len(told) == maxAlerts, "Shifts": shifts,
-		"Others": others[:min(len(others), maxOthers)], "MoreOthers": max(len(others)-maxOthers, 0),
+		"Others": others[:min(len(others), maxOthers)], "MoreOthers": max(len(others)-maxOthers, 0), "Find": q.Get("find"), "Judged": len(all) > len(shifts),
 		"Gates": s.gates(u), "Refresh": 15,
+	})
+}
+
+// found are those whose name, series or verdict has all the words in it.
+func found(all []journal.Summary, text string) []journal.Summary {
+	wanted := strings.Fields(strings.ToLower(text))
+	if len(wanted) == 0 {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(v journal.Summary) bool {
+		name := strings.ToLower(words.Indicator(v.Indicator) + " " + v.Indicator.Key() + " " + string(v.State))
+		return slices.ContainsFunc(wanted, func(w string) bool { return !strings.Contains(name, w) })
 	})
 }
 

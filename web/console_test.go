@@ -308,7 +308,7 @@ func TestHostileNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Loop.Now.Blind = evil
-	for _, path := range []string{"/", "/upgrades/" + url.PathEscape(u.ID), "/flags", "/flags/payments-backoff?upgrade=" + url.QueryEscape(evil) + "&reason=" + url.QueryEscape(evil), "/toggles/" + url.PathEscape(toggle.ID), "/health", "/upgrades/" + url.PathEscape(evil)} {
+	for _, path := range []string{"/", "/upgrades/" + url.PathEscape(u.ID), pageOf(v), pageOf(w), "/reports", "/alerts/" + url.PathEscape(evil), "/flags", "/flags/payments-backoff?upgrade=" + url.QueryEscape(evil) + "&reason=" + url.QueryEscape(evil), "/toggles/" + url.PathEscape(toggle.ID), "/health", "/upgrades/" + url.PathEscape(evil)} {
 		got := ask(t, "GET", s.URL+path, "")
 		if got.StatusCode != 200 && !strings.Contains(path, "script") {
 			t.Fatalf("%s: %d %s", path, got.StatusCode, got.body)

@@ -17,6 +17,8 @@ const (
 	maxSwitches = 100 // steps drawn in a lane; those of more instances come together
 	laneHeight  = 22.0
 	laneRow     = 46.0
+	// laneLetters fit on a phone; the list below the picture has the whole.
+	laneLetters = 50
 )
 
 // rollout is how an upgrade's instances switched, binary by binary.
@@ -110,7 +112,7 @@ func lanes(u detector.Upgrade, until time.Time, onset *detector.Onset) rollout {
 // lane draws one lane from y on: a bar of the old build that the new one fills from
 // below, instance by instance.
 func (c *chart) lane(l lane, y float64, text string) {
-	c.put(`<text class="label" x="2" y="%.0f">%s</text>`, y+13, esc(text))
+	c.put(`<text class="label" x="2" y="%.0f">%s</text>`, y+13, esc(words.Clean(text, laneLetters)))
 	top := y + 18
 	c.put(`<rect class="old" x="0" y="%.0f" width="100%%" height="%.0f"/><svg y="%.0f" width="100%%" height="%.0f" viewBox="0 0 %.0f %.0f" preserveAspectRatio="none"><path class="new" d="M%.0f %.0f`,
 		top, laneHeight, top, laneHeight, chartWidth, laneHeight, chartWidth, laneHeight)

@@ -56,16 +56,7 @@ func Story(now time.Time) journal.Tick {
 	}
 	place := worse(Indicator(detector.Latency, duration, "service", "checkout", "http_route", "/place"),
 		detector.Effect{What: "share of requests over 0.5 s", Before: 0.0102, After: 0.0231, Ratio: 2.26, Low: 1.71, High: 2.9}, causes)
-	place.Distribution = &detector.Distribution{
-		Bounds: []float64{0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5},
-		Before: []float64{0.31, 0.402, 0.21, 0.0678, 0.0076, 0.002, 0.0005, 0.0001},
-		After:  []float64{0.29, 0.392, 0.215, 0.0799, 0.0131, 0.0072, 0.0022, 0.0006},
-	}
-	place.Quantiles = []detector.QuantileRange{
-		{Q: 0.5, Before: detector.Interval{Lower: 0.025, Upper: 0.05}, After: detector.Interval{Lower: 0.025, Upper: 0.05}},
-		{Q: 0.99, Before: detector.Interval{Lower: 0.5, Upper: 1}, After: detector.Interval{Lower: 1, Upper: 2.5}},
-		{Q: 0.9999, Before: detector.Interval{Lower: 1, Upper: 2.5}, After: detector.Interval{Lower: 2.5, Upper: math.Inf(1)}},
-	}
+	spread(&place)
 	retries := worse(Indicator(detector.Retry, "third_party_retries_total", "service", "payments", "peer", "acme-pay"),
 		detector.Effect{What: "retries per call", Before: 0.0208, After: 0.912, Ratio: 43.8, Low: 39.2, High: 49}, causes)
 	pay := worse(Indicator(detector.Latency, duration, "service", "payments", "http_route", "/pay"),
@@ -86,11 +77,6 @@ func Story(now time.Time) journal.Tick {
 			Upgrade: UpgradeID, Indicator: Indicator(detector.Error, "http_requests_total", "service", "gateway", "http_route", fmt.Sprintf("/admin/%d", n)),
 			State: detector.Undecided, Since: start, Missing: "a margin of 5% needs more requests", DecidedIn: 93600,
 		})
-	}
-	// Courses and distributions stay with the verdicts, as in the watch.
-	short := func(v detector.Verdict) detector.Verdict {
-		v.Course, v.Distribution = nil, nil
-		return v
 	}
 	alert := detector.Alert{
 		Key: UpgradeID + "/dten-payments", Upgrade: UpgradeID, State: detector.AlertFiring, Cause: causes[0],
@@ -116,6 +102,26 @@ func Story(now time.Time) journal.Tick {
 		Time: now, Upgrades: []detector.Upgrade{before, u}, Verdicts: verdicts, Events: events, Alerts: []detector.Alert{alert, geo},
 		Jobs: []journal.Job{{Kind: "alert", Key: "oncall " + alert.Key + " 2", Payload: json.RawMessage(`{"secret":"payload-of-a-job"}`)}},
 	}
+}
+
+// spread gives a verdict a longer tail, from the bucket of 0.5 s on.
+func spread(v *detector.Verdict) {
+	v.Distribution = &detector.Distribution{
+		Bounds: []float64{0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5},
+		Before: []float64{0.31, 0.402, 0.21, 0.0678, 0.0076, 0.002, 0.0005, 0.0001},
+		After:  []float64{0.29, 0.392, 0.215, 0.0799, 0.0131, 0.0072, 0.0022, 0.0006},
+	}
+	v.Quantiles = []detector.QuantileRange{
+		{Q: 0.5, Before: detector.Interval{Lower: 0.025, Upper: 0.05}, After: detector.Interval{Lower: 0.025, Upper: 0.05}},
+		{Q: 0.99, Before: detector.Interval{Lower: 0.5, Upper: 1}, After: detector.Interval{Lower: 1, Upper: 2.5}},
+		{Q: 0.9999, Before: detector.Interval{Lower: 1, Upper: 2.5}, After: detector.Interval{Lower: 2.5, Upper: math.Inf(1)}},
+	}
+}
+
+// short leaves courses and distributions with the verdicts, as the watch does in alerts.
+func short(v detector.Verdict) detector.Verdict {
+	v.Course, v.Distribution = nil, nil
+	return v
 }
 
 // Course is six hours of an effect that begins at onset, with a gap.

@@ -58,7 +58,7 @@ func TestUndoneMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	late := made
-	late.ID = s.newID()
+	late.ID = s.newID(t.Context())
 	if _, err := s.actAway(t.Context(), p, late, state, stay{Toggle: late.ID, Undoes: made.ID, Written: state.Definition}); !errors.Is(err, ErrConflict) {
 		t.Errorf("got %v", err)
 	}

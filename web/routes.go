@@ -50,7 +50,8 @@ func (s *Server) routes() http.Handler {
 	s.page(m, signInPattern, s.signInOnce)
 	s.page(m, "POST /sign-out", s.signOut)
 	s.page(m, "/", func(w http.ResponseWriter, r *http.Request) error { return nowhere(m, "/", w, r) })
-	m.Handle("GET /style.css", s.measured("GET /style.css", http.HandlerFunc(style)))
+	m.Handle("GET /style.css", s.measured("GET /style.css", asset("style.css")))
+	m.Handle("GET /icon.svg", s.measured("GET /icon.svg", asset("icon.svg")))
 
 	s.read(m, "GET /api/v1/status", s.status)
 	s.read(m, "GET /api/v1/health", s.health)

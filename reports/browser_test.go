@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"aftershock/internal/servers"
 	"aftershock/reports"
 	"aftershock/reports/paper"
 )
@@ -32,28 +33,6 @@ func chromium(t *testing.T) string {
 		t.Fatalf("find the browser (make tools installs it): %v", err)
 	}
 	return path
-}
-
-// browser is one Chromium for a test; each NewContext of it is a tab.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(chromium(t)), chromedp.UserDataDir(filepath.Join(t.TempDir(), "profile"))}
-	for _, f := range []string{
-		"headless", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync",
-	} {
-		options = append(options, chromedp.Flag(f, true))
-	}
-	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox)
-	}
-	ctx, cancel := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil { // the tabs below share this browser
-		t.Fatal(err)
-	}
-	return ctx
 }
 
 // view is how a page is looked at.
@@ -151,7 +130,7 @@ func faults(t *testing.T, browser context.Context, page string) []string {
 // TestInBrowser looks at reviews in a real browser: on a phone, on a screen, by day, by
 // night and on paper.
 func TestInBrowser(t *testing.T) {
-	ctx := browser(t)
+	ctx := servers.Chromium(t)
 	for _, tt := range []struct {
 		name string
 		form func(io.Writer) error
@@ -177,7 +156,7 @@ func TestBrowserFindsFaults(t *testing.T) {
 <script>console.warn("careful"); nothing.at.all()</script><img src="http://127.0.0.1:9/x.png" alt="">
 <div style="width:2000px">wide</div><svg class="pic" width="0" height="0"></svg>
 <svg class="pic" width="100" height="50"><text x="5" y="20">over</text><text x="8" y="22">lap</text><text x="-30" y="45">before the edge</text></svg>`
-	got := faults(t, browser(t), bad)
+	got := faults(t, servers.Chromium(t), bad)
 	for _, want := range []string{
 		"console: warning", "script: ", "request: http://127.0.0.1:9/x.png", "console: Failed to load", "phone: it is 2000 px wide",
 		"paper: it is 2000 px wide", "screen: a picture isn't to be seen", "screen: “over” and “lap” overlap", "dark: as light",

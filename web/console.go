@@ -61,14 +61,12 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"ago":         func(t time.Time) string { return words.Duration(time.Since(t).Round(time.Second)) },
 }).ParseFS(pages, "pages/*.html"))
 
-func script(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "max-age=300")
-	http.ServeFileFS(w, r, pages, "pages/live.js")
-}
-
-func style(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "max-age=300")
-	http.ServeFileFS(w, r, pages, "pages/style.css")
+// asset serves a file of the pages' own.
+func asset(name string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=300")
+		http.ServeFileFS(w, r, pages, "pages/"+name)
+	}
 }
 
 // page is handle for people: an error becomes a page, and what changes

@@ -143,8 +143,8 @@ func TestStopEndsLiveStreams(t *testing.T) {
 	}
 }
 
-// tab is a page in a real browser.
-func tab(t *testing.T, url string) context.Context {
+// opened is a page in a real browser.
+func opened(t *testing.T, url string) context.Context {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -173,7 +173,7 @@ func TestRenewedInBrowser(t *testing.T) {
 	s := story(t)
 	tick := webtest.Story(time.Now())
 	v := tick.Verdicts[0]
-	page := tab(t, s.URL+pageOf(v))
+	page := opened(t, s.URL+pageOf(v))
 	run := func(script string) string {
 		t.Helper()
 		got, err := chromedp.Run(page, chromedp.Evaluate[string](script))

@@ -36,7 +36,7 @@ func TestPagesOnAPhone(t *testing.T) {
 	s.Tell(t, tick)
 	hour := time.Now().UTC().Truncate(time.Hour)
 	s.Tell(t, journal.Tick{Coverage: []detector.Coverage{{Hour: hour.Add(-time.Hour), Step: 60, Steps: 30}, {Hour: hour.Add(-2 * time.Hour), Step: 60, Steps: 60, Silent: 9}}})
-	page := tab(t, s.URL+"/")
+	page := opened(t, s.URL+"/")
 	for _, path := range []string{"/", "/upgrades/" + webtest.UpgradeID, pageOf(tick.Verdicts[0]), "/health", "/reports"} {
 		for _, scheme := range []string{"light", "dark"} {
 			night := chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {

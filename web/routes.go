@@ -48,9 +48,10 @@ func (s *Server) routes() http.Handler {
 	s.page(m, signInPattern, s.signInOnce)
 	s.page(m, "POST /sign-out", s.signOut)
 	s.page(m, "/", func(w http.ResponseWriter, r *http.Request) error { return nowhere(m, "/", w, r) })
-	m.Handle("GET /live.js", s.measured("GET /live.js", http.HandlerFunc(script)))
 	m.Handle(livePattern, s.unharmed(s.reader(livePattern, s.tellChanges), s.fail)) // lasts for hours, as the flags' events
-	m.Handle("GET /style.css", s.measured("GET /style.css", http.HandlerFunc(style)))
+	m.Handle("GET /style.css", s.measured("GET /style.css", asset("style.css")))
+	m.Handle("GET /live.js", s.measured("GET /live.js", asset("live.js")))
+	m.Handle("GET /icon.svg", s.measured("GET /icon.svg", asset("icon.svg")))
 
 	s.read(m, "GET /api/v1/status", s.status)
 	s.handle(m, "GET /api/v1/health", s.health) // never twice the same

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -27,6 +28,7 @@ const (
 	maxFlags      = 100    // of one binary
 	maxText       = 256    // bytes of a name, version, label or ID
 	maxProblems   = 20     // that are told of one record
+	maxMinutes    = 31 * 24 * 60
 )
 
 // ReadRecord reads the upgrade record in a file (JSON or YAML).
@@ -55,8 +57,9 @@ func ReadRecord(path string) (detector.Upgrade, error) {
 }
 
 // ParseRecord reads an upgrade record, JSON or YAML, of at most MaxRecordSize
-// bytes. Only binaries[].name and a time (started_at, or a binary's deployed_at
-// or instances[].at) are needed. All times are RFC 3339 and come back in UTC.
+// bytes. Only binaries[].name and a time (started_at, a binary's deployed_at or
+// instances[].at, or planned_start of one that hasn't begun) are needed. All times
+// are RFC 3339 and come back in UTC.
 //
 // A left-out id is made from the binaries and the start, the same for the same
 // record; a left-out started_at is the first time that the record has; a window
@@ -143,7 +146,7 @@ func (p *parser) fail(path string, n *yaml.Node, format string, args ...any) {
 
 func (p *parser) upgrade(n *yaml.Node) detector.Upgrade {
 	var u detector.Upgrade
-	var finished, list *yaml.Node
+	var finished, list, buffer *yaml.Node
 	p.object("", n, map[string]func(string, *yaml.Node){
 		"id":          func(path string, n *yaml.Node) { u.ID = p.id(path, n) },
 		"package":     func(path string, n *yaml.Node) { u.Package = p.text(path, n) },
@@ -151,6 +154,10 @@ func (p *parser) upgrade(n *yaml.Node) detector.Upgrade {
 		"finished_at": func(path string, n *yaml.Node) { u.FinishedAt, finished = p.time(path, n), n },
 		"closed_at":   func(path string, n *yaml.Node) { u.ClosedAt = p.time(path, n) },
 		"source":      func(path string, n *yaml.Node) { u.Source = p.text(path, n) },
+
+		"planned_start":   func(path string, n *yaml.Node) { u.PlannedStart = p.time(path, n) },
+		"planned_minutes": func(path string, n *yaml.Node) { u.PlannedMinutes = p.minutes(path, n, 1) },
+		"buffer_minutes":  func(path string, n *yaml.Node) { u.BufferMinutes, buffer = p.minutes(path, n, 0), n },
 		"binaries": func(path string, n *yaml.Node) {
 			list = n
 			p.list(path, n, maxBinaries, func(path string, n *yaml.Node) {
@@ -176,17 +183,27 @@ func (p *parser) upgrade(n *yaml.Node) detector.Upgrade {
 		}
 		seen[key] = i
 	}
-	if u.StartedAt.IsZero() && firstTime(u).IsZero() {
-		p.fail("started_at", n, "no time at all: want started_at, or deployed_at of a binary")
+	if buffer != nil && u.PlannedMinutes == 0 {
+		p.fail("buffer_minutes", buffer, "goes with planned_minutes, which is missing")
 	}
+	p.times(u, n, finished)
+	return u
+}
+
+// times looks whether there is a time, and whether the end comes after the start.
+func (p *parser) times(u detector.Upgrade, n, finished *yaml.Node) {
 	start := u.StartedAt
 	if start.IsZero() {
 		start = firstTime(u)
 	}
-	if finished != nil && !u.FinishedAt.IsZero() && u.FinishedAt.Before(start) {
+	switch {
+	case start.IsZero() && u.PlannedStart.IsZero():
+		p.fail("started_at", n, "no time at all: want started_at, or deployed_at of a binary, or planned_start of what hasn't begun")
+	case start.IsZero() && finished != nil && !u.FinishedAt.IsZero():
+		p.fail("finished_at", finished, "what only has a planned_start hasn't begun: want started_at")
+	case finished != nil && !u.FinishedAt.IsZero() && u.FinishedAt.Before(start):
 		p.fail("finished_at", finished, "%s is before the start, %s", u.FinishedAt.Format(time.RFC3339), start.Format(time.RFC3339))
 	}
-	return u
 }
 
 func (p *parser) binary(path string, n *yaml.Node) detector.Binary {
@@ -334,6 +351,17 @@ func (p *parser) time(path string, n *yaml.Node) time.Time {
 	return t
 }
 
+// minutes is a whole number of minutes, at least least and at most a month.
+func (p *parser) minutes(path string, n *yaml.Node, least int) int {
+	s := p.text(path, n)
+	m, err := strconv.Atoi(s)
+	if err != nil || m < least || m > maxMinutes {
+		p.fail(path, n, "want a whole number of minutes from %d to %d, got %q", least, maxMinutes, s)
+		return 0
+	}
+	return m
+}
+
 func (p *parser) digest(path string, n *yaml.Node) string {
 	s := strings.ToLower(p.text(path, n))
 	if b, err := hex.DecodeString(s); s != "" && (err != nil || len(b) != 32) {
@@ -353,14 +381,14 @@ func complete(u *detector.Upgrade) {
 		})
 	}
 	first, last := firstTime(*u), lastTime(*u)
-	if u.StartedAt.IsZero() || !first.IsZero() && first.Before(u.StartedAt) {
+	if u.StartedAt.IsZero() || !first.IsZero() && first.Before(u.StartedAt) { // zero where it is only planned
 		u.StartedAt = first
 	}
 	if !u.FinishedAt.IsZero() && last.After(u.FinishedAt) {
 		u.FinishedAt = last
 	}
 	if u.ID == "" {
-		u.ID = makeID(u.Binaries, u.StartedAt)
+		u.ID = makeID(u.Binaries, u.Begins())
 	}
 }
 

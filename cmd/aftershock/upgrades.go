@@ -90,6 +90,10 @@ func (a upgradesArgs) record(ctx context.Context, sh shell, c *client, path stri
 	if *a.format == "json" {
 		return printJSON(sh.stdout, u)
 	}
+	if !u.Begun() {
+		_, err = fmt.Fprintf(sh.stdout, "Recorded %s, planned for %s; it is watched once it begins: record it again then with started_at, or let its build information tell\n", words.Name(u.ID), at(u.PlannedStart))
+		return err
+	}
 	_, err = fmt.Fprintf(sh.stdout, "Recorded %s; it is watched from the next step on, as one with what was found of it: aftershock upgrades list\n", words.Name(u.ID))
 	return err
 }
@@ -121,10 +125,12 @@ func (a upgradesArgs) list(ctx context.Context, sh shell, c *client) error {
 		switch {
 		case !u.ClosedAt.IsZero():
 			state = "closed"
+		case !u.Begun():
+			state = "planned"
 		case !upgrades.Watchable(u):
 			state = "unmeasured"
 		}
-		rows = append(rows, []string{u.ID, at(u.StartedAt), at(u.FinishedAt), state, strings.Join(bins, ", ")})
+		rows = append(rows, []string{u.ID, at(u.Begins()), at(u.FinishedAt), state, strings.Join(bins, ", ")})
 	}
 	return table(sh.stdout, rows)
 }
@@ -142,7 +148,11 @@ func (a upgradesArgs) show(ctx context.Context, sh shell, c *client, id string) 
 	if *a.format == "json" {
 		return printJSON(sh.stdout, map[string]any{"upgrade": u, "verdicts": all})
 	}
-	fmt.Fprintf(sh.stdout, "%s, from %s\n", words.Name(u.ID), at(u.StartedAt))
+	from := "from"
+	if !u.Begun() {
+		from = "planned for"
+	}
+	fmt.Fprintf(sh.stdout, "%s, %s %s\n", words.Name(u.ID), from, at(u.Begins()))
 	for _, b := range u.Binaries {
 		many := "s"
 		if len(b.Instances) == 1 {

@@ -63,7 +63,8 @@ func (u Upgrade) Begins() time.Time {
 }
 
 // DueBy is when the window is to be over by the plan, and when the buffer is used up as
-// well; both are zero where no length was planned.
+// well; both are zero where no length was planned. One that began after all of that is
+// given its time from there on.
 func (u Upgrade) DueBy() (end, last time.Time) {
 	if u.PlannedMinutes == 0 {
 		return end, last
@@ -72,8 +73,11 @@ func (u Upgrade) DueBy() (end, last time.Time) {
 	if end.IsZero() {
 		end = u.StartedAt
 	}
-	end = end.Add(time.Duration(u.PlannedMinutes) * time.Minute)
-	return end, end.Add(time.Duration(u.BufferMinutes) * time.Minute)
+	long, buffer := time.Duration(u.PlannedMinutes)*time.Minute, time.Duration(u.BufferMinutes)*time.Minute
+	if u.StartedAt.After(end.Add(long + buffer)) {
+		end = u.StartedAt
+	}
+	return end.Add(long), end.Add(long + buffer)
 }
 
 // Binary is a program that an upgrade replaced.

@@ -29,6 +29,7 @@ import (
 	"aftershock/upgrades/inbox"
 	"aftershock/watch"
 	"aftershock/web/access"
+	"aftershock/web/channel"
 )
 
 // Config is the section web of the configuration.
@@ -87,6 +88,7 @@ type Journal interface {
 	Audit(ctx context.Context, q journal.AuditQuery) ([]detector.Toggle, int64, error)
 	Freezes(ctx context.Context, limit int) ([]detector.Freeze, error)
 	Jobs(ctx context.Context, limit int) ([]journal.JobStatus, error)
+	Posts(ctx context.Context, upgrade string, after int64) ([]journal.StoredPost, error)
 	Ping(ctx context.Context) error
 }
 
@@ -130,6 +132,10 @@ type Options struct {
 	Switchboard *flags.Switchboard
 	Review      Review
 	Week        Week
+	// Channel is what people outside are told; OpenStatus lets anyone read that, whoever
+	// may read the rest.
+	Channel    *channel.Channel
+	OpenStatus bool
 	// Parse reads an upgrade record.
 	Parse func(data []byte) (detector.Upgrade, error)
 	// Inbox reads what deployment tools tell.
@@ -163,6 +169,7 @@ type Server struct {
 	seconds  *prometheus.HistogramVec
 	sessions sessions
 	once     once
+	streams  streams
 	// tokens are those of people, nil where the daemon's own does everything.
 	tokens   *access.Tokens
 	received *prometheus.CounterVec
@@ -172,7 +179,7 @@ type Server struct {
 
 // New binds the listener; Serve starts to answer.
 func New(o Options) (*Server, error) {
-	s := &Server{o: o, started: time.Now(), sessions: newSessions(), inbox: rate.NewLimiter(inboxRate, inboxBurst)}
+	s := &Server{o: o, started: time.Now(), sessions: newSessions(), streams: newStreams(), inbox: rate.NewLimiter(inboxRate, inboxBurst)}
 	s.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "aftershock_http_requests_total", Help: "Requests answered, by route and status.",
 	}, []string{"route", "code"})
@@ -302,6 +309,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		ErrorLog:          slog.NewLogLogger(s.o.Slog.Handler(), slog.LevelDebug),
 	}
 	server.RegisterOnShutdown(s.o.Switchboard.Feed().Close)
+	server.RegisterOnShutdown(s.streams.close)
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		late, cancel := context.WithTimeout(context.Background(), grace)

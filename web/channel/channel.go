@@ -75,7 +75,7 @@ const (
 	maxUpgrades = 200
 	// Bounds of what a person writes, in characters.
 	MaxTitle = words.HeadlineLen
-	MaxText  = 4000
+	MaxText  = 2000
 	// itself is who sends what goes out by itself.
 	itself = "aftershock"
 )

@@ -163,7 +163,7 @@ func TestWrongUsage(t *testing.T) {
 // clientCommands all speak to the daemon.
 var clientCommands = []string{
 	"flags list", "flags show a", "flags set a b --reason c", "flags undo a --reason c", "flags history a", "flags tune a",
-	"upgrades list", "upgrades show a", "upgrades close a", "upgrades record -", "alerts list", "alerts show a", "alerts ack a --reason b", "alerts mark a false", "report", "report a",
+	"upgrades list", "upgrades show a", "upgrades close a", "upgrades status", "upgrades status a", "upgrades record -", "alerts list", "alerts show a", "alerts ack a --reason b", "alerts mark a false", "report", "report a",
 }
 
 func TestUnreachableDaemon(t *testing.T) {

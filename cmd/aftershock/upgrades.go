@@ -17,9 +17,9 @@ import (
 
 var upgradesCommand = command{
 	name:    "upgrades",
-	summary: "Record, list, show and close upgrades.",
-	usage:   "upgrades record FILE | list | show ID | close ID [--format text|json]\n\nFILE is - for standard input.",
-	example: "aftershock upgrades record upgrade.json\naftershock upgrades list\naftershock upgrades show dten-4.2.0\naftershock upgrades close dten-4.2.0",
+	summary: "Record, list, show and close upgrades, and say what people outside are told.",
+	usage:   "upgrades record FILE | list | show ID | status [ID] | close ID [--format text|json]\n\nFILE is - for standard input. Without ID, status is of the last upgrade that isn't closed.",
+	example: "aftershock upgrades record upgrade.json\naftershock upgrades list\naftershock upgrades show dten-4.2.0\naftershock upgrades status\naftershock upgrades close dten-4.2.0",
 	define:  defineUpgrades,
 }
 
@@ -48,10 +48,14 @@ func defineUpgrades(f *flag.FlagSet) func(context.Context, shell, []string) (int
 			return exitOK, a.record(ctx, sh, c, args[1])
 		case len(args) == 2 && args[0] == "show":
 			return exitOK, a.show(ctx, sh, c, args[1])
+		case len(args) == 1 && args[0] == "status":
+			return exitOK, a.status(ctx, sh, c, "")
+		case len(args) == 2 && args[0] == "status":
+			return exitOK, a.status(ctx, sh, c, args[1])
 		case len(args) == 2 && args[0] == "close":
 			return exitOK, a.close(ctx, sh, c, args[1])
 		}
-		return exitUsage, usagef("say what to do: record FILE, list, show ID or close ID")
+		return exitUsage, usagef("say what to do: record FILE, list, show ID, status [ID] or close ID")
 	}
 }
 

@@ -11,7 +11,8 @@ import (
 	"aftershock/detector/words"
 )
 
-// Report is something to read that is no alert: the review of a week. It is told by its
+// Report is something to read that is no alert: the review of a week, a post of the status
+// channel. It is told by its
 // title and the lines; the files go with it where the receiver takes files.
 type Report struct {
 	// Key names it for good, so that receivers can drop doubles.
@@ -24,6 +25,9 @@ type Report struct {
 	Files []notify.File
 }
 
+// maxLine bounds a line of a report, in characters.
+const maxLine = 2000
+
 // TakesReports says why the named receiver can't have reports, nil if it can: an incident
 // tool would wake somebody for it.
 func (c *Config) TakesReports(name string) error {
@@ -31,8 +35,8 @@ func (c *Config) TakesReports(name string) error {
 		if r.Name != name {
 			continue
 		}
-		if r.Mail == nil && r.Slack == nil && r.Mattermost == nil {
-			return fmt.Errorf("%q takes alerts alone: reports go to mail, slack and mattermost", name)
+		if r.Mail == nil && r.Slack == nil && r.Mattermost == nil && r.Webhook == nil {
+			return fmt.Errorf("%q takes alerts alone: reports go to mail, slack, mattermost and webhook", name)
 		}
 		return nil
 	}
@@ -47,15 +51,16 @@ func (s *Sender) Report(ctx context.Context, receiver string, r Report) error {
 	}
 	m := notify.Message{
 		Receiver: receiver, Key: r.Key, Revision: 1, Status: notify.StatusReport,
-		Labels:   map[string]string{"severity": "none"},
+		Labels:   map[string]string{"severity": "none", "story": notify.StoryID(r.Key)},
 		Headline: words.Clean(r.Title, words.HeadlineLen), StartsAt: r.At.UTC(),
 		ExternalURL: to.composer.ExternalURL, Files: r.Files,
 	}
 	text := []string{m.Headline, ""}
 	for _, line := range r.Lines {
-		text = append(text, words.Line(line))
+		text = append(text, words.Clean(line, maxLine))
 	}
 	m.Text = strings.Join(text, "\n")
+	m.Annotations = map[string]string{"summary": m.Headline, "description": strings.Join(text[2:], "\n")}
 	if m.ExternalURL != "" && r.Page != "" {
 		m.GeneratorURL = strings.TrimRight(m.ExternalURL, "/") + r.Page
 		m.Links = []notify.Link{{Text: "Read it", URL: m.GeneratorURL}}

@@ -29,6 +29,7 @@ func TestAlertmanagerRoutes(t *testing.T) {
 		"alertname=UpgradeRegression severity=critical cause=environment":                 "chat",
 		"alertname=UpgradeRegression severity=error cause=earlier":                        "chat",
 		"alertname=UpgradeRegression severity=critical cause=binary test=true":            "chat",
+		"alertname=UpgradeNotice severity=warning upgrade=dten-4.2.0":                     "chat",
 		"alertname=FlagNotice severity=warning flag=payments-backoff":                     "notices",
 		"alertname=AftershockDown severity=critical job=aftershock":                       "page",
 		"alertname=AftershockFrozen severity=warning job=aftershock":                      "chat",

@@ -26,6 +26,7 @@ import (
 	"aftershock/upgrades"
 	"aftershock/watch"
 	"aftershock/web"
+	"aftershock/web/channel"
 
 	"github.com/sirupsen/logrus"
 	"go.yaml.in/yaml/v3"
@@ -48,6 +49,7 @@ type Config struct {
 	Flags    flags.Config    `yaml:"flags"`
 	Alerts   alerts.Config   `yaml:"alerts"`
 	Reports  reports.Config  `yaml:"reports"`
+	Status   channel.Config  `yaml:"status"`
 }
 
 // Log says how the daemon logs.
@@ -162,6 +164,7 @@ func (c *Config) setDefaults() {
 	c.Flags.SetDefaults()
 	c.Alerts.SetDefaults()
 	c.Reports.SetDefaults()
+	c.Status.SetDefaults()
 	c.Web.SetDefaults()
 	c.Sources.SetDefaults()
 	if c.Alerts.ExternalURL == "" && len(c.Web.Validate("web")) == 0 {
@@ -186,6 +189,7 @@ func (c *Config) validate() []error {
 		c.Flags.Validate("flags"),
 		c.Alerts.Validate("alerts"),
 		c.Reports.Validate("reports"),
+		c.Status.Validate("status"),
 		c.together(),
 	)
 }
@@ -198,6 +202,11 @@ func (c *Config) together() (errs []error) {
 	for i, name := range c.Reports.Weekly.Receivers {
 		if err := c.Alerts.TakesReports(name); err != nil {
 			errs = append(errs, fmt.Errorf("reports.weekly.receivers[%d]: %w", i, err))
+		}
+	}
+	for i, name := range c.Status.Receivers {
+		if err := c.Alerts.TakesReports(name); err != nil {
+			errs = append(errs, fmt.Errorf("status.receivers[%d]: %w", i, err))
 		}
 	}
 	return errs

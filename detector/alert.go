@@ -41,15 +41,19 @@ type Alert struct {
 	Revision int64 `json:"revision"`
 	// Tally is how often people found alerts here false, for those who are told.
 	Tally *Tally `json:"tally,omitempty"`
-	// Notice is what there is to say where the alert is about a flag, not a shift.
+	// Notice is what there is to say where the alert is about a flag or an upgrade's
+	// length, not a shift.
 	Notice *Notice `json:"notice,omitempty"`
 }
 
-// Notice is something about a flag that a person has to look at: a toggle that
-// expires or waits for approval, what the automation did.
+// Notice is something that a person has to look at: of a flag, a toggle that expires or
+// waits for approval, or what the automation did; of an upgrade, that it takes too long.
 type Notice struct {
-	Flag string `json:"flag"`
+	// Flag is "" where it is about the upgrade.
+	Flag string `json:"flag,omitempty"`
 	Text string `json:"text"`
+	// Page leads to what it is about, from the daemon's external URL on; "" for the flags.
+	Page string `json:"page,omitempty"`
 	// Command is what to do about it.
 	Command string `json:"command,omitempty"`
 }

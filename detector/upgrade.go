@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sort"
@@ -14,14 +15,69 @@ type Upgrade struct {
 	ID      string `json:"id" yaml:"id"`
 	Package string `json:"package,omitempty" yaml:"package,omitempty"`
 	// StartedAt and FinishedAt bound the window in which instances switched.
-	// FinishedAt is zero while the window is open.
-	StartedAt  time.Time `json:"started_at" yaml:"started_at"`
+	// StartedAt is zero while the upgrade is only planned, FinishedAt while the window is
+	// open.
+	StartedAt  time.Time `json:"started_at,omitzero" yaml:"started_at,omitempty"`
 	FinishedAt time.Time `json:"finished_at,omitzero" yaml:"finished_at,omitempty"`
 	Binaries   []Binary  `json:"binaries" yaml:"binaries"`
 	// Source says how the upgrade was learnt: "record", "build-info", ...
 	Source string `json:"source,omitempty" yaml:"source,omitempty"`
 	// ClosedAt is when the watch over the upgrade ended; zero while it lasts.
 	ClosedAt time.Time `json:"closed_at,omitzero" yaml:"closed_at,omitempty"`
+	Plan     `yaml:",inline"`
+}
+
+// Plan is when an upgrade is to begin, how long it is to take, and how much longer it
+// may; zero where nobody said so.
+type Plan struct {
+	PlannedStart   time.Time `json:"planned_start,omitzero" yaml:"planned_start,omitempty"`
+	PlannedMinutes int       `json:"planned_minutes,omitempty" yaml:"planned_minutes,omitempty"`
+	BufferMinutes  int       `json:"buffer_minutes,omitempty" yaml:"buffer_minutes,omitempty"`
+}
+
+// PlanOr is the plan, with what it leaves out taken from another.
+func (p Plan) PlanOr(other Plan) Plan {
+	if p.PlannedStart.IsZero() {
+		p.PlannedStart = other.PlannedStart
+	}
+	if p.PlannedMinutes == 0 {
+		p.PlannedMinutes, p.BufferMinutes = other.PlannedMinutes, cmp.Or(p.BufferMinutes, other.BufferMinutes)
+	}
+	return p
+}
+
+// SamePlan says whether two plans say the same.
+func (p Plan) SamePlan(o Plan) bool {
+	return p.PlannedStart.Equal(o.PlannedStart) && p.PlannedMinutes == o.PlannedMinutes && p.BufferMinutes == o.BufferMinutes
+}
+
+// Begun says whether the upgrade has begun; one that hasn't is only planned.
+func (u Upgrade) Begun() bool { return !u.StartedAt.IsZero() }
+
+// Begins is when the upgrade began, or is to begin.
+func (u Upgrade) Begins() time.Time {
+	if u.Begun() {
+		return u.StartedAt
+	}
+	return u.PlannedStart
+}
+
+// DueBy is when the window is to be over by the plan, and when the buffer is used up as
+// well; both are zero where no length was planned. One that began after all of that is
+// given its time from there on.
+func (u Upgrade) DueBy() (end, last time.Time) {
+	if u.PlannedMinutes == 0 {
+		return end, last
+	}
+	end = u.PlannedStart
+	if end.IsZero() {
+		end = u.StartedAt
+	}
+	long, buffer := time.Duration(u.PlannedMinutes)*time.Minute, time.Duration(u.BufferMinutes)*time.Minute
+	if u.StartedAt.After(end.Add(long + buffer)) {
+		end = u.StartedAt
+	}
+	return end.Add(long), end.Add(long + buffer)
 }
 
 // Binary is a program that an upgrade replaced.

@@ -96,7 +96,7 @@ func prepare(t Tick) ([]statement, error) {
 		if u.ID == "" {
 			return nil, fmt.Errorf("%w: an upgrade has no id", ErrInvalid)
 		}
-		err := add(upsertUpgrade, "upgrade "+u.ID, u, text(u.ID), micros(u.StartedAt), micros(u.FinishedAt), micros(u.ClosedAt))
+		err := add(upsertUpgrade, "upgrade "+u.ID, u, text(u.ID), micros(u.Begins()), micros(u.FinishedAt), micros(u.ClosedAt))
 		if err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,7 +52,7 @@ func (j *Journal) State(ctx context.Context) (at time.Time, state []byte, err er
 	return at, state, err
 }
 
-// Upgrades lists the upgrades, the last started first, and where the next page
+// Upgrades lists the upgrades, the last started (or planned to) first, and where the next page
 // begins ("" when there is none).
 func (j *Journal) Upgrades(ctx context.Context, p Page) (all []detector.Upgrade, next string, err error) {
 	err = j.read("list the upgrades", func(t tx) error {
@@ -64,14 +65,15 @@ func (j *Journal) Upgrades(ctx context.Context, p Page) (all []detector.Upgrade,
 }
 
 // UpgradesWithin gives the upgrades that were under watch at some time from an instant
-// to another, in order of their start, at most 1000.
+// to another, in order of their start, at most 1000. Those that are only planned aren't
+// under watch.
 func (j *Journal) UpgradesWithin(ctx context.Context, from, to time.Time) (all []detector.Upgrade, err error) {
 	err = j.read("read the upgrades of a time", func(t tx) error {
 		return t.each(ctx, documents(&all), `
 			SELECT document FROM upgrades WHERE started_us < $2 AND (closed_us = 0 OR closed_us > $1)
 			ORDER BY started_us, id LIMIT $3`, micros(from), micros(to), maxLimit)
 	})
-	return all, err
+	return slices.DeleteFunc(all, func(u detector.Upgrade) bool { return !u.Begun() }), err
 }
 
 // Upgrade gives one upgrade, or ErrNotFound.

@@ -24,7 +24,7 @@ func testWithin(t *testing.T, p place) {
 	}
 	commit(t, j, Tick{
 		Time:     noon,
-		Upgrades: []detector.Upgrade{up("over", 1, 10), up("open", 2, 0), up("into", 3, 11), up("inside", 12, 13), up("later", 20, 0), up("wide", 0, 30)},
+		Upgrades: []detector.Upgrade{up("over", 1, 10), up("open", 2, 0), up("into", 3, 11), up("inside", 12, 13), up("later", 20, 0), up("wide", 0, 30), {ID: "planned", Plan: detector.Plan{PlannedStart: at(12)}}},
 		Alerts: []detector.Alert{
 			{Key: "before", State: detector.AlertFiring, StartsAt: at(9)},
 			{Key: "b", State: detector.AlertResolved, StartsAt: at(10)},
@@ -37,6 +37,15 @@ func testWithin(t *testing.T, p place) {
 		got = append(got, u.ID)
 	}
 	equal(t, "upgrades", got, []string{"wide", "open", "into", "inside"})
+	all, _, err := j.Upgrades(t.Context(), Page{Limit: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = nil
+	for _, u := range all {
+		got = append(got, u.ID)
+	}
+	equal(t, "the last, by when they began or are to", got, []string{"later", "planned", "inside"})
 	got = nil
 	for _, a := range must[[]detector.Alert](t)(j.AlertsWithin(t.Context(), at(10), at(20))) {
 		got = append(got, a.Key)

@@ -120,9 +120,11 @@ func (l *Ledger) Record(u detector.Upgrade) detector.Upgrade {
 	return l.whole(l.put(u, l.book.Reported, l.book.Found))
 }
 
-// Close ends an upgrade: what is seen of it later is kept, but not told.
+// Close ends an upgrade, once: what is seen of it later is kept, but not told.
 func (l *Ledger) Close(id string, at time.Time) detector.Upgrade {
-	l.book.Closed[id] = at
+	if l.book.Closed[id].IsZero() {
+		l.book.Closed[id] = at
+	}
 	return l.whole(id)
 }
 
@@ -130,6 +132,8 @@ func (l *Ledger) Close(id string, at time.Time) detector.Upgrade {
 // of an upgrade of the other side, or of another report, which tells of the same
 // change, where there is one.
 func (l *Ledger) put(u detector.Upgrade, side, other map[string]detector.Upgrade) string {
+	// Who tells that it began needn't repeat what was planned.
+	u.Plan = u.PlanOr(side[u.ID].Plan)
 	side[u.ID] = u
 	if id, ok := l.book.As[u.ID]; ok {
 		return id
@@ -212,8 +216,8 @@ func byStart(side map[string]detector.Upgrade) []detector.Upgrade {
 		out = append(out, u)
 	}
 	sort.Slice(out, func(i, j int) bool {
-		if !out[i].StartedAt.Equal(out[j].StartedAt) {
-			return out[i].StartedAt.Before(out[j].StartedAt)
+		if a, b := out[i].Begins(), out[j].Begins(); !a.Equal(b) {
+			return a.Before(b)
 		}
 		return out[i].ID < out[j].ID
 	})

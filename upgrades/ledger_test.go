@@ -100,3 +100,37 @@ func TestLedgerIsTheSameAfterARestart(t *testing.T) {
 		t.Error("a state without its parts was accepted")
 	}
 }
+
+// What was planned begins when the telemetry or a record says so, and keeps its plan.
+func TestAPlannedUpgradeBegins(t *testing.T) {
+	at := time.Date(2026, 3, 6, 9, 0, 0, 0, time.UTC)
+	plan := detector.Plan{PlannedStart: at, PlannedMinutes: 90, BufferMinutes: 30}
+	planned := detector.Upgrade{ID: "u", Source: "record", Plan: plan, Binaries: []detector.Binary{{Name: "dten-payments", To: "4.2.0"}}}
+	for _, late := range []time.Duration{-10 * time.Minute, 0, 3 * time.Hour} {
+		l := ledger(t)
+		if got := l.Record(planned); got.Begun() {
+			t.Fatalf("a plan has begun: %+v", got)
+		}
+		found := switchOver(l, at.Add(late))
+		if len(found) == 0 || found[0].ID != "u" || !found[0].StartedAt.Equal(at.Add(late-time.Minute)) || found[0].Plan != plan {
+			t.Errorf("%s late: got %+v, want the planned upgrade to have begun then", late, found)
+		}
+	}
+	l := ledger(t)
+	l.Record(planned)
+	begun := planned
+	begun.Plan, begun.StartedAt = detector.Plan{}, at.Add(time.Minute)
+	if got := l.Record(begun); !got.StartedAt.Equal(begun.StartedAt) || got.Plan != plan {
+		t.Errorf("recorded again when it began: got %+v", got)
+	}
+}
+
+func TestCloseHoldsFromTheFirstTime(t *testing.T) {
+	at := time.Date(2026, 3, 6, 9, 0, 0, 0, time.UTC)
+	l := ledger(t)
+	l.Record(detector.Upgrade{ID: "u", Source: "record", Plan: detector.Plan{PlannedStart: at}, Binaries: []detector.Binary{{Name: "a"}}})
+	l.Close("u", at)
+	if got := l.Close("u", at.Add(time.Hour)); !got.ClosedAt.Equal(at) || len(got.Binaries) != 1 {
+		t.Errorf("closed again: got %+v", got)
+	}
+}

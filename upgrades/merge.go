@@ -30,9 +30,10 @@ func Merge(record, found detector.Upgrade, settle time.Duration) (detector.Upgra
 	}
 	out := clone(record)
 	out.Package = cmp.Or(record.Package, found.Package)
-	if found.StartedAt.Before(out.StartedAt) {
+	if !out.Begun() || found.Begun() && found.StartedAt.Before(out.StartedAt) {
 		out.StartedAt = found.StartedAt
 	}
+	out.Plan = record.PlanOr(found.Plan)
 	if out.FinishedAt.IsZero() || found.FinishedAt.After(out.FinishedAt) {
 		out.FinishedAt = found.FinishedAt
 	}
@@ -103,24 +104,29 @@ func bareVersion(v string) string {
 
 // near says whether the windows overlap, give or take settle.
 func near(record, found detector.Upgrade, pairs map[int]int, settle time.Duration) bool {
-	from := record.StartedAt.Add(-settle)
+	from := record.Begins().Add(-settle)
 	to := latest(record).Add(settle)
 	if record.FinishedAt.IsZero() {
 		for j, i := range pairs {
 			if record.Binaries[i].To != "" && found.Binaries[j].To != "" {
-				if open := record.StartedAt.Add(openRecord); open.After(to) {
+				if open := record.Begins().Add(openRecord); open.After(to) {
 					to = open
 				}
 			}
 		}
 	}
-	return !latest(found).Before(from) && !found.StartedAt.After(to)
+	return !latest(found).Before(from) && !found.Begins().After(to)
 }
 
-// latest is the last instant that the upgrade is known to have lasted to.
+// latest is the last instant that the upgrade is known to have lasted to, or, where it is
+// only planned, may last to.
 func latest(u detector.Upgrade) time.Time {
-	end := u.StartedAt
-	for _, t := range []time.Time{u.FinishedAt, lastTime(u)} {
+	end := u.Begins()
+	due := time.Time{}
+	if !u.Begun() {
+		_, due = u.DueBy()
+	}
+	for _, t := range []time.Time{u.FinishedAt, lastTime(u), due} {
 		if t.After(end) {
 			end = t
 		}
@@ -191,7 +197,7 @@ func clone(u detector.Upgrade) detector.Upgrade {
 // equal says whether two upgrades say the same.
 func equal(a, b detector.Upgrade) bool {
 	return a.ID == b.ID && a.Package == b.Package && a.Source == b.Source &&
-		a.StartedAt.Equal(b.StartedAt) && a.FinishedAt.Equal(b.FinishedAt) && a.ClosedAt.Equal(b.ClosedAt) &&
+		a.StartedAt.Equal(b.StartedAt) && a.FinishedAt.Equal(b.FinishedAt) && a.ClosedAt.Equal(b.ClosedAt) && a.SamePlan(b.Plan) &&
 		slices.EqualFunc(a.Binaries, b.Binaries, equalBinary)
 }
 

@@ -55,8 +55,9 @@ func ReadRecord(path string) (detector.Upgrade, error) {
 }
 
 // ParseRecord reads an upgrade record, JSON or YAML, of at most MaxRecordSize
-// bytes. Only binaries[].name and a time (started_at, or a binary's deployed_at
-// or instances[].at) are needed. All times are RFC 3339 and come back in UTC.
+// bytes. Only binaries[].name and a time (started_at, a binary's deployed_at or
+// instances[].at, or planned_start of one that hasn't begun) are needed. All times
+// are RFC 3339 and come back in UTC.
 //
 // A left-out id is made from the binaries and the start, the same for the same
 // record; a left-out started_at is the first time that the record has; a window
@@ -143,7 +144,7 @@ func (p *parser) fail(path string, n *yaml.Node, format string, args ...any) {
 
 func (p *parser) upgrade(n *yaml.Node) detector.Upgrade {
 	var u detector.Upgrade
-	var finished, list *yaml.Node
+	var finished, list, buffer *yaml.Node
 	p.object("", n, map[string]func(string, *yaml.Node){
 		"id":          func(path string, n *yaml.Node) { u.ID = p.id(path, n) },
 		"package":     func(path string, n *yaml.Node) { u.Package = p.text(path, n) },
@@ -151,6 +152,10 @@ func (p *parser) upgrade(n *yaml.Node) detector.Upgrade {
 		"finished_at": func(path string, n *yaml.Node) { u.FinishedAt, finished = p.time(path, n), n },
 		"closed_at":   func(path string, n *yaml.Node) { u.ClosedAt = p.time(path, n) },
 		"source":      func(path string, n *yaml.Node) { u.Source = p.text(path, n) },
+
+		"planned_start":   func(path string, n *yaml.Node) { u.PlannedStart = p.time(path, n) },
+		"planned_minutes": func(path string, n *yaml.Node) { u.PlannedMinutes = p.minutes(path, n, 1) },
+		"buffer_minutes":  func(path string, n *yaml.Node) { u.BufferMinutes, buffer = p.minutes(path, n, 0), n },
 		"binaries": func(path string, n *yaml.Node) {
 			list = n
 			p.list(path, n, maxBinaries, func(path string, n *yaml.Node) {
@@ -176,16 +181,10 @@ func (p *parser) upgrade(n *yaml.Node) detector.Upgrade {
 		}
 		seen[key] = i
 	}
-	if u.StartedAt.IsZero() && firstTime(u).IsZero() {
-		p.fail("started_at", n, "no time at all: want started_at, or deployed_at of a binary")
+	if buffer != nil && u.PlannedMinutes == 0 {
+		p.fail("buffer_minutes", buffer, "goes with planned_minutes, which is missing")
 	}
-	start := u.StartedAt
-	if start.IsZero() {
-		start = firstTime(u)
-	}
-	if finished != nil && !u.FinishedAt.IsZero() && u.FinishedAt.Before(start) {
-		p.fail("finished_at", finished, "%s is before the start, %s", u.FinishedAt.Format(time.RFC3339), start.Format(time.RFC3339))
-	}
+	p.times(u, n, finished)
 	return u
 }
 
@@ -353,14 +352,14 @@ func complete(u *detector.Upgrade) {
 		})
 	}
 	first, last := firstTime(*u), lastTime(*u)
-	if u.StartedAt.IsZero() || !first.IsZero() && first.Before(u.StartedAt) {
+	if u.StartedAt.IsZero() || !first.IsZero() && first.Before(u.StartedAt) { // zero where it is only planned
 		u.StartedAt = first
 	}
 	if !u.FinishedAt.IsZero() && last.After(u.FinishedAt) {
 		u.FinishedAt = last
 	}
 	if u.ID == "" {
-		u.ID = makeID(u.Binaries, u.StartedAt)
+		u.ID = makeID(u.Binaries, u.Begins())
 	}
 }
 

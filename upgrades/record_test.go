@@ -57,6 +57,10 @@ func TestParseRecord(t *testing.T) {
 		{"nulls are left out", `{"id": null, "finished_at": null, "started_at": "2026-03-06T09:00:00Z", "binaries": [{"name": "a", "selector": null}]}`, detector.Upgrade{
 			ID: "a-20260306T090000Z", Source: "record", StartedAt: at(0), Binaries: []detector.Binary{{Name: "a"}},
 		}},
+		{"planned", `{"planned_start":"2026-03-06T09:00:00Z","planned_minutes":90,"buffer_minutes":30,"binaries":[{"name":"a"}]}`, detector.Upgrade{
+			ID: "a-20260306T090000Z", Source: "record", Binaries: []detector.Binary{{Name: "a"}},
+			Plan: detector.Plan{PlannedStart: at(0), PlannedMinutes: 90, BufferMinutes: 30},
+		}},
 		{"the window holds its binaries", `{"id":"x","started_at":"2026-03-06T09:10:00Z","finished_at":"2026-03-06T09:20:00Z","binaries":[{"name":"a","deployed_at":"2026-03-06T09:05:00Z"},{"name":"b","deployed_at":"2026-03-06T09:30:00Z"}]}`, detector.Upgrade{
 			ID: "x", Source: "record", StartedAt: at(5), FinishedAt: at(30),
 			Binaries: []detector.Binary{{Name: "a", DeployedAt: at(5)}, {Name: "b", DeployedAt: at(30)}},
@@ -108,6 +112,10 @@ func TestParseRecordRefuses(t *testing.T) {
 		{"an empty time", `{"started_at": "", "binaries": [{"name": "a"}]}`, []string{"started_at: want a time such as 2026-03-06T09:00:00Z, got nothing"}},
 		{"the year 1", `{"started_at": "0001-01-01T00:00:00Z", "binaries": [{"name": "a"}]}`, []string{"started_at: want a time after 1970"}},
 		{"an end before the start", "{" + start + `, "finished_at": "2026-03-06T08:59:00Z", "binaries": [{"name": "a"}]}`, []string{"finished_at: 2026-03-06T08:59:00Z is before the start, 2026-03-06T09:00:00Z"}},
+		{"a plan of no length", "{" + start + `, "planned_minutes": 0, "binaries": [{"name": "a"}]}`, []string{`planned_minutes: want a whole number of minutes from 1 to 44640, got "0"`}},
+		{"a plan in hours", "{" + start + `, "planned_minutes": "2h", "binaries": [{"name": "a"}]}`, []string{"planned_minutes: want a whole number"}},
+		{"a buffer of nothing", "{" + start + `, "buffer_minutes": 5, "binaries": [{"name": "a"}]}`, []string{"buffer_minutes: goes with planned_minutes"}},
+		{"the end of what is planned", `{"planned_start": "2026-03-06T09:00:00Z", "finished_at": "2026-03-06T10:00:00Z", "binaries": [{"name": "a"}]}`, []string{"finished_at: what only has a planned_start hasn't begun"}},
 		{"a binary twice", "{" + start + `, "binaries": [{"name": "a"}, {"name": "b"}, {"name": "a"}]}`, []string{`binaries[2]: "a" is binaries[0] already`}},
 		{"an instance without its time", "{" + start + `, "binaries": [{"name": "a", "instances": [{"instance": "x"}]}]}`, []string{"binaries[0].instances[0].at: is missing"}},
 		{"a bad digest", "{" + start + `, "binaries": [{"name": "a", "sha256": "abc"}]}`, []string{"binaries[0].sha256: want 64 hexadecimal digits"}},

@@ -143,7 +143,7 @@ func (l *Ledger) occurrence(u *detector.Upgrade) (was detector.Upgrade, known bo
 		if !ok {
 			break
 		}
-		if together(o, *u, l.settle) && (!known || o.StartedAt.Sub(u.StartedAt).Abs() < was.StartedAt.Sub(u.StartedAt).Abs()) {
+		if together(o, *u, l.settle) && (!known || o.Begins().Sub(u.Begins()).Abs() < was.Begins().Sub(u.Begins()).Abs()) {
 			was, known = o, true
 		}
 	}
@@ -158,11 +158,11 @@ func together(a, b detector.Upgrade, settle time.Duration) bool {
 	end := func(u detector.Upgrade, o detector.Upgrade) time.Time {
 		// A begin waits for its end; two begins are two changes.
 		if u.FinishedAt.IsZero() && !o.FinishedAt.IsZero() {
-			return u.StartedAt.Add(openRecord)
+			return u.Begins().Add(openRecord)
 		}
 		return latest(u).Add(settle)
 	}
-	return !b.StartedAt.After(end(a, b)) && !a.StartedAt.After(end(b, a))
+	return !b.Begins().After(end(a, b)) && !a.Begins().After(end(b, a))
 }
 
 // alike gives the report of a change that an update without its ID speaks of.
@@ -227,7 +227,7 @@ func combine(was, u detector.Upgrade, update bool) detector.Upgrade {
 	if out.FinishedAt.IsZero() || !u.FinishedAt.IsZero() && u.FinishedAt.Before(out.FinishedAt) && !update {
 		out.FinishedAt = u.FinishedAt
 	}
-	if u.StartedAt.Before(out.StartedAt) {
+	if !out.Begun() || u.Begun() && u.StartedAt.Before(out.StartedAt) {
 		out.StartedAt = u.StartedAt
 	}
 	if !out.FinishedAt.IsZero() && out.FinishedAt.Before(out.StartedAt) {

@@ -82,7 +82,7 @@ func (w *Watcher) Poll() ([]detector.Upgrade, []error) {
 		}
 	}
 	w.files = next
-	sort.SliceStable(found, func(i, j int) bool { return found[i].StartedAt.Before(found[j].StartedAt) })
+	sort.SliceStable(found, func(i, j int) bool { return found[i].Begins().Before(found[j].Begins()) })
 	return found, problems
 }
 

@@ -65,6 +65,9 @@ func (l *Loop) upgrade(u detector.Upgrade, tick *Tick) {
 		l.judge.Unwatch(u.ID)
 		return
 	}
+	if !u.Begun() {
+		return // it is only planned
+	}
 	if l.o.Watchable != nil && !l.o.Watchable(u) {
 		l.o.Log.WithField("upgrade", u.ID).Debug("no telemetry of what this upgrade replaced: it is not watched until there is")
 		return
@@ -91,7 +94,12 @@ func (l *Loop) closeUpgrade(id string, now time.Time, tick *Tick) {
 			l.upgrade(l.o.Changes.Close(id, now), tick)
 			l.forgetDoubts(id)
 			tick.Jobs = append(tick.Jobs, Job{Kind: JobReview, Key: id})
+			return
 		}
+	}
+	// What was only planned, or isn't measured, was never watched.
+	if u := l.o.Changes.Close(id, now); len(u.Binaries) > 0 {
+		l.upgrade(u, tick)
 	}
 }
 

@@ -39,6 +39,10 @@ func TestWhoMayDoWhat(t *testing.T) {
 	closed := story(t, func(o *web.Options) {
 		o.Config.Access = access.Config{TokensFile: path, Read: "viewer"}
 	})
+	outside := story(t, func(o *web.Options) {
+		o.Config.Access = access.Config{TokensFile: path, Read: "viewer"}
+		o.OpenStatus = true
+	})
 	nobody, guess := "", "guess"
 	for _, tc := range []struct {
 		name               string
@@ -56,6 +60,13 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"a page where it takes a viewer", closed, "GET", "/", "", [6]int{401, 401, 401, 200, 200, 200}},
 		{"a review where it takes a viewer", closed, "GET", "/upgrades/" + webtest.UpgradeID + "/report", "", [6]int{401, 401, 401, 200, 200, 200}},
 		{"health where it takes a viewer", closed, "GET", "/-/healthy", "", [6]int{200, 200, 200, 200, 200, 200}},
+		{"the status channel where it takes a viewer", closed, "GET", "/status/" + webtest.UpgradeID, "", [6]int{401, 401, 401, 200, 200, 200}},
+		{"the status channel's feed where it takes a viewer", closed, "GET", "/status/" + webtest.UpgradeID + "/feed.atom", "", [6]int{401, 401, 401, 200, 200, 200}},
+		{"the status channel's events where it takes a viewer", closed, "GET", "/status/nope/events", "", [6]int{401, 401, 401, 404, 404, 404}},
+		{"the status channel that is open", outside, "GET", "/status/" + webtest.UpgradeID + "/feed.json", "", [6]int{200, 200, 200, 200, 200, 200}},
+		{"the console beside it", outside, "GET", "/", "", [6]int{401, 401, 401, 200, 200, 200}},
+		{"its API beside it", outside, "GET", "/api/v1/upgrades/" + webtest.UpgradeID + "/status", "", [6]int{401, 401, 401, 200, 200, 200}},
+		{"sending", outside, "POST", "/api/v1/upgrades/" + webtest.UpgradeID + "/status", `{"post":"nope"}`, [6]int{401, 401, 401, 403, 404, 404}},
 		{"toggling where reading takes a viewer", closed, "PUT", "/api/v1/flags/payments-backoff", toggle, [6]int{401, 401, 401, 403, 200, 200}},
 	} {
 		for i, token := range []string{nobody, guess, webtest.Token, tokens[access.Viewer], tokens[access.OnCall], tokens[access.Admin]} {

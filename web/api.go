@@ -85,7 +85,7 @@ func (s *Server) recordUpgrade(w http.ResponseWriter, r *http.Request) error {
 		return BadRequest(err.Error())
 	}
 	if u.StartedAt.After(time.Now().Add(5 * time.Minute)) {
-		return BadRequest("started_at lies in the future: record an upgrade when it begins")
+		return BadRequest("started_at lies in the future: record an upgrade when it begins, and with planned_start before that")
 	}
 	if u.Source == "" {
 		u.Source = "record"
@@ -138,6 +138,10 @@ type identified struct {
 
 // report answers the review of an upgrade.
 func (s *Server) report(w http.ResponseWriter, r *http.Request) error {
+	// What is wrong besides, the review says.
+	if u, err := s.o.Journal.Upgrade(r.Context(), r.PathValue("id")); err == nil && !u.Begun() {
+		return problem{http.StatusConflict, "upgrade " + u.ID + " is only planned: there is nothing to review"}
+	}
 	return s.review(w, r, []string{"html", "md", "json"}, func(ctx context.Context, format string, w http.ResponseWriter) error {
 		return s.o.Review(ctx, r.PathValue("id"), format, w)
 	})

@@ -43,6 +43,7 @@ func (s *Server) routes() http.Handler {
 	s.page(m, "POST /alerts/{key}/acknowledge", s.acknowledgeForm)
 	s.page(m, "POST /automation/freeze", s.freezeForm)
 	s.page(m, "POST /automation/unfreeze", s.unfreezeForm)
+	s.statusRoutes(m)
 	s.page(m, "GET /health", s.healthPage)
 	s.page(m, "POST /sign-in", s.signIn)
 	s.page(m, signInPattern, s.signInOnce)
@@ -102,6 +103,17 @@ func (s *Server) routes() http.Handler {
 	m.HandleFunc("GET /-/ready", s.readiness)
 	s.handle(m, "POST /-/reload", s.need(access.Admin, s.reload))
 	return s.shared(secured(m))
+}
+
+// statusRoutes are those of the status channel.
+func (s *Server) statusRoutes(m *http.ServeMux) {
+	s.page(m, "GET /status/{upgrade}", s.statusPage)
+	s.page(m, "POST /status/{upgrade}/{post}", s.sendForm)
+	s.handle(m, "GET /status/{upgrade}/feed.atom", s.statusAtom)
+	s.handle(m, "GET /status/{upgrade}/feed.json", s.statusFeed)
+	m.Handle(statusEvents, s.unharmed(s.reader(statusEvents, s.statusStream), s.fail)) // lasts, as flags' events do
+	s.read(m, "GET /api/v1/upgrades/{id}/status", s.showStatus)
+	s.write(m, "POST /api/v1/upgrades/{id}/status", s.sendStatus)
 }
 
 // shared gives gRPC what is for it, of all that comes over the one listener.

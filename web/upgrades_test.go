@@ -12,6 +12,7 @@ func TestUpgradesByAPI(t *testing.T) {
 	s := story(t)
 	record := `{"id":"next","started_at":"` + time.Now().UTC().Format(time.RFC3339) + `","binaries":[{"name":"dten-cart"}]}`
 	future := `{"id":"later","started_at":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `","binaries":[{"name":"dten-cart"}]}`
+	planned := `{"id":"soon","planned_start":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `","planned_minutes":90,"binaries":[{"name":"dten-cart"}]}`
 	upgrade := "/api/v1/upgrades/" + webtest.UpgradeID
 	answers(t, s, []apiCase{
 		{"upgrades", "GET", "/api/v1/upgrades", "", "", 200, `"id":"dten-4.2.0"`},
@@ -28,6 +29,7 @@ func TestUpgradesByAPI(t *testing.T) {
 		{"record, basic", "POST", "/api/v1/upgrades", record, "Basic " + webtest.Token, 401, "AFTERSHOCK_TOKEN"},
 		{"record, unknown field", "POST", "/api/v1/upgrades", `{"binarys":[]}`, bearer, 400, "binarys"},
 		{"record, later", "POST", "/api/v1/upgrades", future, bearer, 400, "future"},
+		{"record, planned", "POST", "/api/v1/upgrades", planned, bearer, 202, `"planned_minutes":90`},
 		{"record, too big", "POST", "/api/v1/upgrades", strings.Repeat(" ", 1<<20+1), bearer, 413, "1048576"},
 		{"upgrade", "GET", upgrade, "", "", 200, `"package":"Full-upgrade-package-dten.zip"`},
 		{"upgrade, unknown", "GET", "/api/v1/upgrades/nope", "", "", 404, "nope"},
@@ -46,7 +48,7 @@ func TestUpgradesByAPI(t *testing.T) {
 		{"events, wrong after", "GET", "/api/v1/events?after=x", "", "", 400, "after"},
 	})
 	recorded, closed := s.Loop.Told()
-	if len(recorded) != 2 || recorded[0].ID != "next" || len(closed) != 1 || closed[0] != webtest.UpgradeID {
+	if len(recorded) != 3 || recorded[0].ID != "next" || recorded[2].ID != "soon" || len(closed) != 1 || closed[0] != webtest.UpgradeID {
 		t.Errorf("the watch was told of %v and %v", recorded, closed)
 	}
 }

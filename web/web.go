@@ -29,6 +29,7 @@ import (
 	"aftershock/upgrades/inbox"
 	"aftershock/watch"
 	"aftershock/web/access"
+	"aftershock/web/channel"
 )
 
 // Config is the section web of the configuration.
@@ -97,6 +98,7 @@ type Journal interface {
 	ClaimAnswer(ctx context.Context, a journal.Answer) (there journal.Answer, claimed bool, err error)
 	PutAnswer(ctx context.Context, a journal.Answer) error
 	DropAnswer(ctx context.Context, a journal.Answer) error
+	Posts(ctx context.Context, upgrade string, after int64) ([]journal.StoredPost, error)
 	Ping(ctx context.Context) error
 }
 
@@ -144,6 +146,10 @@ type Options struct {
 	Week    Week
 	// Weeks are the last n weeks in the time zone of reviews, the present one first.
 	Weeks func(n int) []WeekSpan
+	// Channel is what people outside are told; OpenStatus lets anyone read that, whoever
+	// may read the rest.
+	Channel    *channel.Channel
+	OpenStatus bool
 	// Parse reads an upgrade record.
 	Parse func(data []byte) (detector.Upgrade, error)
 	// Inbox reads what deployment tools tell.
@@ -181,6 +187,7 @@ type Server struct {
 	once     once
 	live     *live
 	keyed    keyed
+	streams  streams
 	// tokens are those of people, nil where the daemon's own does everything.
 	tokens   *access.Tokens
 	received *prometheus.CounterVec
@@ -190,7 +197,7 @@ type Server struct {
 
 // New binds the listener; Serve starts to answer.
 func New(o Options) (*Server, error) {
-	s := &Server{o: o, started: time.Now(), live: newLive(), sessions: newSessions(), inbox: rate.NewLimiter(inboxRate, inboxBurst)}
+	s := &Server{o: o, started: time.Now(), live: newLive(), streams: newStreams(), sessions: newSessions(), inbox: rate.NewLimiter(inboxRate, inboxBurst)}
 	s.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "aftershock_http_requests_total", Help: "Requests answered, by route and status.",
 	}, []string{"route", "code"})
@@ -321,6 +328,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	server.RegisterOnShutdown(s.o.Switchboard.Feed().Close)
 	server.RegisterOnShutdown(s.live.close)
+	server.RegisterOnShutdown(s.streams.close)
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		late, cancel := context.WithTimeout(context.Background(), grace)

@@ -141,6 +141,9 @@ func (s *Server) reader(pattern string, h handler) handler {
 	if !s.o.Config.Access.Restricted() || !strings.HasPrefix(pattern, "GET ") || pattern == signInPattern {
 		return h
 	}
+	if s.o.OpenStatus && strings.HasPrefix(pattern, "GET /status/") {
+		return h
+	}
 	return s.need(access.Viewer, h)
 }
 

@@ -7,13 +7,16 @@ import (
 	"aftershock/detector/words"
 )
 
-// NoticeName is the value of the label alertname of every notice.
-const NoticeName = "FlagNotice"
+// Values of the label alertname of notices: of flags, and of upgrades.
+const (
+	NoticeName        = "FlagNotice"
+	UpgradeNoticeName = "UpgradeNotice"
+)
 
 // maxNotice bounds a notice's text, in characters.
 const maxNotice = 2000
 
-// notice renders an alert that is about a flag. It is sent once, so that an
+// notice renders an alert that is about a flag, or an upgrade that takes too long. It is sent once, so that an
 // Alertmanager ends it after some heartbeats.
 func (c *Composer) notice(receiver string, a detector.Alert) Message {
 	n := a.Notice
@@ -21,11 +24,14 @@ func (c *Composer) notice(receiver string, a detector.Alert) Message {
 	m := Message{
 		Receiver: receiver, Key: a.Key, Revision: a.Revision, Status: StatusFiring,
 		Labels: map[string]string{
-			"alertname": NoticeName, "flag": words.Name(n.Flag), "severity": "warning", "story": StoryID(a.Key),
+			"alertname": UpgradeNoticeName, "severity": "warning", "story": StoryID(a.Key),
 		},
 		Headline: words.Clean(n.Text, words.HeadlineLen), Text: text,
 		Annotations: map[string]string{"summary": words.Clean(n.Text, words.HeadlineLen), "description": text},
 		StartsAt:    a.StartsAt.UTC(), ExternalURL: c.ExternalURL,
+	}
+	if n.Flag != "" {
+		m.Labels["alertname"], m.Labels["flag"] = NoticeName, words.Name(n.Flag)
 	}
 	if m.Text != m.Headline { // the first line is for a phone
 		m.Text = m.Headline + "\n\n" + text
@@ -34,8 +40,12 @@ func (c *Composer) notice(receiver string, a detector.Alert) Message {
 		m.Labels["upgrade"] = u
 	}
 	if c.ExternalURL != "" {
-		m.GeneratorURL = strings.TrimRight(c.ExternalURL, "/") + "/flags"
-		m.Links = []Link{{"Flags", m.GeneratorURL}}
+		page, name := "/flags", "Flags"
+		if n.Page != "" {
+			page, name = n.Page, "Status"
+		}
+		m.GeneratorURL = strings.TrimRight(c.ExternalURL, "/") + page
+		m.Links = []Link{{name, m.GeneratorURL}}
 	}
 	if command != "" {
 		m.Text += "\n\nNow:\n" + command

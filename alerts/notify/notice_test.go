@@ -45,3 +45,15 @@ func TestNotice(t *testing.T) {
 		t.Error("a command where there is none")
 	}
 }
+
+// A notice of an upgrade is of no flag, and leads to the upgrade's page.
+func TestNoticeOfAnUpgrade(t *testing.T) {
+	c := Composer{ExternalURL: "https://aftershock.example/"}
+	got, err := c.Compose("oncall", detector.Alert{
+		Key: "notice/u", Upgrade: "u", State: detector.AlertFiring, Revision: 1, Notice: &detector.Notice{Text: "it takes long", Page: "/status/u"},
+	})
+	want := map[string]string{"alertname": "UpgradeNotice", "severity": "warning", "upgrade": "u", "story": StoryID("notice/u")}
+	if d := cmp.Diff(want, got.Labels); err != nil || d != "" || got.GeneratorURL != "https://aftershock.example/status/u" || got.Links[0].Text != "Status" {
+		t.Errorf("got %+v (%v); labels (-want +got):\n%s", got, err, d)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"aftershock/journal"
 	"aftershock/reports"
 	"aftershock/watch"
+	"aftershock/web/channel"
 )
 
 // ticks lets the watch put its steps down in the journal.
@@ -203,6 +204,7 @@ func (d *daemon) handlers(running context.Context) map[string]journal.Handler {
 		watch.JobRecovery: bounded(time.Minute, d.outcome),
 		watch.JobReview:   bounded(time.Minute, d.writeReview),
 		jobWeekly:         bounded(2*time.Minute, d.runErrand),
+		channel.JobStatus: bounded(time.Minute, d.sendPost),
 		jobRecord:         bounded(patience, told),
 		jobClose:          bounded(patience, told),
 		jobReport:         bounded(time.Minute, teller{d}.takeIn),

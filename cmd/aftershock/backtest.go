@@ -60,6 +60,9 @@ func replay(f *flag.FlagSet, events bool) func(context.Context, shell, []string)
 		if err != nil {
 			return exitUsage, err
 		}
+		if !u.Begun() {
+			return exitUsage, fmt.Errorf("read upgrade record %s: it is only planned: want started_at", *record)
+		}
 		cfg, src, from, to, err := openRecorded(ctx, sh, *telemetry, *configFile, *start, *end)
 		if err != nil {
 			return exitUsage, err

@@ -164,7 +164,7 @@ func TestWrongUsage(t *testing.T) {
 // clientCommands all speak to the daemon.
 var clientCommands = []string{
 	"flags list", "flags show a", "flags set a b --reason c", "flags undo a --reason c", "flags history a", "flags tune a",
-	"upgrades list", "upgrades show a", "upgrades close a", "upgrades record -", "alerts list", "alerts show a", "alerts ack a --reason b", "alerts mark a false", "report", "report a",
+	"upgrades list", "upgrades show a", "upgrades close a", "upgrades status", "upgrades status a", "upgrades record -", "alerts list", "alerts show a", "alerts ack a --reason b", "alerts mark a false", "report", "report a",
 }
 
 func TestUnreachableDaemon(t *testing.T) {
@@ -355,6 +355,10 @@ func TestUpgradesCommand(t *testing.T) {
 	if got := call(t, "", "upgrades", "record", file); got != (outcome{0, "Recorded next; it is watched from the next step on, as one with what was found of it: aftershock upgrades list\n", ""}) {
 		t.Errorf("record: %+v", got)
 	}
+	planned := `{"id":"soon","planned_start":"2026-03-06T22:00:00Z","planned_minutes":90,"binaries":[{"name":"dten-cart"}]}`
+	if got := call(t, planned, "upgrades", "record", "-"); got.status != 0 || !strings.HasPrefix(got.out, "Recorded soon, planned for 2026-03-06T22:00:00Z; it is watched once it begins") {
+		t.Errorf("record of a plan: %+v", got)
+	}
 	if got := call(t, record, "upgrades", "record", "-", "--format", "json"); got.status != 0 || !strings.Contains(got.out, `"id": "next"`) {
 		t.Errorf("record from stdin: %+v", got)
 	}
@@ -370,7 +374,7 @@ func TestUpgradesCommand(t *testing.T) {
 		}
 	}
 	recorded, closed := s.Loop.Told()
-	if len(recorded) != 2 || len(closed) != 1 {
+	if len(recorded) != 3 || len(closed) != 1 {
 		t.Errorf("the watch was told of %v and %v", recorded, closed)
 	}
 }

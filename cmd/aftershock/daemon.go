@@ -36,6 +36,7 @@ import (
 	"aftershock/upgrades/inbox"
 	"aftershock/watch"
 	"aftershock/web"
+	"aftershock/web/channel"
 )
 
 // daemon holds the parts of the running product and how they are joined.
@@ -52,6 +53,7 @@ type daemon struct {
 	inbox    *inbox.Inbox
 	ledger   *upgrades.Ledger
 	auto     *automation.Automation
+	channel  *channel.Channel
 	reports  waiting
 
 	cfg configs.Config // as at the start
@@ -111,6 +113,7 @@ func newDaemon(ctx context.Context, cfg configs.Config, file string, log *logrus
 	if d.inbox, err = inbox.New(cfg.Upgrades.Inbox); err != nil {
 		return d, err
 	}
+	d.channel = d.newChannel()
 	return d, d.listen(ctx)
 }
 
@@ -162,6 +165,7 @@ func (d *daemon) listen(ctx context.Context) error {
 	}
 	d.web, err = web.New(web.Options{
 		Config: d.cfg.Web, Version: version, Journal: d.journal, Loop: teller{d}, Switchboard: d.board,
+		Channel: d.channel, OpenStatus: d.cfg.Status.Read == "anyone",
 		Judging: d.cfg.Watch,
 		Review:  d.review, Week: d.weekPage, Weeks: d.weeks, Parse: upgrades.ParseRecord, Inbox: d.inbox, Reload: d.reload, Token: token, Registry: d.registry,
 		Targets: d.targets(), Receivers: d.receivers, Silences: d.silences, Tell: d.tellsOf, Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
@@ -213,6 +217,7 @@ func (d *daemon) run(ctx context.Context) error {
 	g.Go(func() error { d.heartbeat(ctx); return nil })
 	g.Go(func() error { d.auto.Run(ctx); return nil })
 	g.Go(func() error { d.weekly(ctx); return nil })
+	g.Go(func() error { d.channel.Run(ctx); return nil })
 	d.web.SetReady(true)
 	context.AfterFunc(ctx, func() { d.web.SetReady(false) })
 	return g.Wait()
@@ -320,6 +325,7 @@ func unread(now, started configs.Config) []string {
 		{"watch", now.Watch, started.Watch},
 		{"upgrades", now.Upgrades, started.Upgrades},
 		{"flags", now.Flags, started.Flags},
+		{"status", now.Status, started.Status},
 		{"log.format", now.Log.Format, started.Log.Format},
 	} {
 		if !reflect.DeepEqual(s.now, s.then) {

@@ -18,13 +18,16 @@ import (
 // notify makes a notice of the switchboard a job for each receiver: it goes out by
 // the way of alerts, and once.
 func (d *daemon) notify(ctx context.Context, n flags.Notice) error {
+	return d.notice(ctx, n.Key, n.Upgrade, n.At, detector.Notice{Flag: n.Flag, Text: n.Text, Command: n.Command})
+}
+
+func (d *daemon) notice(ctx context.Context, key, upgrade string, at time.Time, n detector.Notice) error {
 	sender := d.sender.Load()
 	if sender == nil {
-		return fmt.Errorf("tell receivers of flag %s: the daemon is starting", n.Flag)
+		return fmt.Errorf("tell receivers that %s: the daemon is starting", n.Text)
 	}
 	a := detector.Alert{
-		Key: "notice/" + n.Key, Upgrade: n.Upgrade, State: detector.AlertFiring, StartsAt: n.At, UpdatedAt: n.At, Revision: 1,
-		Notice: &detector.Notice{Flag: n.Flag, Text: n.Text, Command: n.Command},
+		Key: "notice/" + key, Upgrade: upgrade, State: detector.AlertFiring, StartsAt: at, UpdatedAt: at, Revision: 1, Notice: &n,
 	}
 	var jobs []journal.Job
 	for _, receiver := range sender.Receivers() {

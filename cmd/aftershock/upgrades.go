@@ -17,9 +17,9 @@ import (
 
 var upgradesCommand = command{
 	name:    "upgrades",
-	summary: "Record, list, show and close upgrades.",
-	usage:   "upgrades record FILE | list | show ID | close ID [--format text|json]\n\nFILE is - for standard input.",
-	example: "aftershock upgrades record upgrade.json\naftershock upgrades list\naftershock upgrades show dten-4.2.0\naftershock upgrades close dten-4.2.0",
+	summary: "Record, list, show and close upgrades, and say what people outside are told.",
+	usage:   "upgrades record FILE | list | show ID | status [ID] | close ID [--format text|json]\n\nFILE is - for standard input. Without ID, status is of the last upgrade that isn't closed.",
+	example: "aftershock upgrades record upgrade.json\naftershock upgrades list\naftershock upgrades show dten-4.2.0\naftershock upgrades status\naftershock upgrades close dten-4.2.0",
 	define:  defineUpgrades,
 }
 
@@ -48,10 +48,14 @@ func defineUpgrades(f *flag.FlagSet) func(context.Context, shell, []string) (int
 			return exitOK, a.record(ctx, sh, c, args[1])
 		case len(args) == 2 && args[0] == "show":
 			return exitOK, a.show(ctx, sh, c, args[1])
+		case len(args) == 1 && args[0] == "status":
+			return exitOK, a.status(ctx, sh, c, "")
+		case len(args) == 2 && args[0] == "status":
+			return exitOK, a.status(ctx, sh, c, args[1])
 		case len(args) == 2 && args[0] == "close":
 			return exitOK, a.close(ctx, sh, c, args[1])
 		}
-		return exitUsage, usagef("say what to do: record FILE, list, show ID or close ID")
+		return exitUsage, usagef("say what to do: record FILE, list, show ID, status [ID] or close ID")
 	}
 }
 
@@ -90,6 +94,10 @@ func (a upgradesArgs) record(ctx context.Context, sh shell, c *client, path stri
 	if *a.format == "json" {
 		return printJSON(sh.stdout, u)
 	}
+	if !u.Begun() {
+		_, err = fmt.Fprintf(sh.stdout, "Recorded %s, planned for %s; it is watched once it begins: record it again then with started_at, or let its build information tell\n", words.Name(u.ID), at(u.PlannedStart))
+		return err
+	}
 	_, err = fmt.Fprintf(sh.stdout, "Recorded %s; it is watched from the next step on, as one with what was found of it: aftershock upgrades list\n", words.Name(u.ID))
 	return err
 }
@@ -121,10 +129,12 @@ func (a upgradesArgs) list(ctx context.Context, sh shell, c *client) error {
 		switch {
 		case !u.ClosedAt.IsZero():
 			state = "closed"
+		case !u.Begun():
+			state = "planned"
 		case !upgrades.Watchable(u):
 			state = "unmeasured"
 		}
-		rows = append(rows, []string{u.ID, at(u.StartedAt), at(u.FinishedAt), state, strings.Join(bins, ", ")})
+		rows = append(rows, []string{u.ID, at(u.Begins()), at(u.FinishedAt), state, strings.Join(bins, ", ")})
 	}
 	return table(sh.stdout, rows)
 }
@@ -142,7 +152,11 @@ func (a upgradesArgs) show(ctx context.Context, sh shell, c *client, id string) 
 	if *a.format == "json" {
 		return printJSON(sh.stdout, map[string]any{"upgrade": u, "verdicts": all})
 	}
-	fmt.Fprintf(sh.stdout, "%s, from %s\n", words.Name(u.ID), at(u.StartedAt))
+	from := "from"
+	if !u.Begun() {
+		from = "planned for"
+	}
+	fmt.Fprintf(sh.stdout, "%s, %s %s\n", words.Name(u.ID), from, at(u.Begins()))
 	for _, b := range u.Binaries {
 		many := "s"
 		if len(b.Instances) == 1 {

@@ -29,6 +29,7 @@ import (
 	"aftershock/upgrades/inbox"
 	"aftershock/watch"
 	"aftershock/web"
+	"aftershock/web/channel"
 )
 
 // Token is what writing needs.
@@ -118,6 +119,7 @@ type Server struct {
 	Journal *journal.Journal
 	Board   *flags.Switchboard
 	Loop    *Loop
+	Channel *channel.Channel
 	// Stop ends the server and answers what Serve did.
 	Stop func() error
 }
@@ -240,11 +242,16 @@ func StartBoard(t testing.TB, set func(*flags.Config), change ...func(*web.Optio
 	told, err := inbox.New(inbox.Config{})
 	must(err)
 	s := &Server{Journal: j, Board: board, Loop: &Loop{Now: watch.Status{Time: time.Now().UTC().Truncate(time.Minute), Indicators: 25}}}
+	s.Channel = channel.New(channel.Options{
+		Config:  channel.Config{Auto: []detector.Step{detector.StepPlanned, detector.StepWindow, detector.StepFinished}},
+		Journal: j, Watch: 7 * 24 * time.Hour, Gates: func() []flags.Gate { return board.Rules().Gates },
+		Gone: func(context.Context, detector.Upgrade, detector.Post) error { return nil }, Log: log,
+	})
 	var judging watch.Config
 	judging.SetDefaults()
 	o := web.Options{
-		Judging: judging,
-		Config:  web.Config{Listen: "127.0.0.1:0"}, Version: "1.2.3", Journal: j, Loop: s.Loop, Switchboard: board,
+		Channel: s.Channel, Judging: judging,
+		Config: web.Config{Listen: "127.0.0.1:0"}, Version: "1.2.3", Journal: j, Loop: s.Loop, Switchboard: board,
 		Review: history{j}.review, Week: history{j}.week, Weeks: weeks, Parse: upgrades.ParseRecord, Inbox: told, Reload: func() error { return nil },
 		Token: Token, Registry: registry, Log: log, Slog: slog.New(slog.DiscardHandler),
 	}

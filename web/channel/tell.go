@@ -70,12 +70,19 @@ func Tell(f Facts, now time.Time) Story {
 
 func rank(s detector.Step) int { return slices.Index(detector.Steps, s) }
 
-// Outside is the present step as far as it was told: by the last post that was sent.
+// Outside is the present step as far as it was told: by the post that was sent of the last
+// step, whichever was sent last.
 func (s Story) Outside(sent []detector.Post) Now {
 	if len(sent) == 0 {
 		return Now{Line: "Nothing has been told of this upgrade yet."}
 	}
-	last := sent[len(sent)-1]
+	last := sent[0]
+	for _, p := range sent[1:] {
+		plan := last.Step == detector.StepPlanned // is of before all others
+		if plan || p.Step != detector.StepPlanned && !p.At.Before(last.At) {
+			last = p
+		}
+	}
 	calm := []detector.Step{detector.StepFinished, detector.StepWatching, detector.StepRecovered}
 	if s.Step == detector.StepWatching && slices.Contains(calm, last.Step) {
 		return s.Now

@@ -208,3 +208,15 @@ func TestOutside(t *testing.T) {
 		}
 	}
 }
+
+// A draft that is sent late doesn't hide what came after it.
+func TestOutsideOfALateDraft(t *testing.T) {
+	f := Facts{Upgrade: upgrade(0, 30), Watch: 7 * day, Alerts: []detector.Alert{alert(detector.AlertFiring, 50, -1)}}
+	s := Tell(f, at(55))
+	for i := range s.Posts { // the shift first, then one of the others
+		sent := []detector.Post{s.Posts[len(s.Posts)-1], s.Posts[i]}
+		if got := s.Outside(sent); got.Step != detector.StepShift {
+			t.Errorf("with %s sent late it stands at %s", s.Posts[i].ID, got.Step)
+		}
+	}
+}

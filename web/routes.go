@@ -50,9 +50,7 @@ func (s *Server) routes() http.Handler {
 	s.page(m, "POST /sign-out", s.signOut)
 	s.page(m, "/", func(w http.ResponseWriter, r *http.Request) error { return nowhere(m, "/", w, r) })
 	m.Handle(livePattern, s.unharmed(s.reader(livePattern, s.tellChanges), s.fail)) // lasts for hours, as the flags' events
-	m.Handle("GET /style.css", s.measured("GET /style.css", asset("style.css")))
-	m.Handle("GET /live.js", s.measured("GET /live.js", asset("live.js")))
-	m.Handle("GET /icon.svg", s.measured("GET /icon.svg", asset("icon.svg")))
+	s.assetRoutes(m)
 
 	s.read(m, "GET /api/v1/status", s.status)
 	s.handle(m, "GET /api/v1/health", s.health) // never twice the same
@@ -103,6 +101,13 @@ func (s *Server) routes() http.Handler {
 	m.HandleFunc("GET /-/ready", s.readiness)
 	s.handle(m, "POST /-/reload", s.need(access.Admin, s.reload))
 	return s.shared(secured(m))
+}
+
+// assetRoutes are those of the pages' own files.
+func (s *Server) assetRoutes(m *http.ServeMux) {
+	m.Handle("GET /style.css", s.measured("GET /style.css", asset("style.css")))
+	m.Handle("GET /live.js", s.measured("GET /live.js", asset("live.js")))
+	m.Handle("GET /icon.svg", s.measured("GET /icon.svg", asset("icon.svg")))
 }
 
 // statusRoutes are those of the status channel.

@@ -3,7 +3,6 @@ package web_test
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -125,39 +124,4 @@ func TestPagination(t *testing.T) {
 			t.Errorf("%s: %s", list, diff)
 		}
 	}
-}
-
-func FuzzRequests(f *testing.F) {
-	s := story(f)
-	paths := []string{"/api/v1/upgrades", "/api/v1/events", "/api/v1/alerts", "/api/v1/flags/payments-backoff", "/api/v1/flags/payments-backoff/undo", "/flags/payments-backoff", "/upgrades/x", "/api/v1/inbox"}
-	f.Add(0, "limit=1&after=MTAwIHg", "")
-	f.Add(1, "after=9223372036854775807&limit=0", "")
-	f.Add(2, "state=firing&after=%00", "")
-	f.Add(3, "", `{"variant":"legacy","reason":"\u0000","dry_run":true}`)
-	f.Add(4, "", `{"reason":`)
-	f.Add(5, "variant=%f0%28&upgrade=a", "")
-	f.Add(6, "x=%zz", "")
-	f.Add(7, "", `{"app":"x","phase":"Running","started_at":"2026-03-06T09:00:00Z"}`)
-	f.Fuzz(func(t *testing.T, n int, query, body string) {
-		if n < 0 || strings.ContainsAny(query, " #\x7f") || strings.IndexFunc(query, func(r rune) bool { return r < 0x20 }) >= 0 || strings.Contains(body, "legacy") && !strings.Contains(body, `"dry_run":true`) {
-			return // no request line, or a toggle that would really be made
-		}
-		method := http.MethodGet
-		if body != "" {
-			method = map[int]string{0: "POST", 3: "PUT", 4: "POST", 7: "POST"}[n%len(paths)]
-		}
-		req, err := http.NewRequestWithContext(t.Context(), method, s.URL+paths[n%len(paths)]+"?"+query, strings.NewReader(body))
-		if err != nil {
-			return
-		}
-		req.Header.Set("Authorization", bearer)
-		resp, err := direct.Do(req)
-		if err != nil {
-			return // refused by net/http
-		}
-		defer resp.Body.Close()
-		if b, _ := io.ReadAll(resp.Body); resp.StatusCode >= 500 {
-			t.Errorf("%s %s %q: %d %s", method, req.URL, body, resp.StatusCode, b)
-		}
-	})
 }

@@ -89,7 +89,7 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, err error) {
 // render writes a page whole, or not at all.
 func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name string, data map[string]any) error {
 	who := s.caller(r)
-	data["SignedIn"], data["Known"], data["Who"] = who.Role.Covers(access.OnCall), who.Role != access.None, who
+	data["SignedIn"], data["Recognised"], data["Who"] = who.Role.Covers(access.OnCall), who.Role != access.None, who
 	data["OwnToken"], data["Reading"] = s.o.Token != "", status == http.StatusUnauthorized && r.Method == http.MethodGet
 	data["Here"] = r.URL.RequestURI()
 	data["Path"] = r.URL.Path

@@ -11,6 +11,7 @@ import (
 
 	"aftershock/flags/tuning"
 	"aftershock/web"
+	"aftershock/web/webtest"
 )
 
 // TestTuningChart: the picture is XML that stands by itself, whatever is in it.
@@ -50,6 +51,21 @@ func TestTuningChart(t *testing.T) {
 		}
 		if texts < 2 || len(picture) > 100_000 || strings.Contains(picture, "\x1b") {
 			t.Errorf("%s: %d texts in %d bytes", name, texts, len(picture))
+		}
+	}
+}
+
+// The page of health tells how many targets answer, whoever looks at it.
+func TestTargetsOnThePageOfHealth(t *testing.T) {
+	s := webtest.Start(t, func(o *web.Options) {
+		o.Targets = func() []web.Target {
+			return []web.Target{{Address: "a:1", Up: true}, {Address: "b:2", Error: "refused"}}
+		}
+	})
+	for name, headers := range map[string][]string{"nobody": nil, "on call": {"Cookie", signIn(t, s)}} {
+		got := ask(t, "GET", s.URL+"/health", "", headers...)
+		if got.StatusCode != 200 || !strings.Contains(got.body, "1 of 2 answer") || strings.Contains(got.body, "Sign out") != (name == "on call") {
+			t.Errorf("for %s: %d %s", name, got.StatusCode, got.body)
 		}
 	}
 }

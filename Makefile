@@ -100,6 +100,13 @@ bench-delay: ## Measure the delay of the first alert (RISES=20)
 bench-flags: tools ## Measure serving flags: evaluations with wrk, delays of toggles, a thousand clients
 	@bench/flags/run
 
+# For how many seconds the console is measured.
+LOAD ?= 60
+
+.PHONY: bench-console
+bench-console: tools ## Measure 200 open consoles and 50 requests a second beside a watch (LOAD=60)
+	CONSOLE_SECONDS=$(LOAD) go test -count=1 -v -run TestConsolesBesideTheWatch ./cmd/aftershock | grep -E 'consoles|judged|^(---|FAIL|ok)'
+
 # Where PetShop lies: the folder with graph.csv.
 PETSHOP ?=
 

@@ -56,9 +56,7 @@ func (m material) until(now time.Time) material {
 	for n := range m.verdicts {
 		m.verdicts[n] = asOf(m.verdicts[n], now)
 	}
-	slices.SortStableFunc(m.verdicts, func(a, b detector.Verdict) int {
-		return cmp.Compare(a.Indicator.Key(), b.Indicator.Key())
-	})
+	m.verdicts = byKey(m.verdicts)
 	m.events = slices.DeleteFunc(slices.Clone(m.events), func(e detector.Event) bool { return !before(e.Time) })
 	slices.SortStableFunc(m.events, func(a, b detector.Event) int { return a.Time.Compare(b.Time) })
 	m.alerts = slices.DeleteFunc(slices.Clone(m.alerts), func(a detector.Alert) bool {
@@ -76,6 +74,25 @@ func (m material) until(now time.Time) material {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Flag, b.Flag), cmp.Compare(a.Variant, b.Variant))
 	})
 	return m
+}
+
+// byKey puts verdicts in order of their indicator. Keys are made once: there may be
+// thousands.
+func byKey(verdicts []detector.Verdict) []detector.Verdict {
+	type keyed struct {
+		key string
+		at  int
+	}
+	keys := make([]keyed, len(verdicts))
+	for n, v := range verdicts {
+		keys[n] = keyed{v.Indicator.Key(), n}
+	}
+	slices.SortFunc(keys, func(a, b keyed) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.at, b.at)) })
+	out := make([]detector.Verdict, len(verdicts))
+	for n, k := range keys {
+		out[n] = verdicts[k.at]
+	}
+	return out
 }
 
 // asOf takes a verdict back to what was known at an instant, as far as the latest
@@ -349,10 +366,10 @@ func rests(m material) ([]Placebo, Data) {
 			}
 		}
 		if v.Control != "" {
-			controls[words.Line(v.Control)]++
+			controls[v.Control]++
 		}
 		for _, w := range v.Warnings {
-			warnings[words.Line(w)]++
+			warnings[w]++
 		}
 		switch f := v.FalseAlarms; {
 		case f == nil || f.Placebos <= 0:
@@ -373,8 +390,12 @@ func rests(m material) ([]Placebo, Data) {
 const maxTally = 12
 
 func tally(counts map[string]int) []Tally {
-	var out []Tally
+	clean := map[string]int{} // most of them are the same
 	for text, n := range counts {
+		clean[words.Line(text)] += n
+	}
+	var out []Tally
+	for text, n := range clean {
 		out = append(out, Tally{text, n})
 	}
 	slices.SortFunc(out, func(a, b Tally) int {

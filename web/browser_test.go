@@ -233,6 +233,7 @@ func TestNothingBarsPeople(t *testing.T) {
 		"/", "/upgrades/" + webtest.UpgradeID, "/upgrades/" + webtest.UpgradeID + "/report", alertPath, "/flags",
 		"/flags/payments-backoff", "/flags/payments-backoff?variant=legacy&upgrade=dten-4.2.0&reason=x",
 		"/flags/payments-backoff?variant=legacy&percent=no", "/toggles/" + url.PathEscape(made[0].ID), "/health", "/nowhere",
+		"/status/" + webtest.UpgradeID, "/reports", "/reports/this", pageOf(webtest.Story(time.Now()).Verdicts[0]),
 	}
 	for _, who := range []string{"nobody", "on call"} {
 		if who == "on call" {

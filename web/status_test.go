@@ -43,6 +43,9 @@ func TestStatusPage(t *testing.T) {
 		t.Errorf("on call: %s", inside.body)
 	}
 	wellFormed(t, "on call", inside.body)
+	if page := ask(t, "GET", s.URL+"/upgrades/"+webtest.UpgradeID, ""); !strings.Contains(page.body, `href="`+statusPage+`"`) {
+		t.Error("the upgrade's page doesn't lead there")
+	}
 	form := url.Values{"title": {"Paying is slow"}, "text": {"Paying takes <b>longer</b>\u202e than usual."}, "actor": {"ana"}}
 	if got := post(t, s.URL+statusPage+"/shift-1", form); got.StatusCode != 401 {
 		t.Errorf("sent by nobody: %d", got.StatusCode)

@@ -204,8 +204,15 @@ func TestDaemonCatchesUpOnItsOwnAbsence(t *testing.T) {
 	real := f.scrapedByPrometheus(t, 8)
 	h := newHome(t, config("", "  prometheus: {url: "+real.URL+"}", "[]"))
 	h.file("flags.json", definitions)
+	began := time.Now()
 	p := h.start()
 	p.watching(4)
+	wait(t, 15*time.Second, "the time before the start to be judged", func() error {
+		if s := must[statusAnswer](p, "/api/v1/status"); s.Watch.Time.Before(began) {
+			return fmt.Errorf("judged up to %s", s.Watch.Time)
+		}
+		return nil
+	})
 	if got := p.metric("aftershock_watch_frames_total"); got < 6 {
 		t.Errorf("%g steps of the time before the start were judged, want at least 6", got)
 	}

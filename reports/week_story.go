@@ -106,7 +106,7 @@ func (w *Week) alarms() string {
 	}
 	text := plural(w.False.Fired, "alert") + " fired"
 	if w.False.Marked == 0 {
-		return text + ", none of them judged by anybody yet" + w.compared() + "."
+		return text + ", not judged by anybody yet" + w.compared() + "."
 	}
 	return text + fmt.Sprintf(", %d of the %d that people judged %s false", w.False.False, w.False.Marked, wasWere(w.False.False)) + w.compared() + "."
 }

@@ -17,7 +17,7 @@ func (still) Changes() (int64, <-chan struct{}) { return 7, nil }
 // TestLiveBeat: a stream on which nothing happens is written to every 15 seconds.
 func TestLiveBeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{o: Options{Journal: still{}}, live: newLive()}
+		s := &Server{o: Options{Journal: still{}}, live: newStreams()}
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
 		defer cancel()
 		w := httptest.NewRecorder()

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"aftershock/detector"
@@ -134,25 +133,10 @@ func fed(w http.ResponseWriter, kind string, body []byte) error {
 	return nil
 }
 
-// streams are the event streams that are open.
-type streams struct {
-	places chan struct{}
-	ending chan struct{}
-	close  func()
-}
-
-func newStreams() streams {
-	ending := make(chan struct{})
-	return streams{make(chan struct{}, maxStreams), ending, sync.OnceFunc(func() { close(ending) })}
-}
-
 // Bounds of the event streams.
 const (
-	maxStreams   = 500
-	streamLength = time.Hour        // until its reader has to connect again
-	streamPoll   = 5 * time.Second  // for what another daemon sent
-	streamIdle   = 15 * time.Second // between signs of life
-	streamWrite  = 10 * time.Second // for a reader to take a message
+	streamLength = time.Hour       // until its reader has to connect again
+	streamPoll   = 5 * time.Second // for what another daemon sent
 )
 
 // statusStream tells each post as an event when it is sent, those before after the last
@@ -161,22 +145,15 @@ func (s *Server) statusStream(w http.ResponseWriter, r *http.Request) error {
 	if _, err := query(r); err != nil {
 		return err
 	}
-	select {
-	case s.streams.places <- struct{}{}:
-		defer func() { <-s.streams.places }()
-	default:
-		w.Header().Set("Retry-After", "30")
-		return problem{http.StatusServiceUnavailable, "too many readers follow the status channel: try again later, or read its feed"}
+	if err := s.streams.enter(w, "too many readers follow the status channel: try again later, or read its feed"); err != nil {
+		return err
 	}
+	defer s.streams.leave()
 	u, err := s.o.Journal.Upgrade(r.Context(), r.PathValue("upgrade"))
 	if err != nil {
 		return err
 	}
-	// The request is read; over HTTP/1 the time for that would end the stream.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Accel-Buffering", "no")
+	begin(w)
 	seen, err := strconv.ParseInt(r.Header.Get("Last-Event-ID"), 10, 64)
 	if err != nil {
 		seen = 0
@@ -231,15 +208,4 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, upgrade string, 
 			return
 		}
 	}
-}
-
-// pushed writes a message at once, and says whether the reader took it in time.
-func pushed(w http.ResponseWriter, text string) bool {
-	c := http.NewResponseController(w)
-	// Where the connection can't do that, the listener's bounds hold.
-	_ = c.SetWriteDeadline(time.Now().Add(streamWrite))
-	if _, err := w.Write([]byte(text)); err != nil {
-		return false
-	}
-	return c.Flush() == nil
 }

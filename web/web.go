@@ -185,7 +185,7 @@ type Server struct {
 	seconds  *prometheus.HistogramVec
 	sessions sessions
 	once     once
-	live     *live
+	live     streams
 	keyed    keyed
 	streams  streams
 	// tokens are those of people, nil where the daemon's own does everything.
@@ -197,7 +197,7 @@ type Server struct {
 
 // New binds the listener; Serve starts to answer.
 func New(o Options) (*Server, error) {
-	s := &Server{o: o, started: time.Now(), live: newLive(), streams: newStreams(), sessions: newSessions(), inbox: rate.NewLimiter(inboxRate, inboxBurst)}
+	s := &Server{o: o, started: time.Now(), live: newStreams(), streams: newStreams(), sessions: newSessions(), inbox: rate.NewLimiter(inboxRate, inboxBurst)}
 	s.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "aftershock_http_requests_total", Help: "Requests answered, by route and status.",
 	}, []string{"route", "code"})

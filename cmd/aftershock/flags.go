@@ -99,7 +99,8 @@ func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, e
 		if !ok {
 			return exitUsage, usagef("can't make sense of %q", strings.Join(args, " "))
 		}
-		if name := v.stray(f); name != "" {
+		// An undo must not be done where a dry run or a part of the callers was meant.
+		if name := stray(f, append(strings.Fields(v.takes), "server", "actor", "format")...); name != "" {
 			return exitUsage, usagef("%s takes no --%s", args[0], name)
 		}
 		if args[0] == "history" && len(args) <= 2 && (len(args) == 1 || *a.since != "" || *a.format == "csv") {
@@ -134,18 +135,6 @@ func (a flagsArgs) verbs() map[string]flagsVerb {
 		"history":     {"FLAG", "since", a.history},
 		"tune":        {"FLAG", "hours candidate svg", a.tune},
 	}
-}
-
-// stray names a flag that was given and says nothing here, "" if none was: an undo
-// must not be done where a dry run or a part of the callers was meant.
-func (v flagsVerb) stray(f *flag.FlagSet) (name string) {
-	known := append(strings.Fields(v.takes), "server", "actor", "format")
-	f.Visit(func(given *flag.Flag) {
-		if !slices.Contains(known, given.Name) {
-			name = given.Name
-		}
-	})
-	return name
 }
 
 func (a flagsArgs) list(ctx context.Context, sh shell, c *client, _ []string) error {

@@ -1,6 +1,9 @@
 package detector
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Severities of findings, from the worst on.
 const (
@@ -27,6 +30,20 @@ type Finding struct {
 	Chores []Chore `json:"chores,omitempty" yaml:"chores,omitempty"`
 	// Reversions are what of the upgrade must be, or can't be, undone in a rollback.
 	Reversions []Reversion `json:"reversions,omitempty" yaml:"reversions,omitempty"`
+}
+
+// SameFindings says whether two inspections found the same: rule by rule, place by
+// place, with the same said of each.
+func SameFindings(a, b []Finding) bool {
+	return slices.EqualFunc(a, b, func(x, y Finding) bool {
+		return x.Rule == y.Rule && x.Severity == y.Severity && x.Place == y.Place && x.What == y.What && x.Why == y.Why && x.Do == y.Do &&
+			slices.EqualFunc(x.Hypotheses, y.Hypotheses, Hypothesis.same) && slices.Equal(x.Reversions, y.Reversions) &&
+			slices.EqualFunc(x.Chores, y.Chores, func(c, d Chore) bool {
+				due := c.Due.Equal(d.Due)
+				c.Due, d.Due = time.Time{}, time.Time{}
+				return due && c == d
+			})
+	})
 }
 
 // Place is where a finding stands.
@@ -69,9 +86,18 @@ type Hypothesis struct {
 	Unit   string   `json:"unit,omitempty" yaml:"unit,omitempty"`
 }
 
+// ChoreKinds are the kinds of what is cleaned up.
+var ChoreKinds = []string{"flag", "webhook", "credential", "cron", "silence", "banner", "file", "other"}
+
+func (h Hypothesis) same(o Hypothesis) bool {
+	return h.Kind == o.Kind && h.Says == o.Says && h.Schedule == o.Schedule && h.Zone == o.Zone && h.Key == o.Key && h.Unit == o.Unit &&
+		slices.Equal(h.Binaries, o.Binaries) && slices.Equal(h.Services, o.Services) && slices.Equal(h.Indicators, o.Indicators) &&
+		slices.Equal(h.Tables, o.Tables) && slices.EqualFunc(h.Runs, o.Runs, time.Time.Equal)
+}
+
 // Chore is something temporary of an upgrade that somebody has to clean up.
 type Chore struct {
-	// Kind is one of flag, webhook, credential, cron, silence, banner, file, other.
+	// Kind is one of ChoreKinds.
 	Kind string `json:"kind" yaml:"kind"`
 	// Name is what is to go, as its own system calls it.
 	Name string `json:"name" yaml:"name"`

@@ -25,6 +25,8 @@ type Upgrade struct {
 	// ClosedAt is when the watch over the upgrade ended; zero while it lasts.
 	ClosedAt time.Time `json:"closed_at,omitzero" yaml:"closed_at,omitempty"`
 	Plan     `yaml:",inline"`
+	// Findings are what the inspection of the package found before the upgrade.
+	Findings []Finding `json:"findings,omitempty" yaml:"findings,omitempty"`
 }
 
 // Plan is when an upgrade is to begin, how long it is to take, and how much longer it

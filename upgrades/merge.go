@@ -41,6 +41,9 @@ func Merge(record, found detector.Upgrade, settle time.Duration) (detector.Upgra
 		out.FinishedAt = last
 	}
 	out.Source = joinSources(record.Source, found.Source)
+	if len(out.Findings) == 0 {
+		out.Findings = found.Findings
+	}
 	found = clone(found)
 	for j, b := range found.Binaries {
 		if i, ok := pairs[j]; ok {
@@ -198,6 +201,7 @@ func clone(u detector.Upgrade) detector.Upgrade {
 func equal(a, b detector.Upgrade) bool {
 	return a.ID == b.ID && a.Package == b.Package && a.Source == b.Source &&
 		a.StartedAt.Equal(b.StartedAt) && a.FinishedAt.Equal(b.FinishedAt) && a.ClosedAt.Equal(b.ClosedAt) && a.SamePlan(b.Plan) &&
+		detector.SameFindings(a.Findings, b.Findings) &&
 		slices.EqualFunc(a.Binaries, b.Binaries, equalBinary)
 }
 

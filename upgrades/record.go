@@ -162,6 +162,9 @@ func (p *parser) upgrade(n *yaml.Node) detector.Upgrade {
 				u.Binaries = append(u.Binaries, p.binary(path, n))
 			})
 		},
+		"findings": func(path string, n *yaml.Node) {
+			p.list(path, n, maxFindings, func(path string, n *yaml.Node) { u.Findings = append(u.Findings, p.finding(path, n)) })
+		},
 	})
 	if len(p.problems) > 0 {
 		return u

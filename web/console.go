@@ -25,7 +25,7 @@ var pages embed.FS
 // Everything that comes from outside goes through words, which takes control
 // characters out and bounds the length; html/template escapes the rest.
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"indicator": words.Indicator, "series": words.Series, "versions": words.Versions, "suspect": words.Suspect, "accepted": func(a *detector.Acceptance) string { return words.Accepted(*a) },
+	"indicator": words.Indicator, "series": words.Series, "versions": words.Versions, "suspect": words.Suspect, "foreseen": words.Foreseen, "accepted": func(a *detector.Acceptance) string { return words.Accepted(*a) },
 	"ratio":       func(e *detector.Effect) string { return words.Ratio(*e) },
 	"change":      func(e *detector.Effect) string { return words.Change(*e) },
 	"onset":       func(o *detector.Onset) string { return words.Onset(*o) },

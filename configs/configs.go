@@ -24,6 +24,7 @@ import (
 	"aftershock/reports"
 	"aftershock/sources"
 	"aftershock/upgrades"
+	"aftershock/upgrades/cleanup"
 	"aftershock/watch"
 	"aftershock/web"
 	"aftershock/web/channel"
@@ -50,6 +51,7 @@ type Config struct {
 	Alerts   alerts.Config   `yaml:"alerts"`
 	Reports  reports.Config  `yaml:"reports"`
 	Status   channel.Config  `yaml:"status"`
+	Cleanup  cleanup.Config  `yaml:"cleanup"`
 }
 
 // Log says how the daemon logs.
@@ -165,6 +167,7 @@ func (c *Config) setDefaults() {
 	c.Alerts.SetDefaults()
 	c.Reports.SetDefaults()
 	c.Status.SetDefaults()
+	c.Cleanup.SetDefaults()
 	c.Web.SetDefaults()
 	c.Sources.SetDefaults()
 	if c.Alerts.ExternalURL == "" && len(c.Web.Validate("web")) == 0 {
@@ -190,6 +193,7 @@ func (c *Config) validate() []error {
 		c.Alerts.Validate("alerts"),
 		c.Reports.Validate("reports"),
 		c.Status.Validate("status"),
+		c.Cleanup.Validate("cleanup"),
 		c.together(),
 	)
 }

@@ -44,6 +44,7 @@ func (s *Server) routes() http.Handler {
 	s.page(m, "POST /automation/freeze", s.freezeForm)
 	s.page(m, "POST /automation/unfreeze", s.unfreezeForm)
 	s.statusRoutes(m)
+	s.packageRoutes(m)
 	s.page(m, "GET /health", s.healthPage)
 	s.page(m, "POST /sign-in", s.signIn)
 	s.page(m, signInPattern, s.signInOnce)
@@ -119,6 +120,16 @@ func (s *Server) statusRoutes(m *http.ServeMux) {
 	m.Handle(statusEvents, s.unharmed(s.reader(statusEvents, s.statusStream), s.fail)) // lasts, as flags' events do
 	s.read(m, "GET /api/v1/upgrades/{id}/status", s.showStatus)
 	s.write(m, "POST /api/v1/upgrades/{id}/status", s.sendStatus)
+}
+
+// packageRoutes are those of what is known of an upgrade's package.
+func (s *Server) packageRoutes(m *http.ServeMux) {
+	s.page(m, "GET /upgrades/{id}/package", s.packagePage)
+	s.page(m, "POST /upgrades/{id}/chores", s.addChoreForm)
+	s.page(m, "POST /upgrades/{id}/chores/{chore}", s.choreForm)
+	s.read(m, "GET /api/v1/upgrades/{id}/package", s.showPackage)
+	s.write(m, "POST /api/v1/upgrades/{id}/chores", s.addChore)
+	s.write(m, "POST /api/v1/upgrades/{id}/chores/{chore}", s.changeChore)
 }
 
 // shared gives gRPC what is for it, of all that comes over the one listener.

@@ -99,6 +99,8 @@ type Journal interface {
 	PutAnswer(ctx context.Context, a journal.Answer) error
 	DropAnswer(ctx context.Context, a journal.Answer) error
 	Posts(ctx context.Context, upgrade string, after int64) ([]journal.StoredPost, error)
+	Chores(ctx context.Context, upgrade string) ([]detector.LedgerEntry, error)
+	ChangeChore(ctx context.Context, upgrade, id string, change func(e detector.LedgerEntry, known bool) (detector.LedgerEntry, bool, error)) (detector.LedgerEntry, error)
 	Ping(ctx context.Context) error
 }
 

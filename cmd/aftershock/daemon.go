@@ -218,6 +218,7 @@ func (d *daemon) run(ctx context.Context) error {
 	g.Go(func() error { d.auto.Run(ctx); return nil })
 	g.Go(func() error { d.weekly(ctx); return nil })
 	g.Go(func() error { d.channel.Run(ctx); return nil })
+	g.Go(func() error { d.newKeeper().Run(ctx); return nil })
 	d.web.SetReady(true)
 	context.AfterFunc(ctx, func() { d.web.SetReady(false) })
 	return g.Wait()

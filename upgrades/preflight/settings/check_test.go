@@ -224,10 +224,24 @@ func TestConditions(t *testing.T) {
 		condition, value string
 		want             answer
 	}{
-		{"{equals: true}", "TRUE", holds}, {"{equals: true}", "yes", fails}, {"{equals: 1}", "1.0", holds}, {"{equals: 60s}", "1m", holds}, {"{equals: 60}", "1m", fails},
-		{"{one_of: [a, b]}", "b", holds}, {"{one_of: [a, b]}", "B", fails}, {"{regexp: 'a+'}", "aaa", holds}, {"{regexp: 'a+'}", "aab", fails},
-		{"{range: {min: 2}}", "2", holds}, {"{range: {min: 2}}", "1.9", fails}, {"{range: {max: 1m}}", "61s", fails}, {"{range: {max: 1m}}", "61", unknown},
-		{"{range: {max: 1m}}", "soon", fails}, {"{range: {max: 1}}", "NaN", fails}, {"{equals: x}", "$X", unknown}, {"{present: true}", "$X", holds}, {"{absent: true}", "", fails},
+		{"{equals: true}", "TRUE", holds},
+		{"{equals: true}", "yes", fails},
+		{"{equals: 1}", "1.0", holds},
+		{"{equals: 60s}", "1m", holds},
+		{"{equals: 60}", "1m", fails},
+		{"{one_of: [a, b]}", "b", holds},
+		{"{one_of: [a, b]}", "B", fails},
+		{"{regexp: 'a+'}", "aaa", holds},
+		{"{regexp: 'a+'}", "aab", fails},
+		{"{range: {min: 2}}", "2", holds},
+		{"{range: {min: 2}}", "1.9", fails},
+		{"{range: {max: 1m}}", "61s", fails},
+		{"{range: {max: 1m}}", "61", unknown},
+		{"{range: {max: 1m}}", "soon", fails},
+		{"{range: {max: 1}}", "NaN", fails},
+		{"{equals: x}", "$X", unknown},
+		{"{present: true}", "$X", holds},
+		{"{absent: true}", "", fails},
 	} {
 		m := matrix(t, "settings:\n- {component: a, key: b, value: "+tt.condition+"}\n")
 		if got := m.Rows[0].Value.judge(tt.value); got != tt.want {

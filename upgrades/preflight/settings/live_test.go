@@ -226,10 +226,23 @@ func TestSecrets(t *testing.T) {
 		key, value string
 		hidden     bool
 	}{
-		{"db.password", "x", true}, {"DB_PASSWD", "x", true}, {"api.token.value", "x", true}, {"tls.key", "x", true}, {"apiKey", "x", true},
-		{"sslKey", "x", true}, {"db.dsn", "x", true}, {"url", "postgres://u:p@h/db", true}, {"x", "-----BEGIN RSA PRIVATE KEY-----", true},
-		{"x", "eyJhbGciOiJIUzI1NiJ9.e30.x", true}, {"aws", "AKIAIOSFODNN7EXAMPLE", true}, {"opts", "host=x password=y", true},
-		{"dten.hybrid.enable", "true", false}, {"monkey.count", "3", false}, {"compass.on", "1", false}, {"url", "https://h/p", false}, {"keys.max", "4", false},
+		{"db.password", "x", true},
+		{"DB_PASSWD", "x", true},
+		{"api.token.value", "x", true},
+		{"tls.key", "x", true},
+		{"apiKey", "x", true},
+		{"sslKey", "x", true},
+		{"db.dsn", "x", true},
+		{"url", "postgres://u:p@h/db", true},
+		{"x", "-----BEGIN RSA PRIVATE KEY-----", true},
+		{"x", "eyJhbGciOiJIUzI1NiJ9.e30.x", true},
+		{"aws", "AKIAIOSFODNN7EXAMPLE", true},
+		{"opts", "host=x password=y", true},
+		{"dten.hybrid.enable", "true", false},
+		{"monkey.count", "3", false},
+		{"compass.on", "1", false},
+		{"url", "https://h/p", false},
+		{"keys.max", "4", false},
 	} {
 		u := Use{Key: tt.key, value: tt.value}
 		if got := u.Shown(); (got == Hidden) != tt.hidden {

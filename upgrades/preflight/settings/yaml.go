@@ -14,6 +14,10 @@ import (
 // maxWork is how many nodes of a file are visited, aliases counted each time.
 const maxWork = 200_000
 
+// otherBreaks replaces what YAML 1.1 takes for the end of a line and editors don't, so
+// that lines are counted alike.
+var otherBreaks = strings.NewReplacer("\r", " ", "\u0085", " ", "\u2028", " ", "\u2029", " ")
+
 var yamlLine = regexp.MustCompile(`line (\d+)`)
 
 // yaml reads each document of a YAML file.
@@ -23,7 +27,7 @@ func (r *reading) yaml(text string) (read bool) {
 			r.unread(0, "it breaks the YAML library")
 		}
 	}()
-	d := yaml.NewDecoder(strings.NewReader(text))
+	d := yaml.NewDecoder(strings.NewReader(otherBreaks.Replace(text)))
 	for n := 0; ; n++ {
 		var doc yaml.Node
 		err := d.Decode(&doc)

@@ -77,7 +77,11 @@ func grepConfig(sh shell, key, root, format string) (int, error) {
 	if err != nil {
 		return exitUsage, err
 	}
-	for _, n := range live.Unread {
+	for i, n := range live.Unread {
+		if i == 5 {
+			fmt.Fprintf(sh.stderr, "aftershock config: and %d more that can't be read\n", len(live.Unread)-i)
+			break
+		}
 		fmt.Fprintf(sh.stderr, "aftershock config: %s: %s\n", settings.Plain(n.Place.File), n.What)
 	}
 	if len(found) == 0 {

@@ -99,6 +99,18 @@ func identify(ecosystem, name string) identity {
 	return identity{base, name}
 }
 
+// called are the names that a component may go by: that of a Maven module in a JAR
+// within a JAR is its artifact alone.
+func called(id identity) []identity {
+	if _, artifact, ok := strings.Cut(id.name, ":"); ok && id.ecosystem == "Maven" {
+		return []identity{id, {id.ecosystem, artifact}}
+	}
+	return []identity{id}
+}
+
+// byFile says that a component is known by the name of its file alone.
+func (k Component) byFile() bool { return k.Ecosystem == "Maven" && !strings.Contains(k.Name, ":") }
+
 // splitEcosystem parts "Debian:12" into the ecosystem and its release.
 func splitEcosystem(s string) (base, release string) {
 	base, release, _ = strings.Cut(s, ":")

@@ -80,6 +80,7 @@ func TestOSV(t *testing.T) {
 		{"critical", nil, []Component{maven(log4j, "2.15.0")}, false, []string{"advisories/vulnerable risk lib/a.jar: " + log4j + " 2.15.0 has " + logText}},
 		{"exploited", nil, []Component{maven(log4j, "2.15.0")}, true, []string{"advisories/vulnerable blocker lib/a.jar: " + log4j + " 2.15.0 has " + logText}},
 		{"as before", []Component{maven(log4j, "2.14.0")}, []Component{maven(log4j, "2.15.0")}, true, []string{"advisories/vulnerable risk lib/a.jar: " + log4j + " 2.15.0 has " + logText}},
+		{"by its file's name", nil, []Component{maven("log4j-core", "2.15.0")}, true, []string{"advisories/vulnerable risk lib/a.jar: log4j-core 2.15.0 has " + logText}},
 		{"between", nil, []Component{maven(log4j, "2.12.2")}, true, nil},
 		{"first range", nil, []Component{maven(log4j, "2.0-beta9")}, true, []string{"advisories/vulnerable blocker lib/a.jar: " + log4j + " 2.0-beta9 has " + logText}},
 	} {
@@ -249,6 +250,18 @@ func TestCSAF(t *testing.T) {
 	}
 }
 
+// Products that name themselves again and again stay few.
+func TestRelationships(t *testing.T) {
+	relation := `{"category": "default_component_of", "product_reference": "A", "relates_to_product_reference": "A", "full_product_name": {"product_id": "A", "name": "x"}}`
+	c := New(Package{Name: "dten", New: "4.1.3"}, nil)
+	c.AddDocument("d", []byte(`{"document": {"csaf_version": "2.0", "tracking": {"id": "V-1"}}, "product_tree": {
+		"full_product_names": [{"product_id": "A", "name": "a", "product_identification_helper": {"cpe": "cpe:2.3:a:v:dten:4.1.3:*:*:*:*:*:*:*"}}],
+		"relationships": [`+strings.Repeat(relation+",", 99)+relation+`]}, "vulnerabilities": [{"cve": "CVE-1", "product_status": {"known_affected": ["A"]}}]}`))
+	if diff := cmp.Diff([]string{"advisories/vulnerable risk : dten 4.1.3 has CVE-1: no title"}, told(c)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 // The order of Maven's own specification (maven.apache.org/pom.html#version-order-specification)
 // and of ComparableVersionTest.
 func TestMavenOrder(t *testing.T) {
@@ -320,8 +333,8 @@ func TestComponents(t *testing.T) {
 	if diff := cmp.Diff(map[string]bool{"example.com/a/sub": true, "net/http": true, "gopkg.in/yaml.v3": true}, list[0].linked); diff != "" {
 		t.Errorf("linked (-want +got)\n%s", diff)
 	}
-	jar := Components("a.jar", inside.Fingerprint{Form: inside.FormJAR, Modules: map[string]string{log4j: "2.15.0", "log4j-core": "2.15.0"}})
-	if diff := cmp.Diff([]Component{{Ecosystem: "Maven", Name: log4j, Version: "2.15.0", File: "a.jar"}}, jar, cmp.AllowUnexported(Component{})); diff != "" {
+	jar := Components("a.jar", inside.Fingerprint{Form: inside.FormJAR, Modules: map[string]string{log4j: "2.15.0", "log4j-api": "2.15.0", "other": "crc32 00000000"}})
+	if diff := cmp.Diff([]Component{{Ecosystem: "Maven", Name: "log4j-api", Version: "2.15.0", File: "a.jar"}, {Ecosystem: "Maven", Name: log4j, Version: "2.15.0", File: "a.jar"}}, jar, cmp.AllowUnexported(Component{})); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

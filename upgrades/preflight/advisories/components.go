@@ -20,7 +20,8 @@ var (
 )
 
 // Components are those of a binary's fingerprint: Go modules with Go's library and the
-// main module, Maven modules of a JAR. File is its path within the package. What has no
+// main module, Maven modules of a JAR, and of JARs within it the artifacts that their
+// names tell. File is its path within the package. What has no
 // version, and modules replaced by a directory, are left out. For a list of components
 // (SBOM), use ReadSBOM.
 func Components(file string, p inside.Fingerprint) []Component {
@@ -59,7 +60,7 @@ func Components(file string, p inside.Fingerprint) []Component {
 		}
 	case inside.FormJAR:
 		for name, version := range p.Modules {
-			if strings.Contains(name, ":") && version != "" {
+			if strings.Contains(name, ":") && version != "" || version != "" && version[0] >= '0' && version[0] <= '9' {
 				list = append(list, Component{Ecosystem: "Maven", Name: name, Version: version, File: file})
 			}
 		}

@@ -7,8 +7,13 @@ import (
 	"github.com/package-url/packageurl-go"
 )
 
-// maxBranches is how deep a product tree may be.
-const maxBranches = 32
+// Bounds of a product tree: how deep it may be, what a product may be called, and how many
+// products of one status are looked at.
+const (
+	maxBranches   = 32
+	maxIdentities = 64
+	maxStatus     = 20_000
+)
 
 // csafDocument is a CSAF 2.0 document, as far as it is read.
 type csafDocument struct {
@@ -91,7 +96,10 @@ func (c *Checker) csaf(d *csafDocument) {
 		d.ProductTree.Branches[i].walk("", "", "", 0, products)
 	}
 	for _, r := range d.ProductTree.Relationships {
-		products[r.Product.ID] = append(products[r.Product.ID], append(identities(r.Product, "", "", ""), products[r.Of]...)...)
+		of := append(identities(r.Product, "", "", ""), products[r.Of]...)
+		if len(products[r.Product.ID])+len(of) <= maxIdentities { // a product may name itself again and again
+			products[r.Product.ID] = append(products[r.Product.ID], of...)
+		}
 	}
 	for i := range d.Vulnerabilities {
 		c.vulnerability(d, &d.Vulnerabilities[i], products)
@@ -162,7 +170,11 @@ func identities(p csafProduct, name, version, ranged string) (list []affect) {
 		case version != "":
 			a.versions, a.vague = []string{version}, false
 		}
-		return []affect{a}
+		for _, id := range called(a.identity) {
+			a.identity = id
+			list = append(list, a)
+		}
+		return list
 	}
 	if name == "" {
 		if part := strings.Split(p.Helper.CPE, ":"); len(part) > 5 && part[0] == "cpe" && part[1] == "2.3" {
@@ -248,7 +260,7 @@ func (c *Checker) vulnerability(d *csafDocument, v *csafVulnerability, products 
 		for _, list := range lists {
 			for _, id := range list {
 				for _, p := range products[id] {
-					if c.wanted[p.identity] {
+					if c.wanted[p.identity] && len(out) < maxStatus {
 						out = append(out, p)
 					}
 				}

@@ -196,3 +196,39 @@ func TestDocumented(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkExport reads an export of 5,000 documents, of which one concerns the package.
+func BenchmarkExport(b *testing.B) {
+	document := sample(b, "GO-2020-0001.json")
+	var zipped bytes.Buffer
+	z := zip.NewWriter(&zipped)
+	for i := range 5000 {
+		w, err := z.Create(fmt.Sprintf("GO-%d.json", i))
+		if err != nil {
+			b.Fatal(err)
+		}
+		text := document
+		if i > 0 {
+			text = bytes.ReplaceAll(document, []byte("gin-gonic"), fmt.Appendf(nil, "other-%d", i))
+		}
+		if _, err := w.Write(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		b.Fatal(err)
+	}
+	files := fstest.MapFS{"all.zip": &fstest.MapFile{Data: zipped.Bytes()}}
+	dir := b.TempDir()
+	if err := os.CopyFS(dir, files); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		c := checker()
+		c.AddFile(os.DirFS(dir), "all.zip")
+		if got := rules(c); len(got) != 1 {
+			b.Fatalf("got %v, want one finding", got)
+		}
+	}
+}

@@ -259,6 +259,9 @@ func (c *Checker) vulnerable(h *hit, before bool) detector.Finding {
 		Rule: "advisories/vulnerable", Severity: severity(base, exploited, h.unlinked, before), Place: detector.Place{File: h.files[0]},
 		What: fmt.Sprintf("%s %s has %s: %s", h.component.Name, h.component.Version, label(h.group), title(h.group)),
 	}
+	if h.component.byFile() && f.Severity == detector.Blocker {
+		f.Severity = detector.Risk
+	}
 	if len(h.files) > 1 {
 		f.What += fmt.Sprintf(" (in %d binaries)", len(h.files))
 	}
@@ -276,6 +279,9 @@ func (c *Checker) vulnerable(h *hit, before bool) detector.Finding {
 	}
 	if before {
 		why = append(why, "the old build has it too")
+	}
+	if h.component.byFile() {
+		why = append(why, "the component is known by its file's name alone")
 	}
 	if h.unlinked {
 		why = append(why, "no code of its vulnerable packages is found in the binary")

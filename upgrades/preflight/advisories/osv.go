@@ -45,6 +45,9 @@ type osvAffected struct {
 	} `json:"ecosystem_specific"`
 }
 
+// maxEvents is how many ends a range may have.
+const maxEvents = 10_000
+
 // osv keeps what an OSV document says of the package.
 func (c *Checker) osv(d *osvDocument) {
 	if d.Withdrawn != "" {
@@ -56,13 +59,14 @@ func (c *Checker) osv(d *osvDocument) {
 	}
 	for i := range d.Affected {
 		f := &d.Affected[i]
-		id := identify(f.Package.Ecosystem, f.Package.Name)
-		if !c.wanted[id] || id.ecosystem == Product {
-			continue
-		}
-		a.affects = append(a.affects, f.affect(id))
-		for _, s := range f.Severity {
-			a.rate(s.Score, 0)
+		for _, id := range called(identify(f.Package.Ecosystem, f.Package.Name)) {
+			if !c.wanted[id] || id.ecosystem == Product {
+				continue
+			}
+			a.affects = append(a.affects, f.affect(id))
+			for _, s := range f.Severity {
+				a.rate(s.Score, 0)
+			}
 		}
 	}
 	if len(a.affects) == 0 {
@@ -84,6 +88,10 @@ func (f *osvAffected) affect(id identity) affect {
 		out.imports = append(out.imports, i.Path)
 	}
 	for _, r := range f.Ranges {
+		if len(r.Events) > maxEvents {
+			out.vague = true
+			continue
+		}
 		s := span{order: id.ecosystem}
 		switch r.Type {
 		case "SEMVER":

@@ -9,7 +9,7 @@ import (
 )
 
 // maxCompared is how many pairs of keys are looked at for mistakes in writing.
-const maxCompared = 1_000_000
+const maxCompared = 200_000
 
 // drafts tells of what was mined from builds: uses of keys that went, and that the
 // rest is to be looked through.
@@ -95,7 +95,7 @@ func near(a, b string) bool {
 	if len(x) >= 16 {
 		limit = 2
 	}
-	if len(x) < 8 || len(x) > 200 || len(y) > 200 || len(x)-len(y) > limit || len(y)-len(x) > limit {
+	if len(x) < 8 || len(x) > 80 || len(y) > 82 || len(x)-len(y) > limit || len(y)-len(x) > limit {
 		return false
 	}
 	digits := func(s string) string {

@@ -66,17 +66,17 @@ type reading struct {
 	// stands on one line of the file, offset+1.
 	offset int
 	whole  bool
-	// nested says that it is a file within another.
-	nested bool
-	work   int
+	// nested says that it is a file within another, hidden that all of it is secret.
+	nested, hidden bool
+	work           int
 }
 
 func (r *reading) add(line int, key, value string) {
 	key = Plain(strings.TrimSpace(key))
-	if key == "" || len(key) > 1000 || len(value) > maxValue {
+	if key == "" || len(key) > maxKey || len(value) > maxValue || strings.Count(key, ".")+strings.Count(key, "_")+strings.Count(key, "-") > maxParts {
 		return
 	}
-	if len(r.live.Uses) >= maxUses {
+	if r.live.values += len(value); len(r.live.Uses) >= maxUses || r.live.values > maxValues {
 		r.live.stop("there are more settings than are read")
 		return
 	}
@@ -84,7 +84,7 @@ func (r *reading) add(line int, key, value string) {
 		line = 1
 	}
 	r.live.Uses = append(r.live.Uses, Use{
-		File: r.file, Line: max(1, r.offset+line), Key: key, Within: r.within, Component: r.component, value: value,
+		File: r.file, Line: max(1, r.offset+line), Key: key, Within: r.within, Component: r.component, value: value, hidden: r.hidden,
 	})
 }
 
@@ -131,6 +131,6 @@ func (r *reading) embedded(name, text string, offset int, whole bool) bool {
 	if r.nested || f == formNone || len(text) > maxFileBytes {
 		return false
 	}
-	in := reading{live: r.live, name: r.name, file: r.file, within: name, component: r.component, offset: offset, whole: whole, nested: true}
+	in := reading{live: r.live, name: r.name, file: r.file, within: name, component: r.component, offset: offset, whole: whole, nested: true, hidden: r.hidden}
 	return in.parse(f, text)
 }

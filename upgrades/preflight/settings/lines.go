@@ -149,10 +149,7 @@ func (r *reading) ini(text string) {
 		if strings.Contains(value, " ;") {
 			value = value[:strings.Index(value, " ;")]
 		}
-		if section != "" {
-			key = section + "." + key
-		}
-		r.add(i+1, key, unquote(value))
+		r.add(i+1, join(section, key), unquote(value))
 	}
 }
 

@@ -16,13 +16,16 @@ import (
 
 // Bounds of the live configuration.
 const (
-	maxFileBytes  = 1 << 20  // a file
-	maxTotalBytes = 64 << 20 // all files
-	maxFiles      = 20_000   // looked at
-	maxUses       = 200_000  // kept
-	maxDepth      = 24       // of directories
-	maxNesting    = 64       // of keys in a file
-	maxValue      = 64 << 10 // of a value
+	maxFileBytes  = 1 << 20   // a file
+	maxTotalBytes = 64 << 20  // all files
+	maxFiles      = 20_000    // looked at
+	maxUses       = 200_000   // kept
+	maxDepth      = 24        // of directories
+	maxNesting    = 64        // of keys in a file
+	maxValue      = 64 << 10  // of a value
+	maxKey        = 400       // characters of a key
+	maxParts      = 64        // of a key
+	maxValues     = 128 << 20 // of all values, those that aliases repeat counted each time
 )
 
 // Live is the live configuration as far as it was read.
@@ -37,6 +40,7 @@ type Live struct {
 	Unread []detector.Finding
 
 	bytes   int
+	values  int
 	looked  int
 	full    bool
 	envs    map[string][]string // EnvironmentFile= -> components
@@ -146,7 +150,7 @@ func (l *Live) shown(name string) string {
 func (l *Live) stop(why string) {
 	if !l.full {
 		l.full = true
-		l.unread(".", 0, why)
+		l.Unread = slices.Insert(l.Unread, 0, l.unreadable(".", 0, why)) // before what it may have crowded out
 	}
 }
 
@@ -154,13 +158,17 @@ func (l *Live) unread(name string, line int, why string) {
 	if len(l.Unread) >= 200 {
 		return
 	}
-	l.Unread = append(l.Unread, detector.Finding{
+	l.Unread = append(l.Unread, l.unreadable(name, line, why))
+}
+
+func (l *Live) unreadable(name string, line int, why string) detector.Finding {
+	return detector.Finding{
 		Rule: "settings/unreadable", Severity: detector.Note,
 		Place: detector.Place{File: l.shown(name), Line: line},
 		What:  "this configuration can't be read: " + why,
 		Why:   "settings in it are unknown to the inspection, so that a removed or missing key may be overlooked",
 		Do:    "mend or name it, or look through it by hand",
-	})
+	}
 }
 
 // read reads one file, if it is one and was not read under another name.

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,9 +43,9 @@ func TestForms(t *testing.T) {
 		{"json", "a.jsonc", "{\n  // why\n  \"dten\": {\"hybrid\": {\n    \"enable\": true,\n  }, \"n\": [1, 2]},\n  /* x\n */ \"o\": [{\"p\": null}]\n}\n", []string{
 			"a.jsonc:4 dten.hybrid.enable=true", "a.jsonc:5 dten.n=1,2", "a.jsonc:7 o[0].p=null",
 		}},
-		{"toml", "a.toml", "top = \"t\"\n[dten.hybrid]\nenable = false\n\nlist = [1,\n 2]\nin = {a = 1, b.c = 'x'}\n[[srv]]\nport = 1\n[[srv]]\nport = 2\n", []string{
+		{"toml", "a.toml", "top = \"t\"\n[dten.hybrid]\nenable = false\n\nlist = [1,\n 2]\nin = {a = 1, b.c = 'x'}\n[[srv]]\nport = 1\n[[srv]]\nport = 2\n[srv.tls]\non = true\n[[srv.x]]\ny = 1\n", []string{
 			"a.toml:1 top=t", "a.toml:3 dten.hybrid.enable=false", "a.toml:5 dten.hybrid.list=1,2", "a.toml:7 dten.hybrid.in.a=1", "a.toml:7 dten.hybrid.in.b.c=x",
-			"a.toml:9 srv[0].port=1", "a.toml:11 srv[1].port=2",
+			"a.toml:9 srv[0].port=1", "a.toml:11 srv[1].port=2", "a.toml:13 srv[1].tls.on=true", "a.toml:15 srv[1].x[0].y=1",
 		}},
 		{"ini", "a.ini", "; c\nx = 1\n[dten hybrid]\nenable: \"yes\" ; c\nflag\n", []string{"a.ini:2 x=1", "a.ini:4 dten hybrid.enable=yes", "a.ini:5 dten hybrid.flag="}},
 		{"properties", "a.properties", "# c\n! c\ndten.hybrid.enable=true\na\\ b : x\\u0041\\ty\nlong = 1,\\\n   2\nlast v\r\n", []string{
@@ -59,8 +60,8 @@ func TestForms(t *testing.T) {
 			"docker-compose.yml:5 A=1", "docker-compose.yml:9 B=2",
 		}},
 		{"ConfigMap", "cm.yaml", "apiVersion: v1\nkind: ConfigMap\ndata:\n  DTEN_HYBRID_ENABLE: \"false\"\n  application.yaml: |\n    dten:\n      x: 1\n  a.properties: \"p=1\\nq=2\"\n---\n" +
-			"apiVersion: v1\nkind: Secret\ndata:\n  k: c2VjcmV0\n", []string{
-			"cm.yaml:4 DTEN_HYBRID_ENABLE=false", "cm.yaml:7 dten.x=1", "cm.yaml:8 p=1", "cm.yaml:8 q=2", "cm.yaml:13 k.secret=c2VjcmV0",
+			"apiVersion: v1\nkind: Secret\ndata:\n  k: c2VjcmV0\n  k.env: Qj0y\nstringData:\n  s: t\n", []string{
+			"cm.yaml:4 DTEN_HYBRID_ENABLE=false", "cm.yaml:7 dten.x=1", "cm.yaml:8 p=1", "cm.yaml:8 q=2", "cm.yaml:13 k=secret", "cm.yaml:14 B=2", "cm.yaml:16 s=t",
 		}},
 		{"Deployment", "d.yaml", "spec:\n  containers:\n  - env:\n    - name: DTEN_X\n      value: \"1\"\n", []string{
 			"d.yaml:4 DTEN_X=1", "d.yaml:4 spec.containers[0].env[0].name=DTEN_X", "d.yaml:5 spec.containers[0].env[0].value=1",
@@ -112,6 +113,23 @@ func TestBomb(t *testing.T) {
 	}
 	if n := len(read(map[string]string{"a.yaml": text}).Uses); n == 0 || n > maxWork {
 		t.Errorf("got %d uses, want some, and no more than %d", n, maxWork)
+	}
+}
+
+// Long keys and lists that are repeated over and over cost no more than they are long.
+func TestRepeated(t *testing.T) {
+	long, many := strings.Repeat("k", 400_000), 40_000
+	list := "l: &l [" + strings.Repeat("a,", 100_000) + "a]\n"
+	for i := range many {
+		list += fmt.Sprintf("k%d: *l\n", i)
+	}
+	members, lines := strings.Repeat(`"a": 1,`, many), strings.Repeat("a = 1\n", many)
+	for file, text := range map[string]string{
+		"a.yaml": list, "a.json": `{"` + long + `": {` + members + `}}`, "a.ini": "[" + long + "]\n" + lines, "a.properties": strings.Repeat("a_", 300_000) + "=1",
+	} {
+		if l := read(map[string]string{file: text}); len(l.Uses) > 100 {
+			t.Errorf("%s: %d uses, want few", file, len(l.Uses))
+		}
 	}
 }
 
@@ -252,6 +270,43 @@ func TestSecrets(t *testing.T) {
 	if got := (Use{Key: "x", value: "a\x1b[31m\nb" + strings.Repeat("c", 200)}).Shown(); strings.ContainsAny(got, "\x1b\n") || len([]rune(got)) != 121 {
 		t.Errorf("shown as %q", got)
 	}
+}
+
+// All of a Secret is hidden, whatever its keys are called.
+func TestKubernetesSecret(t *testing.T) {
+	l := read(map[string]string{"s.yaml": "apiVersion: v1\nkind: Secret\ndata:\n  k: c2VjcmV0\n  k.env: Qj0y\nstringData:\n  s: t\n"})
+	if len(l.Uses) != 3 {
+		t.Errorf("got %v, want three uses", told(l))
+	}
+	for _, u := range l.Uses {
+		if u.Shown() != Hidden {
+			t.Errorf("%s is shown as %q", u.Key, u.Shown())
+		}
+	}
+}
+
+// JSON is YAML too: both readers find the same keys, values and lines.
+func TestJSONAsYAML(t *testing.T) {
+	word := rapid.StringMatching(`[a-z]{1,6}`)
+	scalar := rapid.OneOf(rapid.Map(word, func(s string) any { return "v" + s }), rapid.Map(rapid.IntRange(0, 9999), func(n int) any { return n }))
+	level := func(below *rapid.Generator[any]) *rapid.Generator[any] {
+		return rapid.OneOf(scalar, rapid.Map(rapid.MapOfN(word, below, 1, 4), func(m map[string]any) any { return m }),
+			rapid.Map(rapid.SliceOfN(below, 1, 3), func(l []any) any { return l }))
+	}
+	value := level(level(level(scalar)))
+	rapid.Check(t, func(t *rapid.T) {
+		text, err := json.MarshalIndent(map[string]any{"top": value.Draw(t, "value")}, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := read(map[string]string{"a.json": string(text)}), read(map[string]string{"a.yaml": string(text)})
+		for i := range b.Uses {
+			b.Uses[i].File = "a.json"
+		}
+		if diff := cmp.Diff(told(a), told(b)); diff != "" {
+			t.Fatalf("%s\n(-json +yaml)\n%s", text, diff)
+		}
+	})
 }
 
 func TestGrep(t *testing.T) {

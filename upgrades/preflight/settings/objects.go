@@ -115,11 +115,9 @@ func (r *reading) toml(text string) (read bool) {
 		e := p.Expression()
 		switch e.Kind {
 		case unstable.Table:
-			table, _ = tomlKey(e)
+			table = tomlTable(e, counts, false)
 		case unstable.ArrayTable:
-			table, _ = tomlKey(e)
-			counts[table]++
-			table = fmt.Sprintf("%s[%d]", table, counts[table]-1)
+			table = tomlTable(e, counts, true)
 		case unstable.KeyValue:
 			r.tomlPair(e, table, index, 0, &line)
 		}
@@ -128,6 +126,21 @@ func (r *reading) toml(text string) (read bool) {
 		r.unread(line, "it is no valid TOML after here")
 	}
 	return true
+}
+
+// tomlTable is the path of a table, with the indexes of the arrays of tables that it is
+// in; counts are how many each array has so far.
+func tomlTable(e *unstable.Node, counts map[string]int, array bool) (path string) {
+	for it := e.Key(); it.Next(); {
+		path = join(path, string(it.Node().Data))
+		if array && it.IsLast() {
+			counts[path]++
+		}
+		if n := counts[path]; n > 0 {
+			path = fmt.Sprintf("%s[%d]", path, n-1)
+		}
+	}
+	return path
 }
 
 // tomlKey is the dotted key of an expression and its offset.

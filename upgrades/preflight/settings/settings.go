@@ -32,6 +32,8 @@ type Use struct {
 	Component string
 
 	value string
+	// hidden says that it stands where secrets stand.
+	hidden bool
 }
 
 // Value is the value as it stands there. It may be a secret: Shown is for output.
@@ -74,7 +76,7 @@ var (
 
 // Secret says whether the value has to stay hidden, by the key or by itself.
 func (u Use) Secret() bool {
-	if secretValue.MatchString(u.value) {
+	if u.hidden || secretValue.MatchString(u.value) {
 		return true
 	}
 	for _, part := range splitKey(u.Key) {

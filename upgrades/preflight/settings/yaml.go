@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +22,7 @@ var otherBreaks = strings.NewReplacer("\r", " ", "\u0085", " ", "\u2028", " ", "
 var yamlLine = regexp.MustCompile(`line (\d+)`)
 
 // yaml reads each document of a YAML file.
-func (r *reading) yaml(text string) (read bool) {
+func (r *reading) yaml(text string) bool {
 	defer func() {
 		if v := recover(); v != nil {
 			r.unread(0, "it breaks the YAML library")
@@ -45,17 +46,17 @@ func (r *reading) yaml(text string) (read bool) {
 			} else {
 				r.unread(line, "it is no valid YAML")
 			}
-			return read || n > 0
+			return n > 0
 		}
 		for _, root := range doc.Content {
-			read = r.document(root) || read
+			r.document(root)
 		}
 	}
 }
 
 // document reads one YAML document: a ConfigMap's data, a compose file's services, or
 // what it holds.
-func (r *reading) document(root *yaml.Node) bool {
+func (r *reading) document(root *yaml.Node) {
 	top := map[string]*yaml.Node{}
 	for _, p := range r.pairs(root, 0) {
 		if _, ok := top[p.key.Value]; !ok {
@@ -63,9 +64,13 @@ func (r *reading) document(root *yaml.Node) bool {
 		}
 	}
 	kind := scalar(top["kind"])
-	if data := top["data"]; data != nil && (kind == "ConfigMap" || kind == "Secret") && top["apiVersion"] != nil {
-		r.configMap(data, kind == "Secret")
-		return true
+	if top["apiVersion"] != nil && (kind == "ConfigMap" || kind == "Secret") {
+		in := *r
+		in.hidden = kind == "Secret"
+		in.configMap(top["data"], in.hidden)
+		in.configMap(top["stringData"], false)
+		r.work = in.work
+		return
 	}
 	if s := top["services"]; s != nil && s.Kind == yaml.MappingNode && (strings.Contains(r.name, "compose") || top["version"] != nil) {
 		for _, p := range r.pairs(s, 0) {
@@ -74,10 +79,9 @@ func (r *reading) document(root *yaml.Node) bool {
 			in.service(p.value)
 			r.work = in.work
 		}
-		return true
+		return
 	}
 	r.node(root, "", 0)
-	return true
 }
 
 // service reads environment: of a compose service.
@@ -103,21 +107,22 @@ func (r *reading) service(n *yaml.Node) {
 	}
 }
 
-func (r *reading) configMap(data *yaml.Node, secret bool) {
+// configMap reads the data of a ConfigMap, or a Secret's, which is encoded in base64.
+func (r *reading) configMap(data *yaml.Node, encoded bool) {
 	for _, p := range r.pairs(data, 0) {
 		v := resolved(p.value)
 		if v.Kind != yaml.ScalarNode {
 			continue
 		}
 		value := v.Value
-		if secret {
-			// What a Secret holds is base64 and nobody's business.
-			in := *r
-			in.within = "Secret"
-			in.add(p.key.Line, p.key.Value+".secret", value)
-			continue
-		}
 		block := v.Style&yaml.LiteralStyle != 0
+		if encoded {
+			plain, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(value), ""))
+			if err != nil {
+				continue
+			}
+			value, block = string(plain), false
+		}
 		offset := v.Line - 1
 		if block {
 			offset = v.Line // the text begins on the line after the bar
@@ -200,8 +205,8 @@ func (r *reading) node(n *yaml.Node, key string, depth int) {
 			switch {
 			case v.Kind == yaml.ScalarNode:
 				r.add(p.key.Line, path, v.Value)
-			case v.Kind == yaml.SequenceNode && plain(v):
-				r.add(p.key.Line, path, list(v))
+			case v.Kind == yaml.SequenceNode && r.plain(v):
+				r.add(p.key.Line, path, r.list(v))
 			default:
 				if p.key.Value == "env" && v.Kind == yaml.SequenceNode {
 					r.variables(v)
@@ -211,7 +216,12 @@ func (r *reading) node(n *yaml.Node, key string, depth int) {
 		}
 	case yaml.SequenceNode:
 		for i, item := range n.Content {
-			r.node(item, fmt.Sprintf("%s[%d]", key, i), depth+1)
+			at := fmt.Sprintf("%s[%d]", key, i)
+			if v := resolved(item); v != nil && v.Kind == yaml.SequenceNode && r.plain(v) {
+				r.add(item.Line, at, r.list(v))
+				continue
+			}
+			r.node(item, at, depth+1)
 		}
 	case yaml.ScalarNode:
 		r.add(n.Line, key, n.Value)
@@ -237,8 +247,11 @@ func (r *reading) variables(seq *yaml.Node) {
 }
 
 // plain says that a list is of scalars alone.
-func plain(n *yaml.Node) bool {
+func (r *reading) plain(n *yaml.Node) bool {
 	for _, c := range n.Content {
+		if r.work++; r.work > maxWork {
+			return false
+		}
 		if c = resolved(c); c == nil || c.Kind != yaml.ScalarNode {
 			return false
 		}
@@ -246,7 +259,7 @@ func plain(n *yaml.Node) bool {
 	return true
 }
 
-func list(n *yaml.Node) string {
+func (r *reading) list(n *yaml.Node) string {
 	var b strings.Builder
 	for i, c := range n.Content {
 		if i > 0 {
@@ -256,10 +269,17 @@ func list(n *yaml.Node) string {
 			break
 		}
 	}
+	r.work += b.Len() / 100 // an alias may repeat a long list
 	return b.String()
 }
 
+// tooLong stands for a key that is longer than is kept.
+var tooLong = strings.Repeat("x", maxKey+1)
+
 func join(key, name string) string {
+	if len(key)+len(name) > maxKey {
+		return tooLong
+	}
 	if key == "" {
 		return name
 	}

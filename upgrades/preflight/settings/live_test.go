@@ -119,13 +119,14 @@ func TestBomb(t *testing.T) {
 // Long keys and lists that are repeated over and over cost no more than they are long.
 func TestRepeated(t *testing.T) {
 	long, many := strings.Repeat("k", 400_000), 40_000
-	list := "l: &l [" + strings.Repeat("a,", 100_000) + "a]\n"
+	var list strings.Builder
+	list.WriteString("l: &l [" + strings.Repeat("a,", 100_000) + "a]\n")
 	for i := range many {
-		list += fmt.Sprintf("k%d: *l\n", i)
+		fmt.Fprintf(&list, "k%d: *l\n", i)
 	}
 	members, lines := strings.Repeat(`"a": 1,`, many), strings.Repeat("a = 1\n", many)
 	for file, text := range map[string]string{
-		"a.yaml": list, "a.json": `{"` + long + `": {` + members + `}}`, "a.ini": "[" + long + "]\n" + lines, "a.properties": strings.Repeat("a_", 300_000) + "=1",
+		"a.yaml": list.String(), "a.json": `{"` + long + `": {` + members + `}}`, "a.ini": "[" + long + "]\n" + lines, "a.properties": strings.Repeat("a_", 300_000) + "=1",
 	} {
 		if l := read(map[string]string{file: text}); len(l.Uses) > 100 {
 			t.Errorf("%s: %d uses, want few", file, len(l.Uses))

@@ -118,9 +118,9 @@ func TestBomb(t *testing.T) {
 
 // Long keys and lists that are repeated over and over cost no more than they are long.
 func TestRepeated(t *testing.T) {
-	long, many := strings.Repeat("k", 400_000), 40_000
+	long, many := strings.Repeat("k", 200_000), 10_000
 	var list strings.Builder
-	list.WriteString("l: &l [" + strings.Repeat("a,", 100_000) + "a]\n")
+	list.WriteString("l: &l [" + strings.Repeat("a,", 30_000) + "a]\n")
 	for i := range many {
 		fmt.Fprintf(&list, "k%d: *l\n", i)
 	}

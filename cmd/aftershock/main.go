@@ -48,7 +48,7 @@ type command struct {
 
 func commands() []command {
 	return []command{
-		runCommand, demoCommand, checkConfigCommand, backtestCommand, assessCommand, diffCommand,
+		runCommand, demoCommand, checkConfigCommand, backtestCommand, assessCommand, diffCommand, configCommand,
 		flagsCommand, upgradesCommand, alertsCommand, accessCommand, reportCommand, versionCommand,
 	}
 }

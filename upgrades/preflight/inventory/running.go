@@ -4,7 +4,6 @@ import (
 	"debug/buildinfo"
 	"fmt"
 	"os"
-	"path/filepath"
 )
 
 // maxVersions is how many different programs are asked for their version.
@@ -13,12 +12,12 @@ const maxVersions = 500
 // version is the version of a process's program, "" where it doesn't say: Go programs alone
 // say it where everybody can read it.
 func (t *taker) version(p Process, known map[string]string) string {
-	at := filepath.Join(t.root, p.Exe)
+	at, err := t.on(p.Exe)
 	if p.Deleted {
-		if t.root != "/" {
-			return ""
-		}
-		at = fmt.Sprintf("/proc/%d/exe", p.PID)
+		at = fmt.Sprintf("/proc/%d/exe", p.PID) // opens what runs, though it has no name
+	}
+	if err != nil || p.Deleted && t.root != "/" {
+		return ""
 	}
 	if v, ok := known[at]; ok {
 		return v

@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -31,7 +32,7 @@ type Options struct {
 	// Host is the name of the host; "" for that in etc/hostname.
 	Host string
 	// Files are patterns of absolute paths of files to put down with digest and version,
-	// as path/filepath.Match has them: "/opt/dten/bin/*".
+	// as path.Match has them: "/opt/dten/bin/*".
 	Files []string
 	// Cache keeps what was found inside binaries; the zero value keeps nothing.
 	Cache inside.Cache
@@ -140,16 +141,13 @@ func (t *taker) files(ctx context.Context) {
 			t.note("files: %q is no absolute path", pattern)
 			continue
 		}
-		found, err := filepath.Glob(filepath.Join(t.root, pattern))
+		found, err := fs.Glob(os.DirFS(t.root), strings.TrimPrefix(path.Clean(pattern), "/"))
 		if err != nil {
 			t.note("files: %q is no pattern: %v", pattern, err)
 			continue
 		}
 		for _, f := range found {
-			rel, err := filepath.Rel(t.root, f)
-			if err == nil {
-				names = append(names, "/"+filepath.ToSlash(rel))
-			}
+			names = append(names, "/"+f)
 		}
 	}
 	slices.Sort(names)

@@ -148,6 +148,23 @@ func TestTakeHere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A program that is deleted while it runs.
+	gone := build(t, "gone", `var texts = []string{"/x"}
+
+func Legacy(int) { fmt.Scanln() }`)
+	cmd := exec.Command(gone)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer in.Close()
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
 	inv, err := Take(t.Context(), "/", Options{Files: []string{"/bin/true"}})
 	if err != nil {
 		t.Fatal(err)
@@ -156,6 +173,9 @@ func TestTakeHere(t *testing.T) {
 		return p.PID == os.Getpid() && p.Exe == self && !p.Deleted && time.Since(p.Started) < time.Hour && time.Since(p.Started) > -time.Minute
 	}) {
 		t.Errorf("this process, %d, isn't among %v", os.Getpid(), inv.Processes)
+	}
+	if !slices.ContainsFunc(inv.Processes, func(p Process) bool { return p.PID == cmd.Process.Pid && p.Exe == gone && p.Deleted }) {
+		t.Errorf("%s, process %d, isn't told as deleted", gone, cmd.Process.Pid)
 	}
 	if len(inv.Files) != 1 || len(inv.Files[0].SHA256) != 64 || inv.Files[0].BuildID == "" {
 		t.Errorf("files %v", inv.Files)

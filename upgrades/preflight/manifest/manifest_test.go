@@ -332,8 +332,10 @@ func TestVersions(t *testing.T) {
 	}
 	// A tag in a repository is how a version gets into a program.
 	for _, args := range [][]string{
-		{"git", "init", "-q"}, {"git", "add", "-A"},
-		{"git", "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "a"}, {"git", "tag", "v4.0.1"},
+		{"git", "init", "-q"},
+		{"git", "add", "-A"},
+		{"git", "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "a"},
+		{"git", "tag", "v4.0.1"},
 		{"go", "build", "-buildvcs=true", "-o", "bin/x", "."},
 	} {
 		cmd := exec.Command(args[0], args[1:]...)

@@ -166,6 +166,7 @@ func TestUpstreamAndPrerelease(t *testing.T) {
 		{Debian, "3.0.15-1~deb12u1", "3.0.15", false},
 		{Debian, "1:2.4.1+dfsg1-3", "2.4.1", false},
 		{Debian, "2.0~rc1-1", "2.0~rc1", true},
+		{Debian, "2.0+really1.9+dfsg-1", "1.9", false},
 		{RPM, "1:1.1.1k-12.el8_9", "1.1.1k", false},
 		{Semver, "v4.2.0-rc.1", "4.2.0-rc.1", true},
 		{Semver, "4.2.0", "4.2.0", false},

@@ -83,7 +83,10 @@ func (v Version) Upstream() string {
 	}
 	up := v.main
 	if v.scheme == Debian {
-		for _, mark := range []string{"+dfsg", "+ds", "+deb", "~deb", "+really"} {
+		if _, really, ok := strings.Cut(up, "+really"); ok {
+			up = really // one that had to go back: 2.0+really1.9 is 1.9
+		}
+		for _, mark := range []string{"+dfsg", "+ds", "+deb", "~deb"} {
 			up, _, _ = strings.Cut(up, mark)
 		}
 	}

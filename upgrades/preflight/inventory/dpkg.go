@@ -66,14 +66,20 @@ func dpkgStatus(data []byte) (packages []Package, whole bool) {
 	return packages, s.Err() == nil && len(packages) < maxPackages
 }
 
-// provided are the names in a field Provides, without their versions.
+// provided are the names in a field Provides, with their versions.
 func provided(field string) []string {
+	const most = 500
 	var names []string
 	for part := range strings.SplitSeq(field, ",") {
-		name, _, _ := strings.Cut(strings.TrimSpace(part), " ")
-		if name, _, _ = strings.Cut(name, ":"); name != "" && len(names) < 200 {
-			names = append(names, name)
+		name, v, _ := strings.Cut(strings.TrimSpace(part), "(")
+		name, _, _ = strings.Cut(strings.TrimSpace(name), ":")
+		if name == "" || len(names) >= most {
+			continue
 		}
+		if v = strings.Trim(v, " =)"); v != "" {
+			name += " (= " + v + ")"
+		}
+		names = append(names, name)
 	}
 	return names
 }

@@ -77,7 +77,8 @@ type Package struct {
 	// Source is who knows it: dpkg, rpm, or another name for versions that are
 	// semantic.
 	Source string `json:"source,omitempty" yaml:"source,omitempty"`
-	// Provides are other names that it stands for.
+	// Provides are other names that it stands for, with the version where it has one:
+	// "lsb-base (= 11.6)".
 	Provides []string `json:"provides,omitempty" yaml:"provides,omitempty"`
 }
 
@@ -294,8 +295,12 @@ func (inv Inventory) Find(name string) []Found {
 	for _, p := range inv.Packages {
 		if bare, _, _ := strings.Cut(p.Name, ":"); bare == name || p.Name == name {
 			found = append(found, Found{Kind: "package", Version: p.Version, Source: p.Source})
-		} else if slices.Contains(p.Provides, name) {
-			found = append(found, Found{Kind: "package", Source: p.Source})
+			continue
+		}
+		for _, other := range p.Provides {
+			if v, ok := providedAs(other, name); ok {
+				found = append(found, Found{Kind: "package", Version: v, Source: p.Source})
+			}
 		}
 	}
 	if len(found) > 0 {
@@ -319,6 +324,15 @@ func (inv Inventory) Find(name string) []Found {
 		found = append(found, Found{Kind: "os", Version: inv.OS.Version})
 	}
 	return found
+}
+
+// providedAs gives the version of "name (= version)", "" where it has none.
+func providedAs(provided, name string) (v string, ok bool) {
+	rest, ok := strings.CutPrefix(provided, name)
+	if !ok || rest != "" && rest[0] != ' ' {
+		return "", false
+	}
+	return strings.Trim(rest, " (=)"), true
 }
 
 // Running gives the versions of a service or program that run, each once.

@@ -138,7 +138,7 @@ var installed = Inventory{
 	Disks: []Disk{{Path: "/", Free: 10 << 30}, {Path: "/var", Free: 1 << 30}},
 	Packages: []Package{
 		{Name: "libssl3", Version: "3.0.9-1", Source: "dpkg"},
-		{Name: "exim4", Version: "4.96-15", Source: "dpkg", Provides: []string{"mail-transport-agent"}},
+		{Name: "exim4", Version: "4.96-15", Source: "dpkg", Provides: []string{"mail-transport-agent", "exim (= 4.90)"}},
 		{Name: "linux-image", Version: "5.10-1", Source: "dpkg"},
 		{Name: "linux-image", Version: "6.1-1", Source: "dpkg"},
 		{Name: "openssl-libs", Version: "1:1.1.1k-12.el8", Source: "rpm"},
@@ -165,6 +165,9 @@ func TestSatisfied(t *testing.T) {
 		{version.Semver, "libssl3 (^3.0)", Satisfied, "libssl3 3.0.9-1"},
 		{version.Debian, "mail-transport-agent", Satisfied, "mail-transport-agent"},
 		{version.Debian, "mail-transport-agent (>= 3)", Unknown, ""},
+		{version.Debian, "exim (>= 4.90)", Satisfied, "exim 4.90"},
+		{version.Debian, "exim (>= 4.91)", Unsatisfied, "exim 4.90"},
+		{version.Debian, "exi", Unknown, ""},
 		{version.Debian, "nosuch | libssl3 (>= 3.0.9)", Satisfied, "libssl3 3.0.9-1"},
 		{version.Debian, "nosuch", Unknown, ""},
 		{version.Debian, "linux-image (>= 6)", Satisfied, "linux-image 6.1-1"},

@@ -381,3 +381,34 @@ func FuzzMatrices(f *testing.F) {
 		}
 	})
 }
+
+// TestReadMatrices reads matrices from files, whose names their findings bear.
+func TestReadMatrices(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		at := filepath.Join(dir, name)
+		if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	good := file("paths.yaml", pathsText)
+	if p, err := ReadPaths(good); err != nil || p.File != good {
+		t.Errorf("%s, %v", p.File, err)
+	}
+	if m, err := ReadCompatibility(file("matrix.yaml", compatibilityText)); err != nil || m.File != filepath.Join(dir, "matrix.yaml") {
+		t.Errorf("%s, %v", m.File, err)
+	}
+	bad := file("bad.yaml", "product: a\n")
+	want := "read upgrade paths " + bad + ": line 1: product: unknown field"
+	if _, err := ReadPaths(bad); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	want = "read compatibility matrix " + bad + ": line 1: product: unknown field"
+	if _, err := ReadCompatibility(bad); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if _, err := ReadPaths(file("large.yaml", strings.Repeat("#", MaxMatrix+1))); err == nil || !strings.Contains(err.Error(), "is larger than") {
+		t.Error(err)
+	}
+}

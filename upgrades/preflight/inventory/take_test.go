@@ -97,7 +97,7 @@ func TestTake(t *testing.T) {
 		OS: OS{"debian", "12", "Debian GNU/Linux 12 (bookworm)"},
 		Packages: []Package{
 			{Name: "held", Version: "2:1.0-1", Source: "dpkg"},
-			{Name: "libssl3", Version: "3.0.15-1~deb12u1", Source: "dpkg", Provides: []string{"libssl", "libcrypto"}},
+			{Name: "libssl3", Version: "3.0.15-1~deb12u1", Source: "dpkg", Provides: []string{"libssl (= 3)", "libcrypto"}},
 		},
 		Files: []File{
 			{Path: "/opt/dten/bin/dten-web", SHA256: hex.EncodeToString(sum[:]), Modified: modified},
@@ -280,6 +280,27 @@ func TestRPMDatabase(t *testing.T) {
 	broken := host(t, map[string]string{"var/lib/rpm/rpmdb.sqlite": "no database"})
 	if inv, err = Take(t.Context(), broken, Options{}); err != nil || !slices.ContainsFunc(inv.Notes, func(s string) bool { return strings.Contains(s, "rpmdb.sqlite can't be read") }) {
 		t.Errorf("a broken database: %v, %v", inv.Notes, err)
+	}
+}
+
+// TestRPMHeader reads a header that rpm 4.18.0 itself put into its database; the version is as
+// rpm -qa --qf '%{EPOCHNUM}:%{VERSION}-%{RELEASE}' tells it.
+func TestRPMHeader(t *testing.T) {
+	blob, err := os.ReadFile("testdata/dten.rpmheader")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := rpmHeader(blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(Package{Name: "dten", Version: "1:4.1.3~rc1-2.el9", Source: "rpm", Provides: []string{"dten-checkout"}}, got); d != "" {
+		t.Error(d)
+	}
+	for i := range blob {
+		if _, err := rpmHeader(blob[:i]); err == nil {
+			t.Fatalf("a header cut off after %d of %d bytes is read", i, len(blob))
+		}
 	}
 }
 

@@ -145,8 +145,14 @@ func opaque(relations []version.Relation) bool {
 	})
 }
 
-// conflicts hold to the inventory what must not be there.
+// conflicts hold to the inventory what must not be there. Debian's and RPM's packages don't
+// conflict with themselves by a name that they provide.
 func (k *check) conflicts() {
+	var others inventory.Inventory
+	if k.facts.Inventory != nil && len(k.m.Conflicts) > 0 {
+		others = *k.facts.Inventory
+		others.Packages = slices.DeleteFunc(slices.Clone(others.Packages), func(p inventory.Package) bool { return p.Name == k.m.Name.Value })
+	}
 	for _, d := range k.m.Conflicts {
 		relations, err := k.relations(d)
 		if err != nil {
@@ -158,7 +164,7 @@ func (k *check) conflicts() {
 			continue
 		}
 		for _, r := range relations {
-			if state, has := k.facts.Inventory.Satisfied([]version.Relation{r}); state == inventory.Satisfied {
+			if state, has := others.Satisfied([]version.Relation{r}); state == inventory.Satisfied {
 				k.add("conflict", detector.Blocker, d.Line, fmt.Sprintf("the package conflicts with %s, and %s is installed", r, has),
 					"It doesn't install beside it, or what is installed stops working.", fmt.Sprintf("Upgrade or remove %s first.", r.Name))
 			}

@@ -27,8 +27,8 @@ const maxInterfaces = 20_000
 var (
 	methodRoute = regexp.MustCompile(`^(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) +[a-z0-9.:-]*/[!-~]*$`)
 	clearRoute  = regexp.MustCompile(`^/(?:api|v[0-9]+|rest|rpc|graphql|webhooks?)(?:/[A-Za-z0-9_{}:.*~-]+)*/?$`)
-	vagueRoute  = regexp.MustCompile(`^(?:/[a-z0-9_{}:*~-]+)+/?$`)
-	// place is a directory of the host, which no route begins with.
+	vagueRoute  = regexp.MustCompile(`^(?:/(?:[a-z0-9_*~-]+|:[a-z0-9_]+|\{[^/{}]*\}))+/?$`)
+	// hostPath is what begins with a directory of hosts, as no route does.
 	hostPath    = regexp.MustCompile(`^/(?:etc|usr|proc|dev|var|tmp|sys|lib|lib64|bin|sbin|run|opt|home|root|mnt|srv|boot|private|system)(?:/|$)`)
 	grpcMethod  = regexp.MustCompile(`^/([a-z]\w*(?:\.\w+)*\.[A-Z]\w*)/([A-Z]\w*)$`)
 	sqlRead     = regexp.MustCompile(`(?is)^\s*(?:select|with)\s.*\sfrom\s`)

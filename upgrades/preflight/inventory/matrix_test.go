@@ -348,12 +348,12 @@ var Legacy = legacy2`)
 
 func TestInterfacesOf(t *testing.T) {
 	got := InterfacesOf(inside.Fingerprint{Texts: []string{
-		"/api/v2/orders/{id}", "/usr/bin/env", "/proc/self/exe", "GET /x", "POST example.com/y", "/a.b.C/D", "/orders", "/a.txt", "//", "/",
+		"/api/v2/orders/{id}", "/usr/bin/env", "/proc/self/exe", "GET /x", "POST example.com/y", "/a.b.C/D", "/orders", "/a.txt", "//", "/", "/gc/heap/live:bytes", "/users/:id/{x}",
 		"SELECT a FROM \"Orders\" o LEFT JOIN public.items i ON true", "update failed from the server", "select one from the list", "UPDATE stock SET n = 1",
 		"CREATE TABLE IF NOT EXISTS ledger (id int)", "delete everything", "select: from", "please update table manners",
 	}})
 	want := Interfaces{
-		Routes:   map[string]bool{"/api/v2/orders/{id}": true, "GET /x": true, "POST example.com/y": true, "/orders": false},
+		Routes:   map[string]bool{"/api/v2/orders/{id}": true, "GET /x": true, "POST example.com/y": true, "/orders": false, "/users/:id/{x}": false},
 		Services: map[string]bool{"a.b.C": true, "a.b.C/D": true},
 		Tables:   map[string]bool{"orders": true, "public.items": true, "stock": true, "ledger": true},
 	}

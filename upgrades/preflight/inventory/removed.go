@@ -185,7 +185,7 @@ func (k *comparing) others() {
 			vague = append(vague, "SQL: "+t)
 		}
 	}
-	k.went(clear, detector.Risk, "routes and services", "Whoever still calls them gets errors from the first new instance on.",
+	k.went(clear, detector.Risk, "routes and services", "If it offered them, whoever still calls them gets errors from the first new instance on; if it called them, what they did is done otherwise or no longer.",
 		"See in the telemetry or access logs who calls them; put what is needed into the compatibility matrix.")
 	k.went(vague, detector.Note, "texts that may be routes or SQL objects", "If they were interfaces, somebody may still use them.",
 		"Compare with the vendor's notes on the release.")

@@ -241,10 +241,10 @@ func weekdays(s string) (uint64, error) {
 		if !ok1 || !ok2 {
 			return 0, fmt.Errorf("%q is no weekday", clip(part, 40))
 		}
-		if b == 0 && a > 0 {
+		if b == 0 && a > 0 && ok1 && ok2 {
 			bits, b = bits|1, 6 // a week begins with Monday
 		}
-		if b < a {
+		if b < a || a == 0 && b != 0 {
 			return 0, fmt.Errorf("%q runs backwards", clip(part, 40))
 		}
 		for i := a; i <= b; i++ {

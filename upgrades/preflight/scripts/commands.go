@@ -28,6 +28,9 @@ func (c *checker) shell(ctx context.Context, s *shell) {
 			c.unreadable(at(s.calls[i].line), "the time for reading scripts was up here")
 			return
 		}
+		if c.count >= maxFindings {
+			break
+		}
 		k := &s.calls[i]
 		if s.funcs[k.name] {
 			continue // the script's own function, whatever it is called
@@ -36,6 +39,9 @@ func (c *checker) shell(ctx context.Context, s *shell) {
 			rule(s, k, at(k.line))
 		}
 		c.talks(ctx, s, k, at(k.line))
+	}
+	if s.cut > 0 {
+		c.unreadable(at(s.cut), fmt.Sprintf("there are more than %d commands; those from this line on aren't looked at", maxCalls))
 	}
 	if !installed(s.path) {
 		c.redirected(s)

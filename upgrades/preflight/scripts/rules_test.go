@@ -160,13 +160,14 @@ func TestHostile(t *testing.T) {
 	for name, text := range map[string]string{
 		"brackets": strings.Repeat("(", MaxText), "ifs": strings.Repeat("if ", MaxText/3), "substitutions": strings.Repeat("$(", MaxText/2),
 		"nots": strings.Repeat("! ", MaxText/2), "quotes": strings.Repeat("\"$(", MaxText/3), "braces": strings.Repeat("${a:-", MaxText/6),
-		"arithmetic": "$((" + strings.Repeat("-", MaxText-10), "ands": strings.Repeat("a&&", MaxText/3), "pipes": strings.Repeat("a|", MaxText/2),
-		"heredocs": strings.Repeat("a<<b\n", MaxText/5), "calls": strings.Repeat("rm -rf $X/\n", MaxText/12), "large": strings.Repeat("a", MaxText+1), "zero": "a\x00b",
+		"arithmetic": "$((" + strings.Repeat("-", MaxText-10), "ands": strings.Repeat("a&&", MaxText/3-10) + "a", "pipes": strings.Repeat("a|", MaxText/2-10) + "a", "some ands": strings.Repeat("rm -rf $X/ &&\n", 3000) + "a",
+		"pipes into": strings.Repeat("{ echo a; ", 300) + strings.Repeat("} | tee /etc/cron.d/x", 300),
+		"heredocs":   strings.Repeat("a<<b\n", MaxText/5), "calls": strings.Repeat("rm -rf $X/\n", MaxText/12), "large": strings.Repeat("a", MaxText+1), "zero": "a\x00b",
 		"evals": strings.Repeat("eval 'eval \"eval x\"'\n", 20000), "cron": "echo '" + strings.Repeat("* * * * * x\n", 50000) + "' | crontab -",
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Check(t.Context(), []Script{{Path: "i.sh", Text: []byte("#!/bin/bash\n" + text)[:min(len(text)+12, MaxText+1)]}}, Host{})
-			if name != "evals" && name != "ands" && name != "pipes" && len(got) == 0 {
+			if name != "evals" && name != "pipes into" && len(got) == 0 {
 				t.Error("nothing is found")
 			}
 			if len(got) > 3*maxFindings {

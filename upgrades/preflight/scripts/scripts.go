@@ -26,6 +26,7 @@ const (
 	MaxScripts  = 2000    // scripts of one package
 	maxFindings = 200     // findings of one script; what is over is told in a note
 	maxDepth    = 400     // nesting of one script
+	maxCalls    = 5000    // commands of one script
 )
 
 // Script is a file of the package: a shell script, a systemd unit or timer, a crontab,

@@ -30,6 +30,8 @@ type shell struct {
 	tested map[string]bool
 	// library is true of what is only sourced by others: no first line, not executable.
 	library bool
+	// cut is the line from which on commands aren't looked at, since there are too many; 0 where all are.
+	cut int
 }
 
 // toggle is where a shell option goes on or off.
@@ -168,7 +170,18 @@ func parse(s Script) (*shell, error) {
 func nesting(text []byte) int {
 	depth, most := 0, 0
 	start := true // a command may begin here
+	chain := 0    // operators of one a && b && c …, each a level of the tree
+	significant := byte(0)
 	for i := 0; i < len(text); i++ {
+		switch b := text[i]; {
+		case b == '&' || b == '|':
+			chain++
+		case b == ';' || b == '\n' && significant != '&' && significant != '|' && significant != '\\':
+			chain = 0
+		}
+		if b := text[i]; b != ' ' && b != '\t' && b != '\n' {
+			significant = b
+		}
 		switch b := text[i]; {
 		case b == '(' || b == '{' || b == '`':
 			depth++
@@ -192,7 +205,7 @@ func nesting(text []byte) int {
 		default:
 			start = false
 		}
-		most = max(most, depth)
+		most = max(most, depth, chain/8)
 	}
 	return most
 }

@@ -164,6 +164,9 @@ func leaves(st *syntax.Stmt) bool {
 
 // source gives the text of a node as it might stand in a script.
 func source(n syntax.Node) string {
+	if n.End().Offset()-n.Pos().Offset() > 2000 {
+		return "" // a chain of thousands would be printed thousands of times
+	}
 	var b strings.Builder
 	if syntax.NewPrinter(syntax.SingleLine(true)).Print(&b, n) != nil {
 		return ""
@@ -192,6 +195,12 @@ func (w *walker) inside(x *syntax.Word, sc scope) {
 }
 
 func (w *walker) call(x *syntax.CallExpr, redirs []*syntax.Redirect, sc scope) {
+	if len(w.sh.calls) >= maxCalls {
+		if w.sh.cut == 0 {
+			w.sh.cut = w.line(x.Pos())
+		}
+		return
+	}
 	for _, a := range x.Assigns {
 		inner := sc
 		w.inside(a.Value, inner)

@@ -171,3 +171,12 @@ func (p *Package) openDirectory(ctx context.Context, now time.Time, l Limits) (e
 	}
 	return nil
 }
+
+// Dir is where the package's files lie on this machine: where they were unpacked, or the
+// package itself where it is a directory.
+func (p *Package) Dir() string {
+	if p.dir != "" {
+		return p.dir
+	}
+	return p.Path
+}

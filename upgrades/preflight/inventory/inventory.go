@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -309,7 +310,7 @@ func (inv Inventory) Find(name string) []Found {
 	found = inv.Running(name)
 	for _, f := range inv.Files {
 		if same(path.Base(f.Path), name) {
-			found = append(found, Found{Kind: "file", Version: f.Version})
+			found = append(found, Found{Kind: "file", Version: told(f.Version)})
 		}
 	}
 	for _, d := range inv.Databases {
@@ -340,16 +341,32 @@ func (inv Inventory) Running(name string) []Found {
 	var found []Found
 	for _, s := range inv.Services {
 		if same(s.Service, name) || s.Binary != "" && same(s.Binary, name) {
-			found = append(found, Found{Kind: "service", Version: s.Version, Instances: s.Instances})
+			found = append(found, Found{Kind: "service", Version: told(s.Version), Instances: s.Instances})
 		}
 	}
 	for _, p := range inv.Processes {
-		if !same(path.Base(p.Exe), name) || slices.ContainsFunc(found, func(f Found) bool { return f.Version == p.Version || p.Version == "" }) {
+		v := told(p.Version)
+		if !same(path.Base(p.Exe), name) || slices.ContainsFunc(found, func(f Found) bool { return f.Version == v || v == "" }) {
 			continue
 		}
-		found = append(found, Found{Kind: "process", Version: p.Version, Replaced: p.Deleted})
+		found = append(found, Found{Kind: "process", Version: v, Replaced: p.Deleted})
 	}
 	return found
+}
+
+// untagged matches what Go calls a build of a commit before any tag: it tells no version.
+var untagged = regexp.MustCompile(`^v?0\.0\.0-(?:.*\.)?\d{14}-[0-9a-f]{12}`)
+
+// told is the version that a build tells of itself, without the v that Go puts before it; ""
+// where it tells none.
+func told(v string) string {
+	if unknown(v) || untagged.MatchString(v) {
+		return ""
+	}
+	if len(v) > 1 && v[0] == 'v' && v[1] >= '0' && v[1] <= '9' {
+		return v[1:]
+	}
+	return v
 }
 
 // same says whether two names are of one thing.

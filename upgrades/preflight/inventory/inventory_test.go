@@ -191,6 +191,22 @@ func TestSatisfied(t *testing.T) {
 	}
 }
 
+// TestFindOneVersion: a build that Go calls v4.1.3 is that of the service's 4.1.3, and a commit
+// without a tag is no version 0.0.0.
+func TestFindOneVersion(t *testing.T) {
+	inv := Inventory{
+		Services:  []Service{{Service: "dten-checkout", Version: "4.1.3"}},
+		Files:     []File{{Path: "/opt/dten-checkout", Version: "v4.1.3"}, {Path: "/opt/dten-web", Version: "v0.0.0-20260101120000-0123456789ab+dirty"}},
+		Processes: []Process{{Exe: "/opt/dten-checkout", Version: "v4.1.3"}},
+	}
+	if got := (Change{Name: "dten-checkout"}).found(inv); len(got) != 1 || got[0].Version != "4.1.3" {
+		t.Errorf("%+v", got)
+	}
+	if got := (Change{Name: "dten-web"}).found(inv); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestOldBuilds(t *testing.T) {
 	findings := installed.Check([]Change{{Name: "dten-checkout", To: "4.2.0"}})
 	var got []string

@@ -44,7 +44,11 @@ var inventoryCommand = command{
 				return exitUsage, err
 			}
 			if *out == "" {
-				return exitOK, inv.Encode(sh.stdout)
+				data, err := inv.Text(false)
+				if err == nil {
+					_, err = sh.stdout.Write(data)
+				}
+				return exitOK, err
 			}
 			if err := inv.Write(*out); err != nil {
 				return exitUsage, err

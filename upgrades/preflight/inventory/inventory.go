@@ -226,22 +226,27 @@ func (inv Inventory) check() error {
 	return nil
 }
 
-// Write writes the inventory to a file, which appears as a whole: JSON where its name ends
-// in .json, else YAML.
-func (inv Inventory) Write(file string) error {
-	var data []byte
-	var err error
-	if strings.EqualFold(filepath.Ext(file), ".json") {
+// Text is the inventory as JSON or YAML. The error says that it is larger than what is
+// read.
+func (inv Inventory) Text(asJSON bool) (data []byte, err error) {
+	if asJSON {
 		data, err = json.MarshalIndent(inv, "", "  ")
 		data = append(data, '\n')
 	} else {
 		data, err = yaml.Marshal(inv)
 	}
+	if err == nil && len(data) > MaxSize {
+		err = fmt.Errorf("it has %d bytes, more than %d that are read: leave out files or processes", len(data), MaxSize)
+	}
+	return data, err
+}
+
+// Write writes the inventory to a file, which appears as a whole: JSON where its name ends
+// in .json, else YAML.
+func (inv Inventory) Write(file string) error {
+	data, err := inv.Text(strings.EqualFold(filepath.Ext(file), ".json"))
 	if err != nil {
 		return fmt.Errorf("write inventory: %w", err)
-	}
-	if len(data) > MaxSize {
-		return fmt.Errorf("write inventory: it has %d bytes, more than %d that are read: leave out files or processes", len(data), MaxSize)
 	}
 	f, err := os.CreateTemp(filepath.Dir(file), ".inventory-*")
 	if err != nil {

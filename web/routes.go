@@ -116,11 +116,15 @@ func (s *Server) assetRoutes(m *http.ServeMux) {
 func (s *Server) statusRoutes(m *http.ServeMux) {
 	s.page(m, "GET /status/{upgrade}", s.statusPage)
 	s.page(m, "POST /status/{upgrade}/{post}", s.sendForm)
-	s.handle(m, "GET /status/{upgrade}/feed.atom", s.statusAtom)
-	s.handle(m, "GET /status/{upgrade}/feed.json", s.statusFeed)
+	s.page(m, "POST /status/{upgrade}/{post}/discard", s.discardForm)
+	s.page(m, "POST /status/{upgrade}/{post}/correct", s.correctForm)
+	s.read(m, "GET /status/{upgrade}/feed.atom", s.statusAtom)
+	s.read(m, "GET /status/{upgrade}/feed.json", s.statusFeed)
 	m.Handle(statusEvents, s.unharmed(s.reader(statusEvents, s.statusStream), s.fail)) // lasts, as flags' events do
 	s.read(m, "GET /api/v1/upgrades/{id}/status", s.showStatus)
 	s.write(m, "POST /api/v1/upgrades/{id}/status", s.sendStatus)
+	s.write(m, "POST /api/v1/upgrades/{id}/status/{post}/discard", s.discardPost)
+	s.write(m, "POST /api/v1/upgrades/{id}/status/{post}/correct", s.correctPost)
 }
 
 // shared gives gRPC what is for it, of all that comes over the one listener.

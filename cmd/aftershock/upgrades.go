@@ -18,7 +18,7 @@ import (
 var upgradesCommand = command{
 	name:    "upgrades",
 	summary: "Record, list, show and close upgrades, and say what people outside are told.",
-	usage:   "upgrades record FILE | list | show ID | status [ID] | close ID [--format text|json]\n\nFILE is - for standard input. Without ID, status is of the last upgrade that isn't closed.",
+	usage:   "upgrades record FILE | list | show ID | status [ID] | close ID [--format text|json]\n  aftershock upgrades status ID send|discard|correct POST [--title TEXT] [--text TEXT] [--reason TEXT]\n\nFILE is - for standard input. Without ID, status is of the last upgrade that isn't closed.",
 	example: "aftershock upgrades record upgrade.json\naftershock upgrades list\naftershock upgrades show dten-4.2.0\naftershock upgrades status\naftershock upgrades close dten-4.2.0",
 	define:  defineUpgrades,
 }
@@ -26,12 +26,17 @@ var upgradesCommand = command{
 type upgradesArgs struct {
 	connect func() (*client, error)
 	format  *string
+	// Of a post of the status channel.
+	title, text, reason *string
 }
 
 func defineUpgrades(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
 	a := upgradesArgs{
 		connect: clientFlags(f),
 		format:  f.String("format", "text", "the output's `form`: text or json"),
+		title:   f.String("title", "", "another `title` of a post that is sent or corrected"),
+		text:    f.String("text", "", "the `words` in which a post is sent or corrected"),
+		reason:  f.String("reason", "", "why a draft is discarded, or a post corrected, as a `text`"),
 	}
 	return func(ctx context.Context, sh shell, args []string) (int, error) {
 		if err := oneOf(*a.format, "text", "json"); err != nil {
@@ -52,6 +57,8 @@ func defineUpgrades(f *flag.FlagSet) func(context.Context, shell, []string) (int
 			return exitOK, a.status(ctx, sh, c, "")
 		case len(args) == 2 && args[0] == "status":
 			return exitOK, a.status(ctx, sh, c, args[1])
+		case len(args) == 4 && args[0] == "status":
+			return exitOK, a.post(ctx, sh, c, args[1], args[2], args[3])
 		case len(args) == 2 && args[0] == "close":
 			return exitOK, a.close(ctx, sh, c, args[1])
 		}

@@ -21,6 +21,7 @@ import (
 	"aftershock/alerts"
 	"aftershock/flags"
 	"aftershock/journal"
+	"aftershock/rehearsal"
 	"aftershock/reports"
 	"aftershock/sources"
 	"aftershock/upgrades"
@@ -50,6 +51,8 @@ type Config struct {
 	Alerts   alerts.Config   `yaml:"alerts"`
 	Reports  reports.Config  `yaml:"reports"`
 	Status   channel.Config  `yaml:"status"`
+	// Rehearsal is read by aftershock rehearse alone.
+	Rehearsal rehearsal.Config `yaml:"rehearsal"`
 }
 
 // Log says how the daemon logs.
@@ -165,6 +168,7 @@ func (c *Config) setDefaults() {
 	c.Alerts.SetDefaults()
 	c.Reports.SetDefaults()
 	c.Status.SetDefaults()
+	c.Rehearsal.SetDefaults()
 	c.Web.SetDefaults()
 	c.Sources.SetDefaults()
 	if c.Alerts.ExternalURL == "" && len(c.Web.Validate("web")) == 0 {
@@ -190,6 +194,7 @@ func (c *Config) validate() []error {
 		c.Alerts.Validate("alerts"),
 		c.Reports.Validate("reports"),
 		c.Status.Validate("status"),
+		c.Rehearsal.Validate("rehearsal"),
 		c.together(),
 	)
 }

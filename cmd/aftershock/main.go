@@ -49,7 +49,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		runCommand, demoCommand, checkConfigCommand, backtestCommand, assessCommand, diffCommand,
-		flagsCommand, upgradesCommand, alertsCommand, accessCommand, reportCommand, versionCommand,
+		flagsCommand, upgradesCommand, alertsCommand, accessCommand, reportCommand, rehearseCommand, versionCommand,
 	}
 }
 

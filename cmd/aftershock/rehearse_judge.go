@@ -90,7 +90,7 @@ func (r *rehearse) judged(ctx context.Context, store rehearsal.Store) (verdict, 
 	if err != nil {
 		return v, err
 	}
-	v.Verdicts = judge.Summary(u.ID).Verdicts
+	v.Verdicts = list.untold(judge.Summary(u.ID).Verdicts, u)
 	for i := range v.Verdicts {
 		replace(&v.Verdicts[i], boundary, gap)
 	}
@@ -229,6 +229,37 @@ func (l recordedFrames) dropUnfailing() int {
 		l[i].Points = kept
 	}
 	return n
+}
+
+// untold adds the indicators that the judgement says nothing of, as they were seen too
+// seldom: they are undecided.
+func (l recordedFrames) untold(verdicts []detector.Verdict, u detector.Upgrade) []detector.Verdict {
+	seen := map[string]float64{}
+	for i := range verdicts {
+		seen[verdicts[i].Indicator.Key()] = -1
+	}
+	var missing []detector.Indicator
+	for i := range l {
+		for k := range l[i].Points {
+			p := &l[i].Points[k]
+			key := p.Indicator.Key()
+			n, known := seen[key]
+			if n < 0 {
+				continue
+			}
+			if !known {
+				missing = append(missing, *p.Indicator)
+			}
+			seen[key] = n + p.Total
+		}
+	}
+	for _, in := range missing {
+		verdicts = append(verdicts, detector.Verdict{
+			Upgrade: u.ID, Indicator: in, State: detector.Undecided, Since: u.StartedAt,
+			Missing: fmt.Sprintf("too few requests: %.0f in both phases", seen[in.Key()]),
+		})
+	}
+	return verdicts
 }
 
 // text is the verdicts for people.

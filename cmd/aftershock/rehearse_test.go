@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -159,4 +160,159 @@ func twoBuilds(t *testing.T, seed uint64, slow int) (v verdict, status int, stde
 		t.Logf("this machine was late by %v s and %v s", v.Before.LateP99, v.After.LateP99)
 	}
 	return v, status, stderr
+}
+
+// The phases may be separate calls, hours apart; the profile and the schedule of the
+// second are those of the first. What regressed is told by the exit status, later again,
+// and beside production.
+func TestRehearseInSeparateCalls(t *testing.T) {
+	t.Parallel()
+	s := newStaging(t, 1, 200)
+	b := stage(t, s)
+	short := func(args ...string) *exec.Cmd {
+		return b.rehearse(s, append([]string{"--duration", "3s", "--warmup", "0s", "--scale", "0.2"}, args...)...)
+	}
+	if _, stderr, status := play(t, short("--phase", "after")); status != exitUsage || !strings.Contains(stderr, "before.json") {
+		t.Errorf("after without before: status %d, %s", status, stderr)
+	}
+	_, stderr, status := play(t, short("--phase", "before", "--profile", b.path("profile.yml"), "--pacing", "uniform"))
+	if status != exitOK || !strings.Contains(stderr, "go on with --phase after") {
+		t.Fatalf("status %d, %s", status, stderr)
+	}
+	if got := s.requests.Load(); got != 150 {
+		t.Errorf("%d requests, want 3 s of 50", got)
+	}
+	if _, stderr, status := play(t, short("--phase", "before", "--profile", b.path("profile.yml"))); status != exitUsage || !strings.Contains(stderr, "--replace") {
+		t.Errorf("before twice: status %d, %s", status, stderr)
+	}
+	b.file("other.yml", []byte("routes: [{route: /else, rate: 1}]"))
+	if _, stderr, status := play(t, short("--phase", "after", "--profile", b.path("other.yml"))); status != exitUsage || !strings.Contains(stderr, "isn't that of the phase before") {
+		t.Errorf("after with other traffic: status %d, %s", status, stderr)
+	}
+	stdout, stderr, status := play(t, short("--phase", "after", "--seed", "99"))
+	if status != exitUndecided || !strings.Contains(stdout, "too few requests") {
+		t.Errorf("status %d, %s %s", status, stdout, stderr)
+	}
+	if got := s.requests.Load(); got != 300 {
+		t.Errorf("%d requests, want twice 150", got)
+	}
+	for _, args := range [][]string{{"verdicts"}, {"compare", "--telemetry", b.file("telemetry.om", openMetrics(recording(400_000, 2)))}} {
+		b.file("begun.json", []byte(upgradeRecord))
+		cmd := exec.Command(binary(t), append(append([]string{"rehearse"}, args...), "--rehearsal", b.path("rehearsal"), "--upgrade", b.path("begun.json"), "--config", b.path("config.yml"))...)
+		stdout, stderr, status := play(t, cmd)
+		want := map[string]int{"verdicts": exitUndecided, "compare": exitRegression}[args[0]]
+		if status != want {
+			t.Errorf("%s: status %d, want %d: %s", args[0], status, want, stderr)
+		}
+		if args[0] == "compare" && (!strings.Contains(stdout, "missed") || !strings.Contains(stdout, "Of production's 1 shifts the rehearsal had foreseen 0")) {
+			t.Errorf("compare: %s", stdout)
+		}
+	}
+}
+
+// Ctrl-C ends a phase in order: what was measured is kept and marked, and the status is
+// that of an interrupted program.
+func TestRehearseKeepsWhatCtrlCLeaves(t *testing.T) {
+	t.Parallel()
+	s := newStaging(t, 1, 200)
+	b := stage(t, s)
+	cmd := b.rehearse(s, "--profile", b.path("profile.yml"), "--duration", "1m", "--warmup", "0s")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for s.requests.Load() < 700 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if got := cmd.ProcessState.ExitCode(); got != exitInterrupted {
+		t.Errorf("status %d, want %d", got, exitInterrupted)
+	}
+	m, err := rehearsal.Store{Dir: b.path("rehearsal")}.Load(rehearsal.Before)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, errs.String())
+	}
+	if m.Partial != "interrupted" || m.Steps == 0 || m.Sent < 600 {
+		t.Errorf("kept %+v", m)
+	}
+	if !strings.Contains(errs.String(), "partial (interrupted)") || !strings.HasSuffix(errs.String(), "aftershock rehearse: interrupted\n") {
+		t.Errorf("said %s", errs.String())
+	}
+	left, err := filepath.Glob(b.path("rehearsal/.*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
+// Targets that nobody allowed get nothing, whatever else is said.
+func TestRehearseRefuses(t *testing.T) {
+	t.Parallel()
+	s := newStaging(t, 1, 0)
+	b := stage(t, s)
+	b.file("nothing.yml", []byte(backtestConfig))
+	for _, tt := range []struct {
+		name string
+		args []string
+		in   string
+		want string
+	}{
+		{"not allowed", []string{"--config", b.path("nothing.yml")}, "", "not allowed"},
+		{"not confirmed", []string{"--config", b.path("nothing.yml"), "--allow", s.host()}, "", "isn't confirmed"},
+		{"confirmed otherwise", []string{"--config", b.path("nothing.yml"), "--allow", s.host(), "--confirm", "127.0.0.1"}, "", "isn't confirmed"},
+		{"typed otherwise", []string{"--config", b.path("nothing.yml"), "--allow", s.host()}, "yes\n", "isn't confirmed"},
+		{"another is confirmed", []string{"--config", b.path("nothing.yml"), "--allow", "127.0.0.1:1", "--confirm", "127.0.0.1:1"}, "", "not allowed"},
+		{"user in the URL", []string{"--target", "http://" + s.host() + "@192.0.2.1/"}, "", "user in it"},
+		{"over the cap", []string{"--max-rate", "100"}, "", "the cap is 100"},
+		{"over the ceiling", []string{"--max-rate", "10001"}, "", "max_rate"},
+		{"too long", []string{"--duration", "61m"}, "", "the cap is 1h"},
+		{"no such telemetry", []string{"--profile", b.path("none.om")}, "", "none.om"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cmd := b.rehearse(s, append([]string{"--profile", b.path("profile.yml")}, tt.args...)...)
+			cmd.Stdin = strings.NewReader(tt.in)
+			_, stderr, status := play(t, cmd)
+			if status != exitUsage || !strings.Contains(stderr, tt.want) {
+				t.Errorf("status %d, %s, want %q", status, stderr, tt.want)
+			}
+		})
+	}
+	if n := s.requests.Load(); n > 0 {
+		t.Errorf("%d requests were sent", n)
+	}
+}
+
+// The profile comes out of telemetry, the paths out of a log, and where the copy
+// differs from production is told before anything is sent.
+func TestRehearseFromTelemetry(t *testing.T) {
+	t.Parallel()
+	s := newStaging(t, 1, 0)
+	b := stage(t, s)
+	b.file("access.log", []byte(`10.0.0.1 - - [06/Mar/2026:09:00:01 +0000] "GET /payments?id=7&token=x HTTP/1.1" 200 0 "-" "-"`))
+	b.file("production.yml", []byte("databases: [{engine: postgresql, tables: [{name: orders, rows: 1000000}]}]"))
+	b.file("copy.yml", []byte("databases: [{engine: postgresql, tables: [{name: orders, rows: 10000}]}]"))
+	telemetry := b.file("telemetry.om", openMetrics(recording(600, 1)))
+	cmd := b.rehearse(s, "--profile", telemetry, "--service", "payments", "--recording", b.path("access.log"), "--save-profile", b.path("saved.yml"),
+		"--production", b.path("production.yml"), "--copy", b.path("copy.yml"), "--phase", "before", "--duration", "2s", "--warmup", "0s",
+		"--allow", s.host(), "--confirm", s.host())
+	_, stderr, status := play(t, cmd)
+	if status != exitOK {
+		t.Fatalf("status %d, %s", status, stderr)
+	}
+	for _, want := range []string{"1/100 of the rows of orders", "Of 1 recorded requests 1 are of these routes", "production had"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%q isn't said in %s", want, stderr)
+		}
+	}
+	saved, err := os.ReadFile(b.path("saved.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := rehearsal.ParseProfile(saved)
+	if err != nil || p.Service != "payments" || len(p.Routes) != 1 || math.Abs(p.Rate()-10) > 0.2 {
+		t.Errorf("saved %s, %v: want some 10 requests a second to /payments", saved, err)
+	}
 }

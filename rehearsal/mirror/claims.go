@@ -67,8 +67,8 @@ func matters(h *detector.Hypothesis, d Difference) string {
 			return d.Weight
 		}
 	case KindDatabase:
-		if len(h.Tables) > 0 {
-			return d.Weight
+		if len(h.Tables) > 0 && d.Weight == Major {
+			return Major
 		}
 	case KindConfiguration:
 		if h.Key != "" && h.Key == d.Name {

@@ -227,10 +227,13 @@ func (c *comparison) size(table, unit string, production, copied *float64, small
 	return true
 }
 
-// digits keeps two digits.
+// digits keeps two digits, without a point where there is nothing behind it.
 func digits(x float64) string {
+	if x < 9.95 {
+		return strings.TrimSuffix(strconv.FormatFloat(x, 'f', 1, 64), ".0")
+	}
 	unit := math.Pow(10, math.Floor(math.Log10(x))-1)
-	return strconv.FormatFloat(math.Round(x/unit)*unit, 'f', -1, 64)
+	return strconv.FormatFloat(math.Round(x/unit)*unit, 'f', 0, 64)
 }
 
 func (c *comparison) thirdParties(production, copied Mirror) {

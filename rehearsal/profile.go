@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"net/textproto"
 	"net/url"
 	"regexp"
@@ -159,7 +160,7 @@ func (r *Route) validate() []error {
 	if r.Route == "" || len(r.Route) > maxText {
 		fail("route: want 1 to %d bytes", maxText)
 	}
-	if !methods.MatchString(r.Method) || r.Method == "CONNECT" {
+	if !methods.MatchString(r.Method) || r.Method == http.MethodConnect {
 		fail("method: %.40q is no method in capitals that can be sent", r.Method)
 	}
 	if !(r.Rate > 0 && r.Rate <= CeilingRate) {

@@ -90,12 +90,18 @@ func TestParametersAreFilled(t *testing.T) {
 func TestAttachFindsTheRoute(t *testing.T) {
 	t.Parallel()
 	p := Profile{Routes: []Route{
-		{Route: "/orders/{id}", Method: "GET", Rate: 1}, {Route: "/orders/new", Method: "GET", Rate: 1},
-		{Route: "/static/*", Method: "GET", Rate: 1}, {Route: "/orders/{id}", Method: "POST", Rate: 1, Body: "own"},
+		{Route: "/orders/{id}", Method: "GET", Rate: 1},
+		{Route: "/orders/new", Method: "GET", Rate: 1},
+		{Route: "/static/*", Method: "GET", Rate: 1},
+		{Route: "/orders/{id}", Method: "POST", Rate: 1, Body: "own"},
 	}}
 	got := p.Attach([]Recorded{
-		{Method: "GET", Target: "/orders/7?full=1"}, {Method: "GET", Target: "/orders/new"}, {Method: "GET", Target: "/static/a/b.css"},
-		{Method: "POST", Target: "/orders/9", Body: "theirs"}, {Method: "GET", Target: "/orders/"}, {Method: "GET", Target: "/else"},
+		{Method: "GET", Target: "/orders/7?full=1"},
+		{Method: "GET", Target: "/orders/new"},
+		{Method: "GET", Target: "/static/a/b.css"},
+		{Method: "POST", Target: "/orders/9", Body: "theirs"},
+		{Method: "GET", Target: "/orders/"},
+		{Method: "GET", Target: "/else"},
 		{Method: "GET", Target: "http://evil/orders/7"},
 	})
 	if got != 4 {

@@ -138,7 +138,7 @@ func Replace(path string, write func(io.Writer) error) error {
 func (m *Measured) OpenMetrics(w io.Writer) error {
 	b := bufio.NewWriterSize(w, 256<<10)
 	const duration, requests = "rehearsal_request_duration_seconds", "rehearsal_requests"
-	fmt.Fprintf(b, "# TYPE %s histogram\n# UNIT %s seconds\n# HELP %s Time from when a request was to start until its answer was read.\n", duration, duration, duration)
+	fmt.Fprintf(b, "# TYPE %s histogram\n# UNIT %s seconds\n# HELP %s Time from when a request was to start until its answer was read, of those that didn't fail and those that timed out.\n", duration, duration, duration)
 	for i := range m.routes {
 		labels := m.labels(i)
 		for k := range len(bounds) + 1 {

@@ -80,8 +80,9 @@ func (t *tally) add(o outcome) {
 	if _, known := c.codes[o.code]; known || len(c.codes) < maxCodes {
 		c.codes[o.code]++
 	}
-	// What was refused at once says nothing of how long answers take.
-	if o.code == codeError {
+	// What fails at once says nothing of how long answers take, and must not look like
+	// an improvement; what nobody waited for any longer was slow.
+	if o.failed() && o.code != codeTimeout {
 		return
 	}
 	if c.buckets == nil {

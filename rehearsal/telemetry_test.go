@@ -28,7 +28,9 @@ func TestReading(t *testing.T) {
 	frame := func(minute int, n float64) detector.Frame {
 		h := hist.Histogram{Bounds: []float64{0.1, 0.3}, Counts: []float64{0, n}} // 0.2 s on average
 		return detector.Frame{Time: from.Add(time.Duration(minute) * time.Minute), Points: []detector.Point{
-			{Indicator: place, Instance: "a", Total: n, Hist: h}, {Indicator: place, Instance: "b", Total: n, Hist: h}, {Indicator: cart, Total: n, Hist: h},
+			{Indicator: place, Instance: "a", Total: n, Hist: h},
+			{Indicator: place, Instance: "b", Total: n, Hist: h},
+			{Indicator: cart, Total: n, Hist: h},
 			// What counts the same again, other services, and what a caller counts.
 			{Indicator: indicator(detector.Error, "http_requests_total", "service", "checkout", "path", "/place"), Total: 9 * n},
 			{Indicator: indicator(detector.Latency, "http_client_request_duration_seconds", "service", "checkout", "http_route", "/pay"), Total: n},

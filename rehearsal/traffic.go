@@ -318,8 +318,16 @@ func (r *run) outcome(res *vegeta.Result) (o outcome, warm bool, late time.Durat
 // enough is how many requests of ten seconds say that the copy fails.
 const enough = 20
 
+// tellSteps is how many steps the phase after goes on all the same, for a minute at
+// most: that the copy fails since it was upgraded is what is to be told.
+const tellSteps = 10
+
 func (r *run) failing(recent *lately) error {
 	if r.o.Limits.StopErrors >= 1 {
+		return nil
+	}
+	measured := time.Since(r.base) - r.o.Warmup
+	if r.o.Phase == After && measured < min(tellSteps*Step(r.o.Length)+Step(r.o.Length)/2, time.Minute) {
 		return nil
 	}
 	now := recent.sum(time.Since(r.base))

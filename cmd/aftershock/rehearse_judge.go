@@ -82,6 +82,7 @@ func (r *rehearse) judged(ctx context.Context, store rehearsal.Store) (verdict, 
 		}
 	}
 	v.Unfailing = list.dropUnfailing()
+	rare := list.padFailures(boundary)
 	cfg := r.rehearsalConfig(v.Before)
 	end := boundary.Add(time.Duration(v.After.Step) * time.Duration(v.After.Steps))
 	u := staged(r.record, boundary)
@@ -94,6 +95,7 @@ func (r *rehearse) judged(ctx context.Context, store rehearsal.Store) (verdict, 
 	for i := range v.Verdicts {
 		replace(&v.Verdicts[i], boundary, gap)
 	}
+	doubtRare(v.Verdicts, rare)
 	mirror.Weaken(v.Verdicts, r.unlike, r.guesses)
 	v.distrust()
 	for _, m := range []*rehearsal.Measured{v.Before, v.After} {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -29,6 +30,7 @@ type staging struct {
 	*httptest.Server
 	slow     atomic.Uint64 // requests in 10,000
 	requests atomic.Int64
+	broken   func() bool // nil: it isn't
 }
 
 func newStaging(t *testing.T, seed uint64, slow int) *staging {
@@ -37,6 +39,10 @@ func newStaging(t *testing.T, seed uint64, slow int) *staging {
 	var n atomic.Uint64
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		s.requests.Add(1)
+		if s.broken != nil && s.broken() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		rng := rand.New(rand.NewPCG(seed, n.Add(1)))
 		wait := 0.020 * math.Exp(0.4*rng.NormFloat64())
 		if rng.Uint64N(10_000) < s.slow.Load() {
@@ -118,6 +124,12 @@ func TestRehearseFindsTheTail(t *testing.T) {
 			}
 			if found != tt.want || (status == exitRegression) != tt.want {
 				t.Errorf("found %t with status %d, want %t\n%s", found, status, tt.want, stderr)
+			}
+			for _, x := range v.Verdicts {
+				// The share of slow requests rises from 2% to 10%.
+				if x.State == detector.Regressed && x.Indicator.Kind == detector.Latency && (x.Effect.Ratio < 2 || x.Effect.Low > 5) {
+					t.Errorf("%s: the effect is %+v, want one of some 5", x.Indicator.Name(), x.Effect)
+				}
 			}
 			if v.Before.Partial != "" || v.Before.Sent < 2500 {
 				t.Errorf("before: %+v", v.Before)
@@ -314,5 +326,25 @@ func TestRehearseFromTelemetry(t *testing.T) {
 	p, err := rehearsal.ParseProfile(saved)
 	if err != nil || p.Service != "payments" || len(p.Routes) != 1 || math.Abs(p.Rate()-10) > 0.2 {
 		t.Errorf("saved %s, %v: want some 10 requests a second to /payments", saved, err)
+	}
+}
+
+// A copy that fails outright once it is upgraded is a regression, though the phase is
+// ended early.
+func TestRehearseTellsOfACopyThatFails(t *testing.T) {
+	t.Parallel()
+	s := newStaging(t, 1, 200)
+	b := stage(t, s)
+	broken := b.path("broken")
+	s.broken = func() bool { _, err := os.Stat(broken); return err == nil }
+	cmd := b.rehearse(s, "--profile", b.path("profile.yml"), "--scale", "0.2", "--duration", "20s", "--between", "echo upgrading; touch "+broken)
+	stdout, stderr, status := play(t, cmd)
+	if status != exitRegression || !regexp.MustCompile(`(?m)^errors of checkout /place +regressed `).MatchString(stdout) {
+		t.Errorf("status %d, %s", status, stdout)
+	}
+	for _, want := range []string{"upgrading\n", "100% of the requests of the last 10 s failed"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%q isn't said in %s", want, stderr)
+		}
 	}
 }

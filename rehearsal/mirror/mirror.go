@@ -18,8 +18,8 @@ import (
 
 // Bounds of an inventory.
 const (
-	MaxSize  = 32 << 20 // bytes
-	maxFacts = 200_000  // of one kind
+	MaxSize  = 8 << 20 // bytes
+	maxFacts = 200_000 // of one kind
 )
 
 // Mirror is what is known of one side: an inventory of what is installed and runs,

@@ -67,40 +67,39 @@ func played(ctx context.Context, t *testing.T, c *copied, p *Profile, o Options)
 	return m
 }
 
-// How slow a copy is doesn't change when it is asked: arrivals follow the schedule.
+// How slow a copy is doesn't change when it is asked: arrivals follow the schedule,
+// where ten workers that wait for their answers would take over 30 seconds for them.
 func TestArrivalsDontWaitForAnswers(t *testing.T) {
 	t.Parallel()
-	for _, slow := range []time.Duration{0, 700 * time.Millisecond} {
-		c := newCopied(t, func(http.ResponseWriter, *http.Request) { time.Sleep(slow) })
+	const length = 3 * time.Second
+	for _, slow := range []time.Duration{0, 2 * time.Second} {
+		var under, most atomic.Int64
+		c := newCopied(t, func(http.ResponseWriter, *http.Request) {
+			most.Store(max(most.Load(), under.Add(1)))
+			time.Sleep(slow)
+			under.Add(-1)
+		})
 		p := profile(60)
 		began := time.Now()
-		m := played(t.Context(), t, c, p, quick(3*time.Second))
-		var want []time.Duration
-		for s := NewSchedule(p, 3*time.Second, 3, false); ; {
-			a, ok := s.Next()
-			if !ok {
+		o := quick(length)
+		o.Timeout = time.Minute
+		m := played(t.Context(), t, c, p, o)
+		want := 0
+		for s := NewSchedule(p, length, o.Seed, false); ; want++ {
+			if _, ok := s.Next(); !ok {
 				break
 			}
-			want = append(want, a.At)
 		}
-		if len(c.arrived) != len(want) || m.Sent != len(want) {
-			t.Fatalf("slow %s: %d arrived, %d measured, want %d", slow, len(c.arrived), m.Sent, len(want))
+		if len(c.arrived) != want || m.Sent != want || m.Partial != "" || m.Codes["200"] != want {
+			t.Fatalf("slow %s: %d arrived, %+v, want %d", slow, len(c.arrived), m, want)
 		}
-		var late []time.Duration
-		for i, at := range c.arrived {
-			late = append(late, (at.Sub(began) - want[i]).Abs())
+		slices.SortFunc(c.arrived, time.Time.Compare)
+		if last := c.arrived[want-1].Sub(began); last > length+12*time.Second {
+			t.Errorf("slow %s: the last arrived after %s", slow, last)
 		}
-		slices.Sort(late)
-		// A closed loop of ten would be seconds late; a busy machine isn't at the median.
-		if median := late[len(late)/2]; median > 150*time.Millisecond {
-			t.Errorf("slow %s: arrivals are %s off the schedule (median)", slow, median)
-		}
-		if m.Partial != "" || m.Failed != 0 || m.Codes["200"] != m.Sent {
-			t.Errorf("slow %s: %+v", slow, m)
-		}
-		// Little's law: what is under way is rate times latency.
-		if slow > 0 && (m.Concurrency < 60*0.7*0.8 || m.Concurrency > 60*0.7*1.6) {
-			t.Errorf("%v requests were under way, want some %v", m.Concurrency, 60*0.7)
+		// Little's law: rate times latency are under way.
+		if slow > 0 && (most.Load() < 60 || m.Concurrency < 80) {
+			t.Errorf("at most %d requests were under way, %v on average, want some 120", most.Load(), m.Concurrency)
 		}
 	}
 }
@@ -126,8 +125,9 @@ func TestLatencyCountsFromTheIntendedStart(t *testing.T) {
 			}
 		}
 	}
-	// Those due in the first 600 ms of the second of standstill: 30 of them.
-	if slow < 25 || slow > 45 {
+	// Those due in the first 600 ms of the second of standstill: 30 of them, and more on
+	// a busy machine.
+	if slow < 25 {
 		t.Errorf("%d requests took over 0.4 s, want some 30", slow)
 	}
 }

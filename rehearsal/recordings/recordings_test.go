@@ -3,8 +3,6 @@ package recordings
 import (
 	"bytes"
 	"compress/gzip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -89,16 +87,9 @@ func TestBounds(t *testing.T) {
 	}
 	var z bytes.Buffer
 	w := gzip.NewWriter(&z)
-	zeros := make([]byte, 1<<20)
-	for range MaxSize>>20 + 1 {
-		w.Write(zeros)
-	}
+	w.Write(make([]byte, 1<<20))
 	w.Close()
-	path := filepath.Join(t.TempDir(), "bomb.gz")
-	if err := os.WriteFile(path, z.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(path, false); err == nil || !strings.Contains(err.Error(), "larger than") {
+	if _, err := readAll(&z, 1<<19); err == nil || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("a bomb: got %v", err)
 	}
 	for _, text := range []string{"", "nonsense", `{"log": 1}`, `{"log": {"entries": {}}}`, `{"log": {"entries": []}}`, `{"log": {"entries": [{]}}`} {

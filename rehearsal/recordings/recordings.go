@@ -52,7 +52,7 @@ func Open(path string, secrets bool) (Recording, error) {
 		return Recording{}, fmt.Errorf("read the recording: %w", err)
 	}
 	defer f.Close()
-	data, err := readAll(f)
+	data, err := readAll(f, MaxSize)
 	if err != nil {
 		return Recording{}, fmt.Errorf("read the recording %s: %w", path, err)
 	}
@@ -63,20 +63,20 @@ func Open(path string, secrets bool) (Recording, error) {
 	return r, nil
 }
 
-func readAll(f io.Reader) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+func readAll(f io.Reader, most int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err == nil && bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
 		z, zerr := gzip.NewReader(bytes.NewReader(data))
 		if zerr != nil {
 			return nil, zerr
 		}
-		data, err = io.ReadAll(io.LimitReader(z, MaxSize+1))
+		data, err = io.ReadAll(io.LimitReader(z, most+1))
 	}
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > MaxSize {
-		return nil, fmt.Errorf("larger than %d bytes", MaxSize)
+	if int64(len(data)) > most {
+		return nil, fmt.Errorf("larger than %d bytes", most)
 	}
 	return data, nil
 }

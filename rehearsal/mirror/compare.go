@@ -44,7 +44,7 @@ const maxDifferences = 10_000
 // Compare lists where the copy isn't like production, major differences first.
 func Compare(production, copied Mirror) []Difference {
 	var c comparison
-	c.text(KindOS, "", Major, "the operating system", production.OS, copied.OS)
+	c.text(KindOS, "", Major, "the operating system", string(production.OS), string(copied.OS))
 	if weight := Minor; production.Kernel != "" && copied.Kernel != "" {
 		if release(production.Kernel) != release(copied.Kernel) {
 			weight = Major

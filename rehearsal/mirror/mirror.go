@@ -7,6 +7,7 @@ package mirror
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -25,13 +26,31 @@ const (
 // Mirror is what is known of one side: an inventory of what is installed and runs,
 // and of its data. Sections that are nil are unknown.
 type Mirror struct {
-	OS            string            `yaml:"os"`
+	OS            System            `yaml:"os"`
 	Kernel        string            `yaml:"kernel"`
 	Packages      []Package         `yaml:"packages"`
 	Services      []Service         `yaml:"services"`
 	Configuration map[string]string `yaml:"configuration"`
 	Databases     []Database        `yaml:"databases"`
 	ThirdParties  []ThirdParty      `yaml:"third_parties"`
+}
+
+// System is an operating system, "debian 12": as one text, or with its id and version, as
+// aftershock inventory writes it.
+type System string
+
+// UnmarshalYAML reads either form.
+func (s *System) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		*s = System(n.Value)
+		return nil
+	}
+	var parts struct{ ID, Version string }
+	if err := n.Decode(&parts); err != nil {
+		return err
+	}
+	*s = System(strings.TrimSpace(parts.ID + " " + parts.Version))
+	return nil
 }
 
 // Package is an installed package.
@@ -122,6 +141,10 @@ func (t *ThirdParty) UnmarshalYAML(n *yaml.Node) error {
 		t.Name = n.Value
 		return nil
 	}
-	type plain ThirdParty
-	return n.Decode((*plain)(t))
+	var parts struct{ Name, Endpoint, Host string }
+	if err := n.Decode(&parts); err != nil {
+		return err
+	}
+	t.Name, t.Endpoint = parts.Name, cmp.Or(parts.Endpoint, parts.Host) // an inventory says host
+	return nil
 }

@@ -153,3 +153,11 @@ func twice(m Mirror) bool {
 	}
 	return false
 }
+
+// What aftershock inventory writes is read as it is.
+func TestInventory(t *testing.T) {
+	m, err := Parse([]byte("taken_at: 2026-03-06T07:00:00Z\nhosts: [a]\nos: {id: debian, version: \"12\", name: Debian GNU/Linux 12}\nkernel: 6.1.0\nunits: [{name: a.service}]\nthird_parties: [{name: acme-pay, host: acme.example}]\n"))
+	if err != nil || m.OS != "debian 12" || m.ThirdParties[0].Endpoint != "acme.example" || m.Kernel != "6.1.0" {
+		t.Errorf("got %+v (%v)", m, err)
+	}
+}

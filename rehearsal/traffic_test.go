@@ -3,7 +3,10 @@ package rehearsal
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"fmt"
+	"io"
+	"log"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -367,6 +370,33 @@ func TestComparable(t *testing.T) {
 		change(&after)
 		if err := Comparable(&before, &after); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want %q", err, name)
+		}
+	}
+}
+
+// A copy with a certificate of an authority of its own is measured where that is given,
+// and fails where it isn't.
+func TestCertificatesAreChecked(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(s.Close)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	target, err := Aim(t.Context(), s.URL, []string{"127.0.0.1"}, names{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, trusted := range []bool{true, false} {
+		o := quick(time.Second)
+		if trusted {
+			o.Roots = x509.NewCertPool()
+			o.Roots.AddCert(s.Certificate())
+		}
+		m, err := Run(t.Context(), target, profile(15), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Sent == 0 || (m.Failed == 0) != trusted || m.Codes["200"] > 0 != trusted {
+			t.Errorf("trusted %t: %+v", trusted, m)
 		}
 	}
 }

@@ -30,7 +30,7 @@ type staging struct {
 	*httptest.Server
 	slow     atomic.Uint64 // requests in 10,000
 	requests atomic.Int64
-	broken   func() bool // nil: it isn't
+	broken   atomic.Pointer[string] // a file that is there once it is
 }
 
 func newStaging(t *testing.T, seed uint64, slow int) *staging {
@@ -39,9 +39,11 @@ func newStaging(t *testing.T, seed uint64, slow int) *staging {
 	var n atomic.Uint64
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		s.requests.Add(1)
-		if s.broken != nil && s.broken() {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
+		if path := s.broken.Load(); path != nil {
+			if _, err := os.Stat(*path); err == nil {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
 		}
 		rng := rand.New(rand.NewPCG(seed, n.Add(1)))
 		wait := 0.020 * math.Exp(0.4*rng.NormFloat64())
@@ -336,7 +338,7 @@ func TestRehearseTellsOfACopyThatFails(t *testing.T) {
 	s := newStaging(t, 1, 200)
 	b := stage(t, s)
 	broken := b.path("broken")
-	s.broken = func() bool { _, err := os.Stat(broken); return err == nil }
+	s.broken.Store(&broken)
 	cmd := b.rehearse(s, "--profile", b.path("profile.yml"), "--scale", "0.2", "--duration", "20s", "--between", "echo upgrading; touch "+broken)
 	stdout, stderr, status := play(t, cmd)
 	if status != exitRegression || !regexp.MustCompile(`(?m)^errors of checkout /place +regressed `).MatchString(stdout) {

@@ -141,6 +141,9 @@ func (s *Server) packageRoutes(m *http.ServeMux) {
 	s.read(m, "GET /api/v1/upgrades/{id}/package", s.showPackage)
 	s.write(m, "POST /api/v1/upgrades/{id}/chores", s.addChore)
 	s.write(m, "POST /api/v1/upgrades/{id}/chores/{chore}", s.changeChore)
+	s.read(m, "GET /api/v1/pins", s.listPins)
+	s.write(m, "POST /api/v1/pins", s.pin)
+	s.write(m, "POST /api/v1/pins/unexpected", s.unexpectedKey)
 }
 
 // shared gives gRPC what is for it, of all that comes over the one listener.

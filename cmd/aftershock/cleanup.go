@@ -42,3 +42,8 @@ func (d *daemon) toggledTo(_ context.Context, key string) (string, error) {
 	}
 	return "", nil
 }
+
+// escalate tells all receivers of a key that signed a package and that nobody expected.
+func (d *daemon) escalate(ctx context.Context, key, text string) error {
+	return d.notice(ctx, key, "", time.Now().UTC(), detector.Notice{Text: text})
+}

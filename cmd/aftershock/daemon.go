@@ -168,7 +168,8 @@ func (d *daemon) listen(ctx context.Context) error {
 		Channel: d.channel, OpenStatus: d.cfg.Status.Read == "anyone",
 		Judging: d.cfg.Watch,
 		Review:  d.review, Week: d.weekPage, Weeks: d.weeks, Parse: upgrades.ParseRecord, Inbox: d.inbox, Reload: d.reload, Token: token, Registry: d.registry,
-		Targets: d.targets(), Receivers: d.receivers, Silences: d.silences, Tell: d.tellsOf, Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
+		Escalate: d.escalate,
+		Targets:  d.targets(), Receivers: d.receivers, Silences: d.silences, Tell: d.tellsOf, Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
 	})
 	if err != nil {
 		return err

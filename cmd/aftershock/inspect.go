@@ -44,12 +44,13 @@ var inspectCommand = command{
 		"PACKAGE is a zip, tar (plain, gzip, zstd, xz, bzip2), deb, rpm or a directory. Nothing of it is run, and nothing is written outside a\n" +
 		"private directory, which goes with the command.\n\n" +
 		"Exit status: 0 nothing above a note, 1 risks, 4 blockers, 2 wrong usage or an unreadable package.",
-	example: "aftershock inventory --out inventory.yaml\n" +
+	example: "aftershock inspect Full-upgrade-package-dten.zip\n" +
 		"aftershock inspect Full-upgrade-package-dten.zip --against inventory.yaml --config-root /etc/dten --record upgrade.json",
 	define: defineInspect,
 }
 
 type inspectArgs struct {
+	flags                                             *flag.FlagSet
 	against, format, record, start, cache             *string
 	roots, settings, paths, compatibility, advisories several
 	shellcheck                                        *bool
@@ -58,6 +59,7 @@ type inspectArgs struct {
 
 func defineInspect(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
 	a := &inspectArgs{
+		flags:      f,
 		against:    f.String("against", "", "the `inventory` of what is installed and runs: see aftershock inventory"),
 		format:     f.String("format", "text", "the output's `form`: text, json, sarif or md"),
 		record:     f.String("record", "", "write the record of the upgrade, with what was found, into a `file`: for aftershock upgrades record"),
@@ -92,7 +94,7 @@ func (a *inspectArgs) inspect(ctx context.Context, sh shell, path string) (int, 
 		}
 		start = t.UTC()
 	}
-	o, err := a.options(now)
+	o, err := a.options(ctx, path, now)
 	if err != nil {
 		return exitUsage, err
 	}
@@ -124,7 +126,7 @@ func (a *inspectArgs) inspect(ctx context.Context, sh shell, path string) (int, 
 	return exitOK, nil
 }
 
-func (a *inspectArgs) options(now time.Time) (o preflight.Options, err error) {
+func (a *inspectArgs) options(ctx context.Context, path string, now time.Time) (o preflight.Options, err error) {
 	o = preflight.Options{
 		Now: now, ConfigRoots: a.roots, Settings: a.settings, Paths: a.paths, Compatibility: a.compatibility, Advisories: a.advisories,
 		Cache: inside.Cache{Dir: *a.cache},
@@ -142,7 +144,9 @@ func (a *inspectArgs) options(now time.Time) (o preflight.Options, err error) {
 			o.ConfigRoots = inv.ConfigurationRoots
 		}
 	}
-	o.Signatures, err = a.signed.options()
+	asked := false
+	a.flags.Visit(func(f *flag.Flag) { asked = asked || f.Name == "server" })
+	o.Signatures, err = a.signed.options(ctx, path, asked)
 	return o, err
 }
 

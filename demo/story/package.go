@@ -54,7 +54,7 @@ func (d *director) inspectPackage(ctx context.Context) (string, error) {
 		return "", err
 	}
 	record := filepath.Join(d.opt.dir, "upgrade.json")
-	out, err := d.command(ctx, notReady, "inspect", file, "--against", inv, "--config-root", d.configRoot(), "--record", record, "--format", "json")
+	out, err := d.command(ctx, notReady, "inspect", file, "--against", inv, "--config-root", d.configRoot(), "--record", record, "--pins", filepath.Join(d.opt.dir, "pins.json"), "--format", "json")
 	if err != nil {
 		return "", err
 	}

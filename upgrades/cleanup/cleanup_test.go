@@ -227,7 +227,11 @@ func TestProbesAreBounded(t *testing.T) {
 	t.Cleanup(site.Close)
 	c := config()
 	c.URLs, c.Files = []string{site.URL + "/hooks/"}, []string{"/srv/dten/"}
-	p := Prober{Config: c, Client: NewClient()}
+	tab := filepath.Join(t.TempDir(), "tab")
+	if err := os.WriteFile(tab, []byte("# 0 3 * * * nightly\n0 3 * * *  dten   sftp -b export.batch\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := Prober{Config: c, Client: NewClient(), Crontabs: []string{tab}}
 	for probe, want := range map[string]string{
 		"url " + site.URL + "/hooks/gone":                                 "true the URL answers 404",
 		"url " + site.URL + "/hooks/here":                                 "false the URL answers 200",
@@ -240,8 +244,10 @@ func TestProbesAreBounded(t *testing.T) {
 		"file /srv/dten/../../etc/passwd":                                 "can't tell: the file is under none of cleanup.files",
 		"file /srv/dtenx":                                                 "can't tell: the file is under none of cleanup.files",
 		"file etc/passwd":                                                 "can't tell: the file is under none of cleanup.files",
+		"cron export.batch":                                               "false an entry of cron has it",
+		"cron nightly":                                                    "true no entry of cron has it",
 		"flag x":                                                          "can't tell: nothing here knows of a flag",
-		"shell rm -rf /":                                                  `can't tell: probe: "shell rm -rf /" isn't one of flag KEY, silence ID, url URL, file PATH`,
+		"shell rm -rf /":                                                  `can't tell: probe: "shell rm -rf /" isn't one of flag KEY, silence ID, url URL, file PATH, cron TEXT`,
 	} {
 		got, err := p.look(t.Context(), probe)
 		text := fmt.Sprint(got.gone, " ", got.text)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -29,13 +31,13 @@ type seen struct {
 var errCantTell = errors.New("can't tell")
 
 // probeKinds are the kinds of probes.
-var probeKinds = []string{"flag", "silence", "url", "file"}
+var probeKinds = []string{"flag", "silence", "url", "file", "cron"}
 
 // parseProbe takes a probe apart.
 func parseProbe(text string) (kind, what string, err error) {
 	kind, what, _ = strings.Cut(strings.TrimSpace(text), " ")
 	if what = strings.TrimSpace(what); !slices.Contains(probeKinds, kind) || what == "" {
-		return "", "", fmt.Errorf("probe: %.60q isn't one of flag KEY, silence ID, url URL, file PATH", text)
+		return "", "", fmt.Errorf("probe: %.60q isn't one of flag KEY, silence ID, url URL, file PATH, cron TEXT", text)
 	}
 	return kind, what, nil
 }
@@ -49,6 +51,8 @@ type Prober struct {
 	Silence func(ctx context.Context, id string) (bool, error)
 	// Client asks URLs; it must not follow redirects.
 	Client *http.Client
+	// Crontabs are the patterns of the host's crontabs; nil for the usual ones.
+	Crontabs []string
 }
 
 // NewClient makes a client for probes: it follows no redirects, which would lead out of
@@ -97,6 +101,8 @@ func (p *Prober) look(ctx context.Context, probe string) (seen, error) {
 		return p.ask(ctx, what)
 	case "file":
 		return p.file(what)
+	case "cron":
+		return p.cron(what)
 	}
 	return seen{}, fmt.Errorf("%w: nothing here knows of a %s", errCantTell, kind)
 }
@@ -152,4 +158,45 @@ func (p *Prober) file(name string) (seen, error) {
 	default:
 		return seen{}, fmt.Errorf("%w: the file can't be looked at", errCantTell)
 	}
+}
+
+// crontabs are where cron looks.
+var crontabs = []string{"/etc/crontab", "/etc/cron.d/*", "/var/spool/cron/crontabs/*", "/var/spool/cron/*"}
+
+// maxCrontab bounds what is read of a crontab.
+const maxCrontab = 1 << 20
+
+// cron looks whether an entry of this host's crontabs holds a text.
+func (p *Prober) cron(text string) (seen, error) {
+	patterns := p.Crontabs
+	if patterns == nil {
+		patterns = crontabs
+	}
+	wanted := strings.Join(strings.Fields(text), " ")
+	read := 0
+	for _, pattern := range patterns {
+		names, _ := filepath.Glob(pattern) // the patterns are well-formed
+		for _, name := range names {
+			f, err := os.Open(name)
+			if err != nil {
+				continue
+			}
+			data, err := io.ReadAll(io.LimitReader(f, maxCrontab))
+			_ = f.Close()
+			if err != nil {
+				continue // a directory
+			}
+			read++
+			for line := range strings.SplitSeq(string(data), "\n") {
+				line = strings.Join(strings.Fields(line), " ")
+				if !strings.HasPrefix(line, "#") && strings.Contains(line, wanted) {
+					return seen{false, "an entry of cron has it"}, nil
+				}
+			}
+		}
+	}
+	if read == 0 {
+		return seen{}, fmt.Errorf("%w: no crontab of this host can be read", errCantTell)
+	}
+	return seen{true, "no entry of cron has it"}, nil
 }

@@ -136,7 +136,8 @@ func (i *inspection) report() Report {
 	}
 	u := i.m.Upgrade(r.Package, i.o.Inventory)
 	for n, f := range r.Findings {
-		r.Findings[n].Hypotheses = i.bound(f)
+		f.Hypotheses = i.bound(f)
+		r.Findings[n] = recorded(f)
 	}
 	u.Findings = r.Findings
 	r.Upgrade = &u

@@ -2,6 +2,8 @@ package preflight_test
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,8 +16,10 @@ import (
 
 	"aftershock/demo/parcel"
 	"aftershock/detector"
+	"aftershock/upgrades"
 	"aftershock/upgrades/preflight"
 	"aftershock/upgrades/preflight/inventory"
+	"aftershock/upgrades/preflight/signature"
 )
 
 var now = time.Date(2026, 3, 6, 8, 0, 0, 0, time.UTC)
@@ -93,8 +97,36 @@ const (
 
 // Every fault of the story is found, at its line.
 func TestStory(t *testing.T) {
-	r := inspect(t, parcel.Parcel{Built: now.AddDate(0, 0, -3), Binaries: binaries()}, faultyLive)
+	built := now.AddDate(0, 0, -3)
+	signer, _, err := parcel.NewSigner("Unfamiliar Trust Services CA", built)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The vendor's packages came from another issuer, and by another key, before.
+	_, known, err := parcel.NewSigner("DTEN Systems CA", built)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := detector.Pin{Publisher: "DTEN Systems", Kind: detector.PinX509, Fingerprint: strings.Repeat("AB:", 31) + "AB", Issuer: "DTEN Systems CA", FirstSeen: built.AddDate(-1, 0, 0)}
+	var escalated []signature.Unexpected
+	r := inspect(t, parcel.Parcel{Built: built, Binaries: binaries(), Signer: signer}, faultyLive, func(o *preflight.Options) {
+		o.Signatures.Roots = x509.NewCertPool()
+		o.Signatures.Roots.AddCert(known)
+		pins := &signature.Memory{}
+		if err := pins.Pin(t.Context(), before); err != nil {
+			t.Fatal(err)
+		}
+		o.Signatures.Pins = pins
+		o.Signatures.Escalate = func(u signature.Unexpected) error { escalated = append(escalated, u); return nil }
+	})
+	if len(escalated) != 1 || escalated[0].Issuer != "Unfamiliar Trust Services CA" && !strings.Contains(escalated[0].Issuer, "Unfamiliar Trust Services CA") || len(escalated[0].Expected) != 1 || len(escalated[0].Steps) < 2 {
+		t.Errorf("escalated: %+v", escalated)
+	}
 	want := []string{
+		"risk signature/unknown-issuer manifest.yaml.sig:0", // an unfamiliar issuer
+		"blocker signature/unexpected-key manifest.yaml.sig:0",
+		"risk signature/partial notes.txt:0",
+
 		"risk archive/old-binary bin/dten-payments:0", // of three product cycles ago
 
 		"blocker scripts/sudo scripts/pre-install.sh:3",
@@ -141,13 +173,32 @@ func TestStory(t *testing.T) {
 		t.Errorf("%d hypotheses of the run at 03:00 and %d of the fallback, want some of both", runs, fallback)
 	}
 	if u := r.Upgrade; u == nil || len(u.Binaries) != 1 || u.Binaries[0].From != "4.1.3" || u.Binaries[0].To != "4.2.0" || len(u.Findings) != len(want) {
-		t.Errorf("the record is %+v", u)
+		t.Errorf("the record names %d binaries and %d findings", len(u.Binaries), len(u.Findings))
+	}
+	u := *r.Upgrade
+	u.PlannedStart = now
+	data, err := json.Marshal(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := upgrades.ParseRecord(data)
+	if err != nil || !detector.SameFindings(back.Findings, u.Findings) {
+		t.Errorf("the record can't be read as it was written: %v", err)
 	}
 }
 
 // The same package with its faults mended has no finding above a note.
 func TestMended(t *testing.T) {
-	r := inspect(t, parcel.Parcel{Mended: true, Built: now.AddDate(0, 0, -3), Binaries: binaries()}, mendedLive)
+	built := now.AddDate(0, 0, -3)
+	signer, root, err := parcel.NewSigner("DTEN Systems CA", built)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := inspect(t, parcel.Parcel{Mended: true, Built: built, Binaries: binaries(), Signer: signer}, mendedLive, func(o *preflight.Options) {
+		o.Signatures.Roots = x509.NewCertPool()
+		o.Signatures.Roots.AddCert(root)
+		o.Signatures.Pins = &signature.Memory{}
+	})
 	if w := r.Worst(); w != "" && w != detector.Note {
 		t.Errorf("%s", strings.Join(told(r), "\n"))
 	}

@@ -166,3 +166,53 @@ func (r Report) WriteJSON(w io.Writer) error {
 	e.SetEscapeHTML(false)
 	return e.Encode(r)
 }
+
+// Bounds of a finding in a record: those of what upgrades.ParseRecord reads.
+const (
+	recordLong  = 4096
+	recordShort = 256
+	recordParts = 50
+)
+
+// recorded is a finding as a record holds it: whatever a package is called and says, the
+// record can be read.
+func recorded(f detector.Finding) detector.Finding {
+	long := func(s string) string { return cut(plainLines(s), recordLong) }
+	short := func(s string) string { return cut(plain(strings.TrimSpace(s)), recordShort) }
+	f.Place.File = cut(plain(f.Place.File), recordLong)
+	f.What, f.Why, f.Do = long(f.What), long(f.Why), long(f.Do)
+	f.Hypotheses = slices.Clone(f.Hypotheses[:min(len(f.Hypotheses), recordParts)])
+	for i := range f.Hypotheses {
+		h := &f.Hypotheses[i]
+		h.Says, h.Schedule, h.Key, h.Unit = long(h.Says), short(h.Schedule), short(h.Key), short(h.Unit)
+		for _, list := range []*[]string{&h.Binaries, &h.Services, &h.Tables} {
+			*list = slices.Clone((*list)[:min(len(*list), recordParts)])
+			for k := range *list {
+				(*list)[k] = short((*list)[k])
+			}
+		}
+		h.Runs = slices.Clone(h.Runs[:min(len(h.Runs), recordParts)])
+		for k := range h.Runs {
+			h.Runs[k] = h.Runs[k].UTC()
+		}
+	}
+	f.Chores = slices.Clone(f.Chores[:min(len(f.Chores), recordParts)])
+	for i := range f.Chores {
+		c := &f.Chores[i]
+		c.Name, c.Owner, c.What, c.Probe = short(c.Name), short(c.Owner), long(c.What), long(c.Probe)
+	}
+	f.Reversions = slices.Clone(f.Reversions[:min(len(f.Reversions), recordParts)])
+	for i := range f.Reversions {
+		r := &f.Reversions[i]
+		r.Step, r.How, r.Lost, r.Place.File = long(r.Step), long(r.How), long(r.Lost), cut(plain(r.Place.File), recordLong)
+	}
+	return f
+}
+
+// cut is a text of at most so many bytes.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most-len("…")], "") + "…"
+}

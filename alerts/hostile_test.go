@@ -303,7 +303,7 @@ func checkMattermost(t *testing.T, body []byte) []string {
 	atMost(t, "the text", p.Text, 4000)
 	var shown []string
 	escaped := regexp.MustCompile("\\\\[\\\\`*_{}\\[\\]()#|<>~!^]")
-	own := regexp.MustCompile(`\[(Toggle|Alert|Review|Runbook|Flags)\]\(<https://[^ <>]+>\)`)
+	own := regexp.MustCompile(`\[(Toggle|Alert|Indicator|Review|Runbook|Flags)\]\(<https://[^ <>]+>\)`)
 	fence := ""
 	for line := range strings.SplitSeq(strings.Trim(p.Text, "*")+"\n"+a.Text, "\n") {
 		ticks := len(line) - len(strings.TrimLeft(line, "`"))

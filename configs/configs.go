@@ -21,6 +21,7 @@ import (
 	"aftershock/alerts"
 	"aftershock/flags"
 	"aftershock/journal"
+	"aftershock/rehearsal"
 	"aftershock/reports"
 	"aftershock/sources"
 	"aftershock/upgrades"
@@ -52,6 +53,8 @@ type Config struct {
 	Reports  reports.Config  `yaml:"reports"`
 	Status   channel.Config  `yaml:"status"`
 	Cleanup  cleanup.Config  `yaml:"cleanup"`
+	// Rehearsal is read by aftershock rehearse alone.
+	Rehearsal rehearsal.Config `yaml:"rehearsal"`
 }
 
 // Log says how the daemon logs.
@@ -168,6 +171,7 @@ func (c *Config) setDefaults() {
 	c.Reports.SetDefaults()
 	c.Status.SetDefaults()
 	c.Cleanup.SetDefaults()
+	c.Rehearsal.SetDefaults()
 	c.Web.SetDefaults()
 	c.Sources.SetDefaults()
 	if c.Alerts.ExternalURL == "" && len(c.Web.Validate("web")) == 0 {
@@ -194,6 +198,7 @@ func (c *Config) validate() []error {
 		c.Reports.Validate("reports"),
 		c.Status.Validate("status"),
 		c.Cleanup.Validate("cleanup"),
+		c.Rehearsal.Validate("rehearsal"),
 		c.together(),
 	)
 }

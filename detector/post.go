@@ -1,6 +1,9 @@
 package detector
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Step is how far an upgrade has come, as people outside are told.
 type Step string
@@ -43,4 +46,29 @@ type Post struct {
 	Actor  string    `json:"actor,omitempty"`
 	SentAt time.Time `json:"sent_at,omitzero"`
 	Edited bool      `json:"edited,omitempty"`
+	// Discarded is whether the draft was thrown away, by Actor; Reason is why it was, or
+	// why the post was corrected.
+	Discarded bool   `json:"discarded,omitempty"`
+	Reason    string `json:"reason,omitempty"`
+	// CorrectedAt is when the post was corrected last, by CorrectedBy; Earlier are its
+	// texts before, the first one first.
+	CorrectedAt time.Time `json:"corrected_at,omitzero"`
+	CorrectedBy string    `json:"corrected_by,omitempty"`
+	Earlier     []string  `json:"earlier,omitempty"`
+}
+
+// Correction names which correction of the post this is, "" for the post as it was sent.
+func (p Post) Correction() string {
+	if len(p.Earlier) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("|correction-%d", len(p.Earlier))
+}
+
+// Changed is when the post got its last words.
+func (p Post) Changed() time.Time {
+	if p.CorrectedAt.After(p.SentAt) {
+		return p.CorrectedAt
+	}
+	return p.SentAt
 }

@@ -23,11 +23,11 @@ func (j *Journal) PutPost(ctx context.Context, p detector.Post, jobs ...Job) (fr
 	err = j.write(ctx, "put down post "+p.ID+" of upgrade "+p.Upgrade, func(t tx) error {
 		draft := p
 		draft.Actor, draft.SentAt = "", time.Time{}
-		fresh, err = putPost(ctx, t, draft, 0)
+		fresh, err = putPost(ctx, t, draft, postDraft)
 		if err != nil || !fresh || p.SentAt.IsZero() {
 			return err
 		}
-		if _, err := putPost(ctx, t, p, 1); err != nil {
+		if _, err := putPost(ctx, t, p, postSent); err != nil {
 			return err
 		}
 		return j.jobs.insert(ctx, t, jobs)
@@ -42,21 +42,74 @@ func (j *Journal) SendPost(ctx context.Context, p detector.Post, jobs ...Job) er
 		if p.Actor == "" || p.SentAt.IsZero() {
 			return fmt.Errorf("%w: it lacks the actor or the time", ErrInvalid)
 		}
-		n := 0
-		err := one(ctx, t, func(r row) error { return r.Scan(&n) },
-			`SELECT count(*) FROM posts WHERE upgrade = $1 AND id = $2 AND sent = 0`, text(p.Upgrade), text(p.ID))
-		if err != nil {
+		last, err := lastOf(ctx, t, p)
+		switch {
+		case err != nil:
 			return err
-		}
-		if n == 0 {
-			return ErrNotFound
-		}
-		fresh, err := putPost(ctx, t, p, 1)
-		if err != nil {
-			return err
-		}
-		if !fresh {
+		case last == postDiscarded:
+			return fmt.Errorf("%w: it was discarded", ErrConflict)
+		case last != postDraft:
 			return fmt.Errorf("%w: it was sent already", ErrConflict)
+		}
+		if _, err := putPost(ctx, t, p, postSent); err != nil {
+			return err
+		}
+		return j.jobs.insert(ctx, t, jobs)
+	})
+}
+
+// States of a post, as its rows have them; corrections are counted from postCorrected on.
+const (
+	postDraft = iota
+	postSent
+	postDiscarded
+	postCorrected
+)
+
+// lastOf is the last state of a post, or ErrNotFound.
+func lastOf(ctx context.Context, t tx, p detector.Post) (last int64, err error) {
+	err = one(ctx, t, func(r row) error { return r.Scan(&last) },
+		`SELECT sent FROM posts WHERE upgrade = $1 AND id = $2 ORDER BY sent DESC LIMIT 1`, text(p.Upgrade), text(p.ID))
+	return last, err
+}
+
+// DiscardPost puts down that a draft was thrown away, by whom and why. It gives ErrNotFound
+// where there is no draft, and ErrConflict where it was sent or discarded before.
+func (j *Journal) DiscardPost(ctx context.Context, p detector.Post) error {
+	return j.write(ctx, "discard post "+p.ID+" of upgrade "+p.Upgrade, func(t tx) error {
+		if p.Actor == "" || p.Reason == "" || !p.Discarded || !p.SentAt.IsZero() {
+			return fmt.Errorf("%w: it lacks the actor or the reason", ErrInvalid)
+		}
+		last, err := lastOf(ctx, t, p)
+		switch {
+		case err != nil:
+			return err
+		case last != postDraft:
+			return fmt.Errorf("%w: it was sent or discarded already", ErrConflict)
+		}
+		_, err = putPost(ctx, t, p, postDiscarded)
+		return err
+	})
+}
+
+// CorrectPost puts down a correction of a post that was sent, and the jobs that it owes. It
+// gives ErrNotFound where there is no such post, and ErrConflict where it wasn't sent, or was
+// corrected meanwhile.
+func (j *Journal) CorrectPost(ctx context.Context, p detector.Post, jobs ...Job) error {
+	return j.write(ctx, "correct post "+p.ID+" of upgrade "+p.Upgrade, func(t tx) error {
+		if p.CorrectedBy == "" || p.CorrectedAt.IsZero() || p.SentAt.IsZero() || len(p.Earlier) == 0 {
+			return fmt.Errorf("%w: it lacks the actor, the time or the earlier text", ErrInvalid)
+		}
+		last, err := lastOf(ctx, t, p)
+		if err != nil {
+			return err
+		}
+		next := postCorrected + int64(len(p.Earlier)) - 1
+		if last == postDraft || last == postDiscarded || next != max(last+1, postCorrected) {
+			return fmt.Errorf("%w: it wasn't sent, or was corrected meanwhile", ErrConflict)
+		}
+		if _, err := putPost(ctx, t, p, next); err != nil {
+			return err
 		}
 		return j.jobs.insert(ctx, t, jobs)
 	})

@@ -42,8 +42,13 @@ func (s *Server) alertPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	var answer *advice // what to do while it isn't over
+	if a.State == detector.AlertFiring {
+		said := s.advise(a.Alert)
+		answer = &said
+	}
 	return s.render(w, r, http.StatusOK, "alert.html", map[string]any{
-		"Title": words.Headline(a.Alert.Alert), "Detail": a, "Tally": words.Tally(tally),
+		"Title": words.Headline(a.Alert.Alert), "Detail": a, "Tally": words.Tally(tally), "Answer": answer,
 	})
 }
 

@@ -49,6 +49,8 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"day":         func(t time.Time) string { return t.Format("Jan 2, 2006") },
 	"lastDay":     func(end time.Time) time.Time { return end.Add(-time.Second) },
 	"value":       words.Value,
+	"number":      words.Number,
+	"seconds":     words.Seconds,
 	"share":       words.Share,
 	"factor":      words.Factor,
 	"bucket":      words.Bucket,

@@ -73,7 +73,10 @@ func (s *Server) statusAtom(w http.ResponseWriter, r *http.Request) error {
 		if len(f.Entries) == 0 {
 			f.Updated = p.SentAt
 		}
-		f.Entries = append(f.Entries, atomEntry{tag(p.Upgrade, p.ID), p.Title, p.SentAt, p.SentAt, atomLink{"alternate", "text/html", page}, p.Text})
+		if p.CorrectedAt.After(f.Updated) {
+			f.Updated = p.CorrectedAt
+		}
+		f.Entries = append(f.Entries, atomEntry{tag(p.Upgrade, p.ID), p.Title, p.SentAt, p.Changed(), atomLink{"alternate", "text/html", page}, p.Text})
 	}
 	b, err := xml.MarshalIndent(f, "", " ")
 	if err != nil {
@@ -97,6 +100,7 @@ type (
 		Title     string    `json:"title"`
 		Text      string    `json:"content_text"`
 		Published time.Time `json:"date_published"`
+		Modified  time.Time `json:"date_modified,omitzero"`
 		// More is what the format doesn't know.
 		More feedMore `json:"_aftershock"`
 	}
@@ -107,7 +111,7 @@ type (
 )
 
 func itemOf(p detector.Post, page string) feedItem {
-	return feedItem{tag(p.Upgrade, p.ID), page, p.Title, p.Text, p.SentAt, feedMore{p.Step, p.At}}
+	return feedItem{tag(p.Upgrade, p.ID), page, p.Title, p.Text, p.SentAt, p.CorrectedAt, feedMore{p.Step, p.At}}
 }
 
 func (s *Server) statusFeed(w http.ResponseWriter, r *http.Request) error {

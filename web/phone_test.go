@@ -14,6 +14,7 @@ import (
 	"aftershock/detector"
 	"aftershock/journal"
 	"aftershock/web"
+	"aftershock/web/channel"
 	"aftershock/web/webtest"
 )
 
@@ -37,7 +38,18 @@ func TestPagesOnAPhone(t *testing.T) {
 	hour := time.Now().UTC().Truncate(time.Hour)
 	s.Tell(t, journal.Tick{Coverage: []detector.Coverage{{Hour: hour.Add(-time.Hour), Step: 60, Steps: 30}, {Hour: hour.Add(-2 * time.Hour), Step: 60, Steps: 60, Silent: 9}}})
 	page := opened(t, s.URL+"/")
-	for _, path := range []string{"/", "/upgrades/" + webtest.UpgradeID, pageOf(tick.Verdicts[0]), "/health", "/reports"} {
+	if err := s.Channel.Advance(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Channel.Send(t.Context(), webtest.UpgradeID, channel.Edit{Post: "shift-1", Text: strings.Repeat("Paying takes longer than usual. ", 20), Actor: "ana"}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	var made detector.Toggle
+	ask(t, "PUT", s.URL+"/api/v1/flags/payments-backoff", `{"variant":"legacy","reason":"retries","actor":"ana","upgrade":"`+webtest.UpgradeID+`"}`, "Authorization", bearer).decode(t, &made)
+	for _, path := range []string{
+		"/", "/upgrades/" + webtest.UpgradeID, pageOf(tick.Verdicts[0]), "/health", "/reports", statusPage, alertPath,
+		"/toggles/" + made.ID, "/flags/payments-backoff/tuning", "/flags/payments-backoff",
+	} {
 		for _, scheme := range []string{"light", "dark"} {
 			night := chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 				_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{

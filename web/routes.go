@@ -33,11 +33,9 @@ func (s *Server) routes() http.Handler {
 	s.page(m, "GET /reports/{week}", s.week)
 	s.page(m, "GET /flags", s.flagsPage)
 	s.page(m, "GET /flags/{key}", s.flagPage)
+	s.page(m, "GET /flags/{key}/tuning", s.tuningPage)
 	s.page(m, "POST /flags/{key}", s.toggleForm)
 	s.page(m, "POST /flags/{key}/undo", s.undoForm)
-	s.page(m, "GET /toggles/{id}", s.togglePage)
-	s.page(m, "POST /toggles/{id}/approve", s.approveForm)
-	s.page(m, "POST /toggles/{id}/reject", s.rejectForm)
 	s.page(m, "GET /alerts/{key}", s.alertPage)
 	s.page(m, "POST /alerts/{key}/mark", s.markForm)
 	s.page(m, "POST /alerts/{key}/acknowledge", s.acknowledgeForm)
@@ -45,6 +43,7 @@ func (s *Server) routes() http.Handler {
 	s.page(m, "POST /automation/unfreeze", s.unfreezeForm)
 	s.statusRoutes(m)
 	s.packageRoutes(m)
+	s.toggleRoutes(m)
 	s.page(m, "GET /health", s.healthPage)
 	s.page(m, "POST /sign-in", s.signIn)
 	s.page(m, signInPattern, s.signInOnce)
@@ -77,9 +76,6 @@ func (s *Server) routes() http.Handler {
 	s.read(m, "GET /api/v1/flags/{key}/history", s.flagHistory)
 	s.write(m, "POST /api/v1/flags/{key}/extend", s.extendFlag)
 	s.write(m, "POST /api/v1/flags/{key}/acknowledge", s.acknowledgeFlag)
-	s.read(m, "GET /api/v1/toggles/waiting", s.listWaiting)
-	s.write(m, "POST /api/v1/toggles/{id}/approve", s.approveToggle)
-	s.write(m, "POST /api/v1/toggles/{id}/reject", s.rejectToggle)
 	s.read(m, "GET /api/v1/automation", s.automation)
 	s.write(m, "POST /api/v1/automation/freeze", s.freeze)
 	s.handle(m, "POST /api/v1/automation/unfreeze", s.need(access.Admin, s.again(s.unfreeze)))
@@ -115,11 +111,26 @@ func (s *Server) assetRoutes(m *http.ServeMux) {
 func (s *Server) statusRoutes(m *http.ServeMux) {
 	s.page(m, "GET /status/{upgrade}", s.statusPage)
 	s.page(m, "POST /status/{upgrade}/{post}", s.sendForm)
-	s.handle(m, "GET /status/{upgrade}/feed.atom", s.statusAtom)
-	s.handle(m, "GET /status/{upgrade}/feed.json", s.statusFeed)
+	s.page(m, "POST /status/{upgrade}/{post}/discard", s.discardForm)
+	s.page(m, "POST /status/{upgrade}/{post}/correct", s.correctForm)
+	s.read(m, "GET /status/{upgrade}/feed.atom", s.statusAtom)
+	s.read(m, "GET /status/{upgrade}/feed.json", s.statusFeed)
 	m.Handle(statusEvents, s.unharmed(s.reader(statusEvents, s.statusStream), s.fail)) // lasts, as flags' events do
 	s.read(m, "GET /api/v1/upgrades/{id}/status", s.showStatus)
 	s.write(m, "POST /api/v1/upgrades/{id}/status", s.sendStatus)
+	s.write(m, "POST /api/v1/upgrades/{id}/status/{post}/discard", s.discardPost)
+	s.write(m, "POST /api/v1/upgrades/{id}/status/{post}/correct", s.correctPost)
+}
+
+// toggleRoutes are those of single toggles.
+func (s *Server) toggleRoutes(m *http.ServeMux) {
+	s.page(m, "GET /toggles/{id}", s.togglePage)
+	s.page(m, "POST /toggles/{id}/approve", s.approveForm)
+	s.page(m, "POST /toggles/{id}/reject", s.rejectForm)
+	s.read(m, "GET /api/v1/toggles/waiting", s.listWaiting)
+	s.read(m, "GET /api/v1/toggles/{id}", s.showToggle)
+	s.write(m, "POST /api/v1/toggles/{id}/approve", s.approveToggle)
+	s.write(m, "POST /api/v1/toggles/{id}/reject", s.rejectToggle)
 }
 
 // packageRoutes are those of what is known of an upgrade's package.

@@ -263,3 +263,95 @@ func TestStatusStream(t *testing.T) {
 		t.Errorf("streams hold up the end: %v", err)
 	}
 }
+
+// A draft that was discarded is told to nobody outside; a correction keeps the earlier words.
+func TestStatusCorrections(t *testing.T) {
+	s := channelOf(t)
+	cookie, api := signIn(t, s), s.URL+"/api/v1/upgrades/"+webtest.UpgradeID+"/status"
+	for _, tc := range []struct {
+		path string
+		form url.Values
+		want int
+	}{
+		{"/shift-1", url.Values{"title": {"Paying is slow"}, "text": {"Refunds take longer."}, "actor": {"ana"}}, 303},
+		{"/shift-1/correct", url.Values{"title": {"Paying is slow"}, "text": {"Payments take longer, refunds don't."}, "reason": {"mixed up"}, "actor": {"bo"}}, 303},
+		{"/shift-1/correct", url.Values{"text": {"x"}}, 400},
+		{"/shift-1/discard", url.Values{"reason": {"too late"}}, 409},
+		{"/finished/discard", url.Values{"actor": {"ana"}}, 400},
+		{"/finished/discard", url.Values{"reason": {"they know"}, "actor": {"ana"}}, 303},
+		{"/finished/correct", url.Values{"text": {"x"}, "reason": {"y"}}, 404},
+		{"/finished", url.Values{"title": {"x"}, "text": {"y"}}, 409},
+	} {
+		if got := post(t, s.URL+statusPage+tc.path, tc.form, "Cookie", cookie); got.StatusCode != tc.want {
+			t.Errorf("%s %v: %d %s", tc.path, tc.form, got.StatusCode, got.body)
+		}
+	}
+	outside := ask(t, "GET", s.URL+statusPage, "")
+	wellFormed(t, "outside", outside.body)
+	for _, want := range []string{"Payments take longer, refunds don&#39;t.", "What it said before", "Refunds take longer.", "Corrected "} {
+		if !strings.Contains(outside.body, want) {
+			t.Errorf("outside lacks %q", want)
+		}
+	}
+	for _, secret := range []string{"mixed up", "they know", ">bo<", "Discarded", "/correct"} {
+		if strings.Contains(outside.body, secret) {
+			t.Errorf("outside is told of %q", secret)
+		}
+	}
+	inside := ask(t, "GET", s.URL+statusPage, "", "Cookie", cookie)
+	wellFormed(t, "inside", inside.body)
+	for _, want := range []string{"by bo: mixed up", "by ana: they know", `action="/status/dten-4.2.0/shift-1/correct"`} {
+		if !strings.Contains(inside.body, want) {
+			t.Errorf("inside lacks %q", want)
+		}
+	}
+	var feed struct {
+		Entries []struct {
+			ID                 string `xml:"id"`
+			Content            string `xml:"content"`
+			Published, Updated time.Time
+		} `xml:"entry"`
+	}
+	atom := ask(t, "GET", s.URL+statusPage+"/feed.atom", "")
+	if err := xml.Unmarshal([]byte(strings.ReplaceAll(strings.ReplaceAll(atom.body, "published>", "Published>"), "updated>", "Updated>")), &feed); err != nil || len(feed.Entries) != 1 {
+		t.Fatalf("feed: %v %s", err, atom.body)
+	}
+	if e := feed.Entries[0]; !e.Updated.After(e.Published) || !strings.HasSuffix(e.ID, "/shift-1") || !strings.HasPrefix(e.Content, "Payments") {
+		t.Errorf("entry %+v", e)
+	}
+	if again := ask(t, "GET", s.URL+statusPage+"/feed.atom", "", "If-None-Match", atom.Header.Get("ETag")); again.StatusCode != 304 {
+		t.Errorf("the same feed again: %d", again.StatusCode)
+	}
+	if got := ask(t, "GET", s.URL+statusPage+"/feed.json", ""); !strings.Contains(got.body, `"date_modified":`) || got.Header.Get("ETag") == "" {
+		t.Errorf("JSON Feed: %s", got.body)
+	}
+	got := ask(t, "POST", api+"/shift-1/correct", `{"text":"It is over.","reason":"late"}`, "Authorization", bearer)
+	described(t, "POST", "/api/v1/upgrades/x/status/y/correct", got)
+	var p detector.Post
+	if got.decode(t, &p); len(p.Earlier) != 2 || p.Earlier[1] != "Payments take longer, refunds don't." {
+		t.Errorf("corrected again: %s", got.body)
+	}
+	public := ask(t, "GET", api, "")
+	described(t, "GET", "/api/v1/upgrades/x/status", public)
+	if strings.Contains(public.body, "mixed up") || strings.Contains(public.body, "corrected_by") {
+		t.Errorf("the API tells outside: %s", public.body)
+	}
+}
+
+// What was marked as a false alarm isn't told, and its draft is withdrawn.
+func TestFalseAlarmsAreNotTold(t *testing.T) {
+	s := channelOf(t)
+	cookie := signIn(t, s)
+	for _, a := range webtest.Story(time.Now()).Alerts {
+		if got := ask(t, "POST", s.URL+"/api/v1/alerts/"+url.PathEscape(a.Key)+"/mark", `{"mark":"false","actor":"ana"}`, "Authorization", bearer); got.StatusCode != 200 {
+			t.Fatal(got.body)
+		}
+	}
+	if err := s.Channel.Advance(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	page := ask(t, "GET", s.URL+statusPage, "", "Cookie", cookie)
+	if strings.Contains(page.body, `action="/status/dten-4.2.0/shift-1"`) || !strings.Contains(page.body, "by aftershock: what it tells of was marked as a false alarm") {
+		t.Errorf("the draft stands: %s", page.body)
+	}
+}

@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"errors"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -87,6 +88,9 @@ func (s *Server) flagAs(w http.ResponseWriter, r *http.Request, status int, v fl
 	}
 	if n := len(v.Standing); n > 0 {
 		data["Last"] = v.Standing[n-1]
+	}
+	if one, ok := s.tuned.get(v.Key); ok {
+		data["Tuning"], data["TunedAt"] = template.HTML(TuningChart(one.Result)), one.at //nolint:gosec // every text in it went through esc
 	}
 	return s.render(w, r, status, "flag.html", data)
 }
@@ -192,23 +196,6 @@ func (s *Server) goToToggle(w http.ResponseWriter, r *http.Request, t detector.T
 	}
 	http.Redirect(w, r, "/toggles/"+url.PathEscape(t.ID), http.StatusSeeOther)
 	return nil
-}
-
-// togglePage shows how far a toggle has come, and what was seen.
-func (s *Server) togglePage(w http.ResponseWriter, r *http.Request) error {
-	states, err := s.o.Journal.ToggleHistory(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	t := states[len(states)-1]
-	data := map[string]any{"Title": t.Flag + ": " + t.Before + " → " + t.After, "Toggle": t, "States": states, "InForce": s.inForce(t)}
-	switch t.State {
-	case detector.TogglePlanned, detector.ToggleWaiting, detector.ToggleApproved, detector.ToggleApplied, detector.ToggleVerified:
-		data["Refresh"] = 5
-	case detector.ToggleFailed, detector.ToggleNoHelp, detector.ToggleReverted:
-		data["Bad"] = true
-	}
-	return s.render(w, r, http.StatusOK, "toggle.html", data)
 }
 
 // inForce says whether undo would take the toggle back.

@@ -1,15 +1,84 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"html/template"
 	"math"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"aftershock/flags"
+	"aftershock/flags/tuning"
 )
+
+const (
+	// tunedFor is how long what was tuned for a page stands, and tunedWithin how long a page
+	// waits for it.
+	tunedFor    = 10 * time.Minute
+	tunedWithin = 20 * time.Second
+	maxTuned    = 100
+)
+
+// tuned keeps the last tuning of each flag that a page showed: it reads a day of telemetry.
+type tuned struct {
+	mu  sync.Mutex
+	all map[string]tunedFlag
+}
+
+type tunedFlag struct {
+	tuning.Result
+	at time.Time
+}
+
+func (t *tuned) get(key string) (tunedFlag, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	one, ok := t.all[key]
+	return one, ok
+}
+
+func (t *tuned) put(key string, r tuning.Result, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.all) >= maxTuned || t.all == nil {
+		t.all = map[string]tunedFlag{}
+	}
+	t.all[key] = tunedFlag{r, at}
+}
+
+// tuningPage shows what other constants of a flag would do.
+func (s *Server) tuningPage(w http.ResponseWriter, r *http.Request) error {
+	v, err := s.o.Switchboard.Show(r.PathValue("key"))
+	if err != nil {
+		return err
+	}
+	data := map[string]any{"Title": "Constants of " + v.Key, "Key": v.Key, "Serving": v.Serving}
+	one, ok := s.tuned.get(v.Key)
+	if !ok || time.Since(one.at) > tunedFor {
+		patient(w)
+		ctx, cancel := context.WithTimeout(r.Context(), tunedWithin)
+		defer cancel()
+		t, err := s.o.Switchboard.Tune(ctx, flags.TuneRequest{Flag: v.Key})
+		if err != nil && r.Context().Err() != nil {
+			return err
+		}
+		if err != nil { // what was tuned before is better than nothing
+			_, data["Problem"] = s.told(r, err)
+		} else {
+			s.tuned.put(v.Key, t, time.Now())
+			one, ok = tunedFlag{t, time.Now()}, true
+		}
+	}
+	if ok {
+		data["Tuned"], data["At"] = one.Result, one.at
+		data["Chart"] = template.HTML(TuningChart(one.Result)) //nolint:gosec // every text in it went through esc
+	}
+	return s.render(w, r, http.StatusOK, "tuning.html", data)
+}
 
 // tuneFlag answers what other constants of a flag would do.
 func (s *Server) tuneFlag(w http.ResponseWriter, r *http.Request) error {

@@ -190,6 +190,7 @@ type Server struct {
 	live     streams
 	keyed    keyed
 	streams  streams
+	tuned    tuned
 	// tokens are those of people, nil where the daemon's own does everything.
 	tokens   *access.Tokens
 	received *prometheus.CounterVec

@@ -77,3 +77,11 @@ func (c *Composer) page(key string) string {
 	}
 	return strings.TrimRight(c.ExternalURL, "/") + "/alerts/" + url.PathEscape(key)
 }
+
+// indicator leads to the page of the alert's first indicator, or is "".
+func (c *Composer) indicator(a detector.Alert) string {
+	if c.ExternalURL == "" || a.Upgrade == "" || len(a.Upgrade) > maxKey || a.Root.Indicator.Metric == "" {
+		return ""
+	}
+	return strings.TrimRight(c.ExternalURL, "/") + "/upgrades/" + url.PathEscape(a.Upgrade) + "/indicators/" + a.Root.Indicator.ID()
+}

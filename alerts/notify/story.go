@@ -67,8 +67,9 @@ type Story struct {
 	// Commands are the commands that put the gating flags to their safe variant,
 	// Pages where the console does the same.
 	Commands, Pages []string
-	// Runbook, Page (the alert's, in the console) and Link (the review) are URLs, or empty.
-	Runbook, Page, Link string
+	// Runbook, Page (the alert's, in the console), Judged (that of its first indicator, with
+	// the arithmetic behind the verdict) and Link (the review) are URLs, or empty.
+	Runbook, Page, Judged, Link string
 	// Recovered says when it was over, for a resolved alert.
 	Recovered string
 }
@@ -87,7 +88,7 @@ func (c *Composer) story(a detector.Alert) Story {
 		Placebos:    words.Placebos(a.Root.FalseAlarms),
 		Control:     words.Line(a.Root.Control),
 		Warnings:    lines(a.Root.Warnings, maxWarnings),
-		Runbook:     runbook(c.RunbookURL, a), Page: c.page(a.Key), Link: c.link(a.Upgrade),
+		Runbook:     runbook(c.RunbookURL, a), Page: c.page(a.Key), Judged: c.indicator(a), Link: c.link(a.Upgrade),
 	}
 	if a.Tally != nil {
 		s.Marks = words.Tally(*a.Tally)
@@ -152,7 +153,7 @@ func (s Story) links() []Link {
 	for _, page := range s.Pages {
 		all = append(all, Link{"Toggle", page})
 	}
-	for _, l := range []Link{{"Alert", s.Page}, {"Review", s.Link}, {"Runbook", s.Runbook}} {
+	for _, l := range []Link{{"Alert", s.Page}, {"Indicator", s.Judged}, {"Review", s.Link}, {"Runbook", s.Runbook}} {
 		if l.URL != "" {
 			all = append(all, l)
 		}
@@ -205,20 +206,21 @@ func lines(in []string, most int) []string {
 
 func (s Story) annotations(headline, text string) map[string]string {
 	a := map[string]string{
-		"summary":     headline,
-		"description": text,
-		"effect":      s.Root.Effect(),
-		"onset":       s.Root.Since,
-		"blame":       s.Cause,
-		"reason":      s.Accusation,
-		"foreseen":    s.Foreseen,
-		"placebos":    s.Placebos,
-		"marks":       s.Marks,
-		"series":      s.Root.Series,
-		"runbook_url": s.Runbook,
-		"toggle":      strings.Join(s.Commands, "\n"),
-		"review_url":  s.Link,
-		"console_url": s.Page,
+		"summary":       headline,
+		"description":   text,
+		"effect":        s.Root.Effect(),
+		"onset":         s.Root.Since,
+		"blame":         s.Cause,
+		"reason":        s.Accusation,
+		"foreseen":      s.Foreseen,
+		"placebos":      s.Placebos,
+		"marks":         s.Marks,
+		"series":        s.Root.Series,
+		"runbook_url":   s.Runbook,
+		"toggle":        strings.Join(s.Commands, "\n"),
+		"review_url":    s.Link,
+		"console_url":   s.Page,
+		"indicator_url": s.Judged,
 	}
 	for n, v := range a {
 		if v == "" {

@@ -49,7 +49,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		runCommand, demoCommand, checkConfigCommand, backtestCommand, assessCommand, diffCommand, configCommand,
-		flagsCommand, upgradesCommand, alertsCommand, accessCommand, reportCommand, inspectCommand, inventoryCommand, versionCommand,
+		flagsCommand, upgradesCommand, alertsCommand, accessCommand, reportCommand, inspectCommand, inventoryCommand, rehearseCommand, versionCommand,
 	}
 }
 

@@ -42,9 +42,13 @@ func (d *daemon) sendPost(ctx context.Context, j journal.Job) error {
 		return journal.Permanent(fmt.Errorf("read the delivery: %w", err))
 	}
 	p := in.Post
+	title := words.Name(p.Upgrade) + ": " + p.Title
+	if len(p.Earlier) > 0 {
+		title = "Correction of what was said of " + title
+	}
 	err := d.sender.Load().Report(ctx, in.Receiver, alerts.Report{
-		Key: "status/" + p.Upgrade + "/" + p.ID, Title: words.Name(p.Upgrade) + ": " + p.Title, Lines: []string{p.Text},
-		Page: statusPath(p.Upgrade), At: p.SentAt,
+		Key: "status/" + p.Upgrade + "/" + p.ID + p.Correction(), Title: title, Lines: []string{p.Text},
+		Page: statusPath(p.Upgrade), At: p.Changed(),
 	})
 	var failed interface{ Permanent() bool }
 	if errors.As(err, &failed) && failed.Permanent() {

@@ -114,7 +114,7 @@ func (a upgradesArgs) change(ctx context.Context, sh shell, c *client, id, state
 	if state == "assign" {
 		in.State = ""
 	}
-	return a.post(ctx, sh, c, "/api/v1/upgrades/"+url.PathEscape(id)+"/chores/"+url.PathEscape(chore), in)
+	return a.tell(ctx, sh, c, "/api/v1/upgrades/"+url.PathEscape(id)+"/chores/"+url.PathEscape(chore), in)
 }
 
 // add puts a chore into the ledger.
@@ -123,12 +123,12 @@ func (a upgradesArgs) add(ctx context.Context, sh shell, c *client, id, kind, na
 	if err != nil {
 		return err
 	}
-	return a.post(ctx, sh, c, "/api/v1/upgrades/"+url.PathEscape(id)+"/chores", detector.Chore{
+	return a.tell(ctx, sh, c, "/api/v1/upgrades/"+url.PathEscape(id)+"/chores", detector.Chore{
 		Kind: kind, Name: name, What: *a.chore.note, Owner: *a.chore.owner, Due: due,
 	})
 }
 
-func (a upgradesArgs) post(ctx context.Context, sh shell, c *client, path string, in any) error {
+func (a upgradesArgs) tell(ctx context.Context, sh shell, c *client, path string, in any) error {
 	var e detector.LedgerEntry
 	if err := c.call(ctx, http.MethodPost, path, in, &e); err != nil {
 		return hint(err, "aftershock upgrades cleanup ID shows the chores")

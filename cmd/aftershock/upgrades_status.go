@@ -22,7 +22,8 @@ type standing struct {
 		Step detector.Step `json:"step"`
 		Line string        `json:"line"`
 	} `json:"inside,omitempty"`
-	Drafts []detector.Post `json:"drafts,omitempty"`
+	Drafts    []detector.Post `json:"drafts,omitempty"`
+	Discarded []detector.Post `json:"discarded,omitempty"`
 }
 
 // status says how an upgrade stands for people outside, what they were told, and what waits
@@ -58,5 +59,33 @@ func (a upgradesArgs) status(ctx context.Context, sh shell, c *client, id string
 	for _, p := range s.Drafts {
 		rows = append(rows, []string{"draft", p.ID, "", p.Title, p.Text})
 	}
+	for _, p := range s.Discarded {
+		rows = append(rows, []string{"discarded", p.ID, words.Name(p.Actor), p.Title, p.Reason})
+	}
 	return table(sh.stdout, rows)
+}
+
+// post sends or discards a draft, or corrects what was sent.
+func (a upgradesArgs) post(ctx context.Context, sh shell, c *client, id, what, post string) error {
+	path := "/api/v1/upgrades/" + url.PathEscape(id) + "/status"
+	in := map[string]string{"title": *a.title, "text": *a.text, "reason": *a.reason}
+	done := map[string]string{"send": "sent", "discard": "discarded", "correct": "corrected"}[what]
+	switch what {
+	case "send":
+		delete(in, "reason")
+		in["post"] = post
+	case "discard", "correct":
+		path += "/" + url.PathEscape(post) + "/" + what
+	default:
+		return usagef("%q is none of send, discard, correct", what)
+	}
+	var p detector.Post
+	if err := c.call(ctx, http.MethodPost, path, in, &p); err != nil {
+		return hint(err, "aftershock upgrades status "+words.Shell(id)+" shows the posts")
+	}
+	if *a.format == "json" {
+		return printJSON(sh.stdout, p)
+	}
+	_, err := fmt.Fprintf(sh.stdout, "%s is %s: %s\n", p.ID, done, words.Line(p.Title))
+	return err
 }

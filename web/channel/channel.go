@@ -36,6 +36,9 @@ type Journal interface {
 	Posts(ctx context.Context, upgrade string, after int64) ([]journal.StoredPost, error)
 	PutPost(ctx context.Context, p detector.Post, jobs ...journal.Job) (bool, error)
 	SendPost(ctx context.Context, p detector.Post, jobs ...journal.Job) error
+	DiscardPost(ctx context.Context, p detector.Post) error
+	CorrectPost(ctx context.Context, p detector.Post, jobs ...journal.Job) error
+	Said(ctx context.Context, alerts ...string) (map[string]detector.Said, error)
 }
 
 // Options are the parts that a channel is made of.
@@ -133,6 +136,23 @@ func (c *Channel) advance(ctx context.Context, u detector.Upgrade, toggles []det
 			return err
 		}
 	}
+	return c.withdraw(ctx, story, known)
+}
+
+// withdraw discards the drafts of what turned out to be a false alarm.
+func (c *Channel) withdraw(ctx context.Context, story Story, known []journal.StoredPost) error {
+	_, drafts, _ := sorted(known)
+	for _, p := range drafts {
+		about := p.Step == detector.StepShift || p.Step == detector.StepMitigated || p.Step == detector.StepRecovered
+		if !about || slices.ContainsFunc(story.Posts, func(q detector.Post) bool { return q.ID == p.ID }) {
+			continue
+		}
+		p.Discarded, p.Actor, p.Reason = true, itself, "what it tells of was marked as a false alarm"
+		if err := c.o.Journal.DiscardPost(ctx, p); err != nil && !errors.Is(err, journal.ErrConflict) {
+			return err
+		}
+		c.announce()
+	}
 	return nil
 }
 
@@ -162,14 +182,14 @@ func (c *Channel) put(ctx context.Context, u detector.Upgrade, p detector.Post, 
 }
 
 func (c *Channel) jobs(p detector.Post) ([]journal.Job, error) {
-	p.Inside = ""
+	p.Inside, p.Reason, p.CorrectedBy = "", "", ""
 	var jobs []journal.Job
 	for _, receiver := range c.o.Config.Receivers {
 		b, err := json.Marshal(Delivery{receiver, p})
 		if err != nil {
 			return nil, fmt.Errorf("write down a delivery of post %s: %w", p.ID, err)
 		}
-		jobs = append(jobs, journal.Job{Kind: JobStatus, Key: p.Upgrade + "|" + p.ID + "|" + receiver, Payload: b})
+		jobs = append(jobs, journal.Job{Kind: JobStatus, Key: p.Upgrade + "|" + p.ID + "|" + receiver + p.Correction(), Payload: b})
 	}
 	return jobs, nil
 }
@@ -181,6 +201,18 @@ func (c *Channel) story(ctx context.Context, u detector.Upgrade, toggles []detec
 		return Story{}, err
 	}
 	f := Facts{Upgrade: u, Alerts: alerts, Toggles: toggles, Watch: c.o.Watch}
+	keys := make([]string, len(alerts))
+	for n, a := range alerts {
+		keys[n] = a.Key
+	}
+	said, err := c.o.Journal.Said(ctx, keys...)
+	if err != nil {
+		return Story{}, err
+	}
+	f.False = map[string]bool{}
+	for key, s := range said {
+		f.False[key] = s.Mark != nil && s.Mark.False
+	}
 	for _, g := range c.o.Gates() {
 		if slices.ContainsFunc(u.Binaries, func(b detector.Binary) bool { return detector.SameBinary(b.Name, g.Binary) }) {
 			f.Flags = append(f.Flags, g.Flag)
@@ -197,6 +229,34 @@ type View struct {
 	// person.
 	Sent   []journal.StoredPost
 	Drafts []detector.Post
+	// Discarded are the drafts that were thrown away.
+	Discarded []detector.Post
+}
+
+// sorted parts what the journal has of an upgrade: each post in its last words, in the
+// order of sending.
+func sorted(all []journal.StoredPost) (sent []journal.StoredPost, drafts, discarded []detector.Post) {
+	settled := map[string]bool{}
+	for _, p := range all {
+		at := slices.IndexFunc(sent, func(q journal.StoredPost) bool { return q.ID == p.ID })
+		switch {
+		case p.Discarded:
+			settled[p.ID] = true
+			discarded = append(discarded, p.Post)
+		case p.SentAt.IsZero():
+		case at >= 0:
+			sent[at] = p
+		default:
+			settled[p.ID] = true
+			sent = append(sent, p)
+		}
+	}
+	for _, p := range all {
+		if !settled[p.ID] {
+			drafts = append(drafts, p.Post)
+		}
+	}
+	return sent, drafts, discarded
 }
 
 // Outside is the present step as far as it was told.
@@ -224,18 +284,7 @@ func (c *Channel) Read(ctx context.Context, upgrade string, now time.Time) (v Vi
 	if err != nil {
 		return v, err
 	}
-	sent := map[string]bool{}
-	for _, p := range all {
-		if !p.SentAt.IsZero() {
-			sent[p.ID] = true
-			v.Sent = append(v.Sent, p)
-		}
-	}
-	for _, p := range all {
-		if !sent[p.ID] {
-			v.Drafts = append(v.Drafts, p.Post)
-		}
-	}
+	v.Sent, v.Drafts, v.Discarded = sorted(all)
 	return v, nil
 }
 
@@ -268,6 +317,53 @@ func (c *Channel) Send(ctx context.Context, upgrade string, e Edit, now time.Tim
 		return p, err
 	}
 	c.o.Log.WithFields(logrus.Fields{"upgrade": p.Upgrade, "post": p.ID, "actor": p.Actor}).Info("a person sent a post of the status channel")
+	c.announce()
+	return p, nil
+}
+
+// Discard throws a draft away, once, with a reason.
+func (c *Channel) Discard(ctx context.Context, upgrade, post, reason, actor string) (detector.Post, error) {
+	all, err := c.o.Journal.Posts(ctx, upgrade, 0)
+	if err != nil {
+		return detector.Post{}, err
+	}
+	i := slices.IndexFunc(all, func(p journal.StoredPost) bool { return p.ID == post })
+	if i < 0 {
+		return detector.Post{}, fmt.Errorf("discard post %.100q of upgrade %.100q: there is no such draft: %w", post, upgrade, journal.ErrNotFound)
+	}
+	p := all[i].Post
+	p.Discarded, p.Reason, p.Actor = true, words.Clean(reason, MaxText), words.Name(actor)
+	if err := c.o.Journal.DiscardPost(ctx, p); err != nil {
+		return p, err
+	}
+	c.o.Log.WithFields(logrus.Fields{"upgrade": p.Upgrade, "post": p.ID, "actor": p.Actor}).Info("a person discarded a draft of the status channel")
+	c.announce()
+	return p, nil
+}
+
+// Correct sends other words for a post that was sent. The earlier ones stay readable.
+func (c *Channel) Correct(ctx context.Context, upgrade string, e Edit, reason string, now time.Time) (detector.Post, error) {
+	all, err := c.o.Journal.Posts(ctx, upgrade, 0)
+	if err != nil {
+		return detector.Post{}, err
+	}
+	sent, _, _ := sorted(all)
+	i := slices.IndexFunc(sent, func(p journal.StoredPost) bool { return p.ID == e.Post })
+	if i < 0 {
+		return detector.Post{}, fmt.Errorf("correct post %.100q of upgrade %.100q: it wasn't sent: %w", e.Post, upgrade, journal.ErrNotFound)
+	}
+	p := sent[i].Post
+	p.Earlier = append(slices.Clone(p.Earlier), p.Text)
+	p.Title, p.Text = cmp.Or(words.Clean(e.Title, MaxTitle), p.Title), words.Clean(e.Text, MaxText)
+	p.CorrectedAt, p.CorrectedBy, p.Reason = now.UTC(), words.Name(e.Actor), words.Clean(reason, MaxText)
+	jobs, err := c.jobs(p)
+	if err != nil {
+		return p, err
+	}
+	if err := c.o.Journal.CorrectPost(ctx, p, jobs...); err != nil {
+		return p, err
+	}
+	c.o.Log.WithFields(logrus.Fields{"upgrade": p.Upgrade, "post": p.ID, "actor": p.CorrectedBy}).Info("a person corrected a post of the status channel")
 	c.announce()
 	return p, nil
 }

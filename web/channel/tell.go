@@ -20,6 +20,8 @@ import (
 type Facts struct {
 	Upgrade detector.Upgrade
 	Alerts  []detector.Alert
+	// False are the alerts, by key, that people marked as false alarms.
+	False map[string]bool
 	// Toggles are all toggles in their last state, Flags those flags that gate something
 	// in the upgrade's binaries.
 	Toggles []detector.Toggle
@@ -51,7 +53,7 @@ const (
 
 // Tell is the story as it stands at an instant.
 func Tell(f Facts, now time.Time) Story {
-	t := teller{Facts: f, now: now, found: episodes(f.Alerts)}
+	t := teller{Facts: f, now: now, found: episodes(f.Alerts, f.False)}
 	t.window()
 	t.findings()
 	t.end()
@@ -96,11 +98,13 @@ type episode struct {
 	began, over time.Time
 	to          time.Time // how far the alerts so far reach; zero: on and on
 	alerts      []detector.Alert
+	// wrong says that every alert of it was marked as false: it is told to nobody.
+	wrong bool
 }
 
 // episodes are the times in which something was worse. An alert that doesn't fire yet goes
 // on with what is there, but begins nothing: the cause of a story may change.
-func episodes(alerts []detector.Alert) (out []episode) {
+func episodes(alerts []detector.Alert, marked map[string]bool) (out []episode) {
 	alerts = slices.DeleteFunc(slices.Clone(alerts), func(a detector.Alert) bool {
 		return a.State == detector.AlertInactive || a.Notice != nil
 	})
@@ -131,6 +135,7 @@ func episodes(alerts []detector.Alert) (out []episode) {
 	for _, e := range all {
 		if !e.began.IsZero() {
 			e.over = e.to
+			e.wrong = !slices.ContainsFunc(e.alerts, func(a detector.Alert) bool { return !marked[a.Key] })
 			out = append(out, e)
 		}
 	}
@@ -223,6 +228,9 @@ func (t *teller) findings() {
 		if t.now.Before(e.began) {
 			return
 		}
+		if e.wrong {
+			continue // it keeps its number
+		}
 		id := func(step detector.Step) string { return fmt.Sprintf("%s-%d", step, n+1) }
 		t.post(id(detector.StepShift), detector.StepShift, e.began, headlines(e.alerts))
 		t.say("Since about %s a part of the system does worse than before the upgrade. It is being looked into.", words.Time(e.began))
@@ -261,6 +269,16 @@ func (t *teller) against(e episode) (out []detector.Toggle) {
 	return out
 }
 
+// last is the last episode that people are told of, -1 for none.
+func (t *teller) last() int {
+	for n, e := range slices.Backward(t.found) {
+		if !e.wrong {
+			return n
+		}
+	}
+	return -1
+}
+
 // end tells of the end of the watch.
 func (t *teller) end() {
 	u := &t.Upgrade
@@ -275,7 +293,7 @@ func (t *teller) end() {
 		return
 	}
 	t.say("The watch over the upgrade ended at %s.", words.Time(u.ClosedAt))
-	if n := len(t.found) - 1; n >= 0 && !t.over(t.found[n]) {
+	if n := t.last(); n >= 0 && !t.over(t.found[n]) {
 		t.say(" What was noticed at %s was still seen then.", words.Time(t.found[n].began))
 		p.Wrong, p.Inside = true, headlines(t.found[n].alerts)
 	}
@@ -284,7 +302,7 @@ func (t *teller) end() {
 // step is the present one.
 func (t *teller) step() detector.Step {
 	u := &t.Upgrade
-	n := len(t.found) - 1
+	n := t.last()
 	switch {
 	case !u.ClosedAt.IsZero() && !t.now.Before(u.ClosedAt):
 		return detector.StepClosed

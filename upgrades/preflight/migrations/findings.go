@@ -9,8 +9,9 @@ import (
 )
 
 // hold takes a lock down that others wait behind, and tells of a transaction that holds it for longer than it needs.
-func (c *checker) hold(r *run, l Lock, line int) {
-	if w := c.server.weigh(l, r.dialect); l.Writes(r.dialect) || r.dialect == MySQL && l.Span != Rows && l.Mode != none {
+func (c *checker) hold(r *run, a *action, l Lock, line int) {
+	change := a.kind != "update" && a.kind != "delete" && a.kind != "insert"
+	if w := c.server.weigh(l, r.dialect); l.Writes(r.dialect) || r.dialect == MySQL && change {
 		if r.waits == 0 {
 			r.waits = line
 		}

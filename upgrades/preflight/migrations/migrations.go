@@ -208,5 +208,9 @@ func (c *checker) text(ctx context.Context, t Text) {
 		}
 		c.statement(r, s)
 	}
+	if n := len(c.findings) - r.first; n > maxFindings+1 {
+		c.findings = c.findings[:r.first+maxFindings]
+		c.unreadable(at, fmt.Sprintf("there are more than %d findings; the rest isn't told", maxFindings))
+	}
 	c.whole(r)
 }

@@ -197,6 +197,9 @@ func (c *checker) block(r *run, s statement) {
 				continue
 			}
 			x.tokens = x.tokens[from:]
+			if len(c.findings)-r.first > maxFindings {
+				return // the next statement tells
+			}
 			at := detector.Place{File: r.t.File, Line: x.tokens[0].line}
 			all := pgActions(&cursor{t: x.tokens})
 			for i := range all {
@@ -238,7 +241,7 @@ func (c *checker) action(r *run, s statement, a *action, at detector.Place) {
 		if c.created[l.Table] {
 			continue
 		}
-		c.hold(r, l, s.line)
+		c.hold(r, a, l, s.line)
 		if worst.Table == "" || l.Span != Instant && worst.Span == Instant {
 			worst = l
 		}

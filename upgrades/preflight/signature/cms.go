@@ -286,7 +286,7 @@ func (c *check) cms(s found) error {
 		// With its content in itself it is over a file only if that is the content.
 		m = text(d.content)
 		if s.target != nil && !s.target.is(c.ctx, d.content) {
-			s.target, s.speaks = nil, false
+			s = c.apart(s)
 		}
 	case s.target == nil:
 		c.unchecked("signature/orphan", s, "there is no file that it could be over", "Ask the vendor what it signs.")
@@ -334,6 +334,15 @@ func (c *check) outcome(s found, by string, err error) (done bool, stop error) {
 		c.unchecked("signature/unchecked", s, "it can't be checked: "+plain(err), "Ask the vendor for a signature in a common form: CMS, PGP or minisign, with SHA-256.")
 	}
 	return true, nil
+}
+
+// apart is a signature that turns out to be over a text of its own.
+func (c *check) apart(s found) found {
+	if s.speaks {
+		c.speaking--
+	}
+	s.target, s.speaks = nil, false
+	return s
 }
 
 // is says whether the file's content is this.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,8 +127,9 @@ func (c *check) pgp(s found) error {
 			return nil
 		}
 		open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes)), nil }
-		if s.target != nil && !s.target.is(c.ctx, b.Plaintext) && !s.target.is(c.ctx, bytes.TrimSuffix(b.Plaintext, []byte("\n"))) {
-			s.target, s.speaks = nil, false
+		if s.target != nil && !slices.ContainsFunc([][]byte{b.Plaintext, append(b.Plaintext[:len(b.Plaintext):len(b.Plaintext)], '\n'), bytes.TrimSuffix(b.Plaintext, []byte("\n"))},
+			func(text []byte) bool { return s.target.is(c.ctx, text) }) {
+			s = c.apart(s)
 		}
 	} else if data, err = guarded(func() ([]byte, error) { return unarmored(s.data, openpgp.SignatureType) }); err != nil {
 		c.unreadable(s.name, s.place, err)

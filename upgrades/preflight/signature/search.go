@@ -190,13 +190,20 @@ func (c *check) beside() {
 
 // take puts a signature down to be checked.
 func (c *check) take(s found) {
-	same := 0
+	same, alike := 0, 0
 	for _, o := range c.signatures {
 		if s.target != nil && o.target == s.target {
 			same++
 		}
+		if o.speaks == s.speaks {
+			alike++
+		}
 	}
-	if same >= maxEach || len(c.signatures) >= maxSignatures {
+	if same >= maxEach || alike >= maxSignatures {
+		if c.told["more"] {
+			return
+		}
+		c.told["more"] = true
 		c.add(detector.Finding{
 			Rule: "signature/more", Severity: detector.Risk, Place: s.place,
 			What: fmt.Sprintf("more than %d signatures, or than %d over one file: the rest wasn't checked", maxSignatures, maxEach),

@@ -25,7 +25,7 @@ const (
 	maxSignature  = 1 << 20  // bytes of a file with a signature
 	maxKey        = 1 << 20  // bytes of a file with keys
 	maxMessage    = 64 << 20 // bytes of what has to be held in memory: pure Ed25519
-	maxSignatures = 50       // in a package and beside it
+	maxSignatures = 50       // that speak for the package, and others
 	maxEach       = 8        // over one file, and signers in one signature
 	maxKeys       = 100      // certificates, and keys, of a package
 	maxWalk       = 200_000  // files of a package
@@ -143,8 +143,8 @@ func Examine(ctx context.Context, in Input) (Result, error) {
 			}
 		}
 	}
+	c.beside() // first, so that nothing in the package takes its place
 	c.walk()
-	c.beside()
 	for _, s := range c.signatures {
 		if err := ctx.Err(); err != nil {
 			return Result{}, err

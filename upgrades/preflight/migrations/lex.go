@@ -37,9 +37,9 @@ type statement struct {
 
 // Bounds of what is read.
 const (
-	MaxText       = 16 << 20 // bytes of one text
-	maxTokens     = 4000     // tokens that are kept of one statement
-	maxStatements = 20000    // statements of one text
+	MaxText       = 8 << 20 // bytes of one text
+	maxTokens     = 4000    // tokens that are kept of one statement
+	maxStatements = 20000   // statements of one text
 )
 
 // lexer splits a text into statements as the database's own client does: psql, or mysql with its DELIMITER.

@@ -22,9 +22,7 @@ func (c *checker) statement(r *run, s statement) {
 		return
 	}
 	r.heed(s, k)
-	if c.enumUsed(r, k, at) {
-		return
-	}
+	c.enumUsed(r, k, at)
 	if k.peek() == "DO" && r.dialect != MySQL {
 		c.block(r, s)
 		return
@@ -85,7 +83,7 @@ func zero(s statement) bool {
 }
 
 // enumUsed: a value that the same transaction gave an enum.
-func (c *checker) enumUsed(r *run, k *cursor, at detector.Place) bool {
+func (c *checker) enumUsed(r *run, k *cursor, at detector.Place) {
 	for _, t := range k.t {
 		if t.kind == kindString && r.enums[t.text] && r.open {
 			c.findings = append(c.findings, detector.Finding{
@@ -93,10 +91,9 @@ func (c *checker) enumUsed(r *run, k *cursor, at detector.Place) bool {
 				Why: `PostgreSQL refuses it ("unsafe use of new value"), and the whole transaction fails`, Do: "COMMIT after ALTER TYPE … ADD VALUE, and use the value in the next transaction",
 			})
 			r.enums[t.text] = false
-			return false
+			return
 		}
 	}
-	return false
 }
 
 // alone: what PostgreSQL refuses within a transaction.

@@ -99,7 +99,7 @@ var clients = map[string]struct {
 	"psql": {valued: "cdfFLoPRTUpv", option: 'h', long: "--host", operand: -1}, "pg_dump": {valued: "dfFUpntj", option: 'h', long: "--host", operand: -1},
 	"pg_restore": {valued: "dfFUpntj", option: 'h', long: "--host", operand: -1}, "mysql": {valued: "DePuS", option: 'h', long: "--host", operand: -1},
 	"mysqldump": {valued: "PuS", option: 'h', long: "--host", operand: -1}, "mariadb": {valued: "DePuS", option: 'h', long: "--host", operand: -1},
-	"redis-cli": {valued: "pasun", option: 'h', operand: -1}, "ssh-keyscan": {valued: "fpTt", operand: 9}, "dig": {operand: -1}, "mosquitto_pub": {valued: "tmpuP", option: 'h', long: "--host", operand: -1},
+	"redis-cli": {valued: "pasun", option: 'h', operand: -1}, "ssh-keyscan": {valued: "fpTt", operand: 9}, "dig": {operand: -1},
 	"smbclient": {valued: "UWIcp", path: true, operand: 0}, "ldapsearch": {valued: "bDwxps", option: 'h', operand: -1}, "ssh-copy-id": {valued: "ipo", operand: 0},
 }
 

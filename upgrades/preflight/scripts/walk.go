@@ -152,8 +152,8 @@ func leaves(st *syntax.Stmt) bool {
 	found := false
 	syntax.Walk(st, func(n syntax.Node) bool {
 		if c, ok := n.(*syntax.CallExpr); ok && len(c.Args) > 0 {
-			switch name := c.Args[0].Lit(); {
-			case name == "exit", name == "return", name == "die", name == "fail", name == "fatal", name == "abort":
+			switch c.Args[0].Lit() {
+			case "exit", "return", "die", "fail", "fatal", "abort":
 				found = true
 			}
 		}

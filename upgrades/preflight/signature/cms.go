@@ -213,7 +213,7 @@ func (s *signerInfo) readAttributes(in cryptobyte.String) error {
 		if !in.ReadASN1(&one, tags.SEQUENCE) || !one.ReadASN1ObjectIdentifier(&oid) || !one.ReadASN1(&values, tags.SET) {
 			return errCMS
 		}
-		ok := true
+		var ok bool
 		switch {
 		case oid.Equal(oidContentType):
 			ok = values.ReadASN1ObjectIdentifier(&s.contentType) && values.Empty()

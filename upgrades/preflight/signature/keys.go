@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -204,7 +205,7 @@ func (c *check) raw(s found) error {
 			return c.ctx.Err()
 		}
 		if err != nil {
-			if err != errMismatch {
+			if !errors.Is(err, errMismatch) {
 				doubt = err
 			}
 			continue
@@ -258,7 +259,7 @@ func (c *check) rawBy(pub crypto.PublicKey, f *file, sig []byte) (crypto.Hash, e
 			if _, isRSA := pub.(*rsa.PublicKey); pss && !isRSA {
 				continue
 			}
-			if err = verify(c.ctx, pub, h, pss, f, sig); err == nil || err != errMismatch {
+			if err = verify(c.ctx, pub, h, pss, f, sig); !errors.Is(err, errMismatch) {
 				return h, err
 			}
 		}

@@ -115,7 +115,8 @@ func readKeyring(data []byte) openpgp.EntityList {
 // pgp checks a detached or a clear-signed one.
 func (c *check) pgp(s found) error {
 	open := func() (io.ReadCloser, error) { return s.target.open(c.ctx) }
-	data, err := s.data, error(nil)
+	var data []byte
+	var err error
 	if s.form == formClear {
 		b, rest := clearsign.Decode(s.data)
 		if b == nil || len(bytes.TrimSpace(rest)) > 0 {

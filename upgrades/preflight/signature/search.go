@@ -77,7 +77,7 @@ func (c *check) walk() {
 		if !isKey && !isSignature || c.ctx.Err() != nil {
 			continue
 		}
-		data, err := readFile(c.in.Inside, p, maxSignature)
+		data, err := readFile(c.in.Inside, p)
 		target := c.targetOf(p, has)
 		if err != nil {
 			if isSignature && target != "" {
@@ -160,11 +160,11 @@ func (c *check) beside() {
 	st, err := fs.Stat(c.in.Beside, c.in.Package)
 	isFile := err == nil && st.Mode().IsRegular()
 	for _, ext := range []string{".pem", ".crt", ".cer", ".der", ".pub", ".key", ".asc", ".gpg"} {
-		if data, err := readFile(c.in.Beside, c.in.Package+ext, maxKey); err == nil {
+		if data, err := readFile(c.in.Beside, c.in.Package+ext); err == nil {
 			c.keys.read(c.in.Package+ext, data)
 		}
 	}
-	if data, err := readFile(c.in.Beside, "minisign.pub", maxKey); err == nil {
+	if data, err := readFile(c.in.Beside, "minisign.pub"); err == nil {
 		c.keys.read("minisign.pub", data)
 	}
 	if !isFile {
@@ -172,7 +172,7 @@ func (c *check) beside() {
 	}
 	for _, ext := range extensions {
 		name := c.in.Package + ext
-		data, err := readFile(c.in.Beside, name, maxSignature)
+		data, err := readFile(c.in.Beside, name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
@@ -244,8 +244,8 @@ func (c *check) unreadable(name string, place detector.Place, err error) {
 	})
 }
 
-// readFile reads a regular file of at most so many bytes.
-func readFile(fsys fs.FS, name string, most int64) ([]byte, error) {
+// readFile reads a regular file of at most maxSignature bytes.
+func readFile(fsys fs.FS, name string) ([]byte, error) {
 	if st, err := fs.Stat(fsys, name); err != nil {
 		return nil, err
 	} else if !st.Mode().IsRegular() {
@@ -256,9 +256,9 @@ func readFile(fsys fs.FS, name string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(data)) > most {
-		err = fmt.Errorf("it is larger than %d bytes", most)
+	data, err := io.ReadAll(io.LimitReader(f, maxSignature+1))
+	if err == nil && len(data) > maxSignature {
+		err = fmt.Errorf("it is larger than %d bytes", maxSignature)
 	}
 	return data, err
 }

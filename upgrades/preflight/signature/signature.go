@@ -22,8 +22,8 @@ import (
 
 // Bounds of what is looked at.
 const (
-	maxSignature  = 1 << 20  // bytes of a file with a signature
-	maxKey        = 1 << 20  // bytes of a file with keys
+	maxSignature  = 1 << 20  // bytes of a file with a signature or keys
+	maxKey        = 1 << 20  // bytes of a file with keys that is given
 	maxMessage    = 64 << 20 // bytes of what has to be held in memory: pure Ed25519
 	maxSignatures = 50       // that speak for the package, and others
 	maxEach       = 8        // over one file, and signers in one signature

@@ -230,8 +230,10 @@ func TestHostileEntries(t *testing.T) {
 		data []byte
 		want []string
 	}{
-		"links": {tarred(t, item{name: "in", link: "sub/x"}, item{name: "a/up", link: "../x"}, item{name: "out", link: "../x"}, item{name: "abs", link: "/etc"}, item{name: "hard", link: "hard:../../etc/passwd"}),
-			[]string{"blocker archive/link abs", "blocker archive/link hard", "blocker archive/link out"}},
+		"links": {
+			tarred(t, item{name: "in", link: "sub/x"}, item{name: "a/up", link: "../x"}, item{name: "out", link: "../x"}, item{name: "abs", link: "/etc"}, item{name: "hard", link: "hard:../../etc/passwd"}),
+			[]string{"blocker archive/link abs", "blocker archive/link hard", "blocker archive/link out"},
+		},
 		"links in a zip":             {zipped(t, item{name: "d/out", link: "../../x"}), []string{"blocker archive/link d/out"}},
 		"twice":                      {zipped(t, item{name: "a", text: "1", mode: 0o644}, item{name: "a", text: "2", mode: 0o644}), []string{"blocker archive/duplicate a"}},
 		"twice, otherwise written":   {zipped(t, item{name: "d/a", mode: 0o644}, item{name: "./d//a", mode: 0o644}), []string{"blocker archive/duplicate d/a"}},

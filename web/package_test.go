@@ -18,6 +18,13 @@ import (
 func inspected(t testing.TB) *webtest.Server {
 	t.Helper()
 	s := webtest.Start(t)
+	found(t, s)
+	return s
+}
+
+// found tells the story anew, with what the inspection of its package found beforehand.
+func found(t testing.TB, s *webtest.Server) {
+	t.Helper()
 	now := time.Now().UTC()
 	tick := webtest.Story(now)
 	n := slices.IndexFunc(tick.Upgrades, func(u detector.Upgrade) bool { return u.ID == webtest.UpgradeID })
@@ -36,7 +43,6 @@ func inspected(t testing.TB) *webtest.Server {
 		tick.Alerts[n].Cause.Foreseen = "retries at 03:00 (scripts/schedule, cron.d/<export>:4)"
 	}
 	s.Tell(t, tick)
-	return s
 }
 
 const packagePage = "/upgrades/" + webtest.UpgradeID + "/package"

@@ -83,7 +83,7 @@ func TestPlan(t *testing.T) {
 		return out
 	}
 	if d := cmp.Diff([]string{
-		"flag back off went from new to old|aftershock flags undo 'back off'",
+		"flag back off went from new to old|aftershock flags undo 'back off' --reason 'roll back u'",
 		"cron entry added|rm /etc/cron.d/export", "mystery|", "ADD COLUMN a|DROP COLUMN a", "cart 5|", "pay 1 → 2|install pay 1 again",
 	}, steps(p.Configuration)); d != "" {
 		t.Error(d)

@@ -45,7 +45,7 @@ func Plan(u detector.Upgrade, toggles []detector.Toggle) Rollback {
 		if t.Upgrade == u.ID && t.State.InForce() {
 			p.Configuration = append(p.Configuration, detector.Reversion{
 				Level: detector.LevelConfiguration, Step: fmt.Sprintf("flag %s went from %s to %s", t.Flag, t.Before, t.After),
-				How: "aftershock flags undo " + words.Shell(t.Flag),
+				How: "aftershock flags undo " + words.Shell(t.Flag) + " --reason " + words.Shell("roll back "+u.ID),
 			})
 		}
 	}

@@ -100,6 +100,9 @@ type Binary struct {
 	// Inside is what changed inside the binary, nil where nobody has compared the
 	// two builds.
 	Inside *Inside `json:"inside,omitempty" yaml:"inside,omitempty"`
+	// Fleet is what its instances ran when they were last seen in the upgrade's window,
+	// nil where the telemetry doesn't tell.
+	Fleet *Fleet `json:"fleet,omitempty" yaml:"fleet,omitempty"`
 }
 
 // Inside is what changed between two builds of a binary.

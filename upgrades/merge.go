@@ -143,6 +143,7 @@ func fill(b, found detector.Binary) detector.Binary {
 	b.To = cmp.Or(b.To, found.To)
 	b.SHA256 = cmp.Or(b.SHA256, found.SHA256)
 	b.Inside = cmp.Or(b.Inside, found.Inside)
+	b.Fleet = b.Fleet.Later(found.Fleet)
 	if len(b.Selector) == 0 {
 		b.Selector = found.Selector
 	}
@@ -206,7 +207,7 @@ func equal(a, b detector.Upgrade) bool {
 }
 
 func equalBinary(a, b detector.Binary) bool {
-	return a.Name == b.Name && a.From == b.From && a.To == b.To && a.SHA256 == b.SHA256 && a.Inside.Equal(b.Inside) &&
+	return a.Name == b.Name && a.From == b.From && a.To == b.To && a.SHA256 == b.SHA256 && a.Inside.Equal(b.Inside) && a.Fleet.Same(b.Fleet) &&
 		a.DeployedAt.Equal(b.DeployedAt) && maps.Equal(a.Selector, b.Selector) && slices.Equal(a.Flags, b.Flags) &&
 		slices.EqualFunc(a.Instances, b.Instances, func(x, y detector.Deployment) bool {
 			return x.Instance == y.Instance && x.At.Equal(y.At)

@@ -111,3 +111,20 @@ func (s *Sender) Text(a detector.Alert) (string, error) {
 	m, err := s.composer.Compose("", a)
 	return m.Text, err
 }
+
+// InForce says whether a silence is in force at one of the Alertmanagers. It gives an
+// error where that can't be told: none is configured, or one of them doesn't answer.
+func (s *Sender) InForce(ctx context.Context, silence string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	all, err := s.reports(ctx)
+	for _, r := range all {
+		if r.InForce(silence) {
+			return true, nil
+		}
+	}
+	if err == nil && len(all) == 0 {
+		err = errors.New("no Alertmanager is configured")
+	}
+	return false, err
+}

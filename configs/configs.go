@@ -21,9 +21,11 @@ import (
 	"aftershock/alerts"
 	"aftershock/flags"
 	"aftershock/journal"
+	"aftershock/rehearsal"
 	"aftershock/reports"
 	"aftershock/sources"
 	"aftershock/upgrades"
+	"aftershock/upgrades/cleanup"
 	"aftershock/watch"
 	"aftershock/web"
 	"aftershock/web/channel"
@@ -50,6 +52,9 @@ type Config struct {
 	Alerts   alerts.Config   `yaml:"alerts"`
 	Reports  reports.Config  `yaml:"reports"`
 	Status   channel.Config  `yaml:"status"`
+	Cleanup  cleanup.Config  `yaml:"cleanup"`
+	// Rehearsal is read by aftershock rehearse alone.
+	Rehearsal rehearsal.Config `yaml:"rehearsal"`
 }
 
 // Log says how the daemon logs.
@@ -165,6 +170,8 @@ func (c *Config) setDefaults() {
 	c.Alerts.SetDefaults()
 	c.Reports.SetDefaults()
 	c.Status.SetDefaults()
+	c.Cleanup.SetDefaults()
+	c.Rehearsal.SetDefaults()
 	c.Web.SetDefaults()
 	c.Sources.SetDefaults()
 	if c.Alerts.ExternalURL == "" && len(c.Web.Validate("web")) == 0 {
@@ -190,6 +197,8 @@ func (c *Config) validate() []error {
 		c.Alerts.Validate("alerts"),
 		c.Reports.Validate("reports"),
 		c.Status.Validate("status"),
+		c.Cleanup.Validate("cleanup"),
+		c.Rehearsal.Validate("rehearsal"),
 		c.together(),
 	)
 }

@@ -53,6 +53,10 @@ func TestExampleShowsDefaults(t *testing.T) {
 		{"upgrades.inbox.token_file", example.Upgrades.Inbox.TokenFile, minimal.Upgrades.Inbox.TokenFile},
 		{"flags.client_key_file", example.Flags.ClientKeyFile, minimal.Flags.ClientKeyFile},
 		{"flags.sync", example.Flags.Sync, minimal.Flags.Sync},
+		{"rehearsal.max_rate", example.Rehearsal.MaxRate, minimal.Rehearsal.MaxRate},
+		{"rehearsal.max_duration", example.Rehearsal.MaxDuration, minimal.Rehearsal.MaxDuration},
+		{"rehearsal.max_in_flight", example.Rehearsal.MaxInFlight, minimal.Rehearsal.MaxInFlight},
+		{"rehearsal.stop_errors", example.Rehearsal.StopErrors, minimal.Rehearsal.StopErrors},
 		{"alerts.severity", example.Alerts.Severity, minimal.Alerts.Severity},
 	} {
 		if diff := cmp.Diff(tt.want, tt.got); diff != "" {

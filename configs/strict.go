@@ -60,7 +60,7 @@ const (
 	// maxProblems is how many problems are told at once.
 	maxProblems = 50
 	// maxNamed is how many known keys are named beside an unknown one.
-	maxNamed = 12
+	maxNamed = 16
 )
 
 // decoder reads a tree into a Config and collects what is wrong.

@@ -73,6 +73,7 @@ type hypothesis struct {
 	kind, name string
 	ways       []way
 	why        []string
+	foreseen   string // what of it was foreseen before the upgrade
 }
 
 // weigh answers the log weights of the hypotheses.
@@ -119,6 +120,8 @@ func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
 	all = append(all, h.thirdParty(math.Max(thirdPartyDaily, j.jumps(Retry)))...)
 	all = append(all, h.load(), h.environment())
 	all = append(all, h.flipped()...)
+	all = append(all, h.scheduled()...)
+	all = append(all, h.migrated()...)
 	all = append(all, h.places(CauseEarlier, h.earlier))
 	all = append(all, h.places(CauseUnknown, func(f func(Indicator) float64) []way {
 		return h.anytime(f, jumps, h.since(), h.s.now.UnixNano())
@@ -130,7 +133,7 @@ func (j *Judge) causes(s *scene, m moved) ([]Cause, *Onset) {
 	}
 	out := make([]Cause, 0, len(all))
 	for i, c := range all {
-		out = append(out, Cause{Kind: c.kind, Name: c.name, Probability: math.Exp(weights[i] - total), Why: c.why})
+		out = append(out, Cause{Kind: c.kind, Name: c.name, Probability: math.Exp(weights[i] - total), Why: c.why, Foreseen: c.foreseen})
 	}
 	out = ranked(fold(out))
 	if i := slices.IndexFunc(out, func(c Cause) bool { return c.Kind == CauseBinary }); i >= 0 {
@@ -368,6 +371,8 @@ func (h *hearing) binary(k, n int) hypothesis {
 	moves := h.from(h.s.servicesOf(b))
 	first, to := h.s.deployed(b)
 	inside := b.Inside.mechanism(h.m.track.Indicator.Kind)
+	foreseen, likelier := h.fallback(b)
+	inside += likelier
 	w := way{p: math.Log(binaryPrior/float64(n)*moves(h.m.track.Indicator)) + inside}
 	if t := h.m.trial.Treated.UnixNano(); !h.m.trial.Treated.IsZero() {
 		// A flip takes effect at once, and is where the shift began.
@@ -390,7 +395,7 @@ func (h *hearing) binary(k, n int) hypothesis {
 		daily += returnsDaily
 	}
 	ways := h.anytime(moves, daily*moves(h.m.track.Indicator), from, now)
-	return hypothesis{kind: CauseBinary, name: b.Name, ways: append(ways, w), why: h.whyBinary(k, to)}
+	return hypothesis{kind: CauseBinary, name: b.Name, ways: append(ways, w), why: h.whyBinary(k, to), foreseen: foreseen}
 }
 
 // servicesOf are the services that a binary serves.

@@ -47,7 +47,7 @@ func (h *hearing) flipped() []hypothesis {
 		if t < since || f.At.After(h.s.now) {
 			continue
 		}
-		moves := h.gated(f)
+		moves := h.gated(f.Binaries, nil)
 		if moves(own) <= movesElse {
 			continue
 		}
@@ -64,10 +64,14 @@ func (h *hearing) flipped() []hypothesis {
 	return out
 }
 
-// gated is the chance to move of an indicator by a flip.
-func (h *hearing) gated(f Flip) func(Indicator) float64 {
+// gated is the chance to move of an indicator by something in the named binaries and
+// services; where nothing is named, it may be anywhere.
+func (h *hearing) gated(binaries, named []string) func(Indicator) float64 {
 	services := map[string]bool{}
-	for _, name := range f.Binaries {
+	for _, name := range named {
+		services[name] = true
+	}
+	for _, name := range binaries {
 		for known, of := range h.s.services {
 			for service := range of {
 				if SameBinary(known, name) {

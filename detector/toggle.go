@@ -32,6 +32,11 @@ func (s ToggleState) TookEffect() bool {
 	return false
 }
 
+// InForce says whether a toggle took effect and still holds.
+func (s ToggleState) InForce() bool {
+	return s.TookEffect() && s != ToggleReverted && s != ToggleUndone
+}
+
 // What happens when a toggle expires.
 const (
 	ExpiryRemind = "remind" // a person is reminded

@@ -25,6 +25,8 @@ type Upgrade struct {
 	// ClosedAt is when the watch over the upgrade ended; zero while it lasts.
 	ClosedAt time.Time `json:"closed_at,omitzero" yaml:"closed_at,omitempty"`
 	Plan     `yaml:",inline"`
+	// Findings are what the inspection of the package found before the upgrade.
+	Findings []Finding `json:"findings,omitempty" yaml:"findings,omitempty"`
 }
 
 // Plan is when an upgrade is to begin, how long it is to take, and how much longer it
@@ -98,6 +100,9 @@ type Binary struct {
 	// Inside is what changed inside the binary, nil where nobody has compared the
 	// two builds.
 	Inside *Inside `json:"inside,omitempty" yaml:"inside,omitempty"`
+	// Fleet is what its instances ran when they were last seen in the upgrade's window,
+	// nil where the telemetry doesn't tell.
+	Fleet *Fleet `json:"fleet,omitempty" yaml:"fleet,omitempty"`
 }
 
 // Inside is what changed between two builds of a binary.

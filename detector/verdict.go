@@ -29,7 +29,11 @@ const (
 	CauseBinary     = "binary"
 	CauseThirdParty = "third-party"
 	// CauseFlag is a feature flag that somebody flipped since the upgrade began.
-	CauseFlag        = "flag"
+	CauseFlag = "flag"
+	// CauseSchedule is something that the upgrade's package brought to run at certain
+	// times, CauseMigration the locks of its statements.
+	CauseSchedule    = "schedule"
+	CauseMigration   = "migration"
 	CauseLoad        = "load"
 	CauseEnvironment = "environment"
 	CauseEarlier     = "earlier"
@@ -66,6 +70,9 @@ type Cause struct {
 	Why         []string `json:"why,omitempty"`
 	// Cleared says of the upgrade's other binaries why they are out, one each.
 	Cleared []string `json:"cleared,omitempty"`
+	// Foreseen is what the inspection of the package foresaw of this cause, and in which
+	// finding; empty where it didn't.
+	Foreseen string `json:"foreseen,omitempty"`
 }
 
 // QuantileRange is a quantile before and after, each as the bucket that holds

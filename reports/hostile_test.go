@@ -34,7 +34,7 @@ func poison(j *journal) {
 		v.Indicator = indicator(v.Indicator.Kind, evil, "service", evil+fmt.Sprint(n), "http_route", evil, "peer", evil, evil, evil)
 		v.Missing, v.Control, v.Warnings = evil, evil, []string{evil, evil}
 		v.Causes = []detector.Cause{
-			{Kind: evil, Name: evil, Probability: 2, Why: []string{evil}, Cleared: []string{evil}},
+			{Kind: evil, Name: evil, Probability: 2, Why: []string{evil}, Cleared: []string{evil}, Foreseen: evil},
 			{Kind: detector.CauseBinary, Name: evil, Probability: -1},
 		}
 		if v.Effect != nil {

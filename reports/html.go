@@ -46,6 +46,7 @@ func vocabulary() map[string]any {
 		"instances": instances,
 		"ago":       func(from, to time.Time) string { return words.Duration(to.Sub(from)) },
 		"accepted":  func(a *detector.Acceptance) string { return words.Accepted(*a) },
+		"foreseen":  words.Foreseen,
 		"suspect": func(r *Review, c detector.Cause) string {
 			return words.Suspect(c, r.Upgrade.Binaries)
 		},
@@ -160,6 +161,7 @@ func markdownWords() map[string]any {
 		"line":        func(s string) string { return markdown(words.Line(s)) },
 		"versions":    func(b detector.Binary) string { return markdown(words.Versions(b)) },
 		"accepted":    func(a *detector.Acceptance) string { return markdown(words.Accepted(*a)) },
+		"foreseen":    func(c detector.Cause) string { return markdown(words.Foreseen(c)) },
 		"suspect": func(r Review, c detector.Cause) string {
 			return markdown(words.Suspect(c, r.Upgrade.Binaries))
 		},

@@ -19,6 +19,8 @@ type WeekJournal interface {
 	AlertsWithin(ctx context.Context, from, to time.Time) ([]detector.Alert, error)
 	// Coverage gives how much of each hour was judged.
 	Coverage(ctx context.Context, from, to time.Time) ([]detector.Coverage, error)
+	// ChoresAt gives the clean-up ledgers of all upgrades as they stood at an instant.
+	ChoresAt(ctx context.Context, at time.Time) ([]detector.LedgerEntry, error)
 	// Marks gives what people said of alerts: by their key, whether it was a false one.
 	Marks(ctx context.Context, keys []string) (map[string]bool, error)
 }
@@ -92,9 +94,14 @@ type Week struct {
 	Past []PastWeek `json:"weeks_before"`
 	// Chores is what is left to clean up.
 	Chores []string `json:"open_work"`
-	Data   WeekData `json:"data"`
+	// Ledger counts the chores in the clean-up ledgers of all upgrades.
+	Ledger detector.ChoreCount `json:"ledger"`
+	// Foreseen are the findings of packages' inspections that came true in the week.
+	Foreseen []string `json:"came_true"`
+	Data     WeekData `json:"data"`
 
-	flips []detector.Flip
+	flips  []detector.Flip
+	ledger []detector.LedgerEntry
 }
 
 // WeekUpgrade is an upgrade in the week.
@@ -227,6 +234,10 @@ func BuildWeek(ctx context.Context, j WeekJournal, s Span, now time.Time) (Week,
 		}
 		w.Past = append(w.Past, p)
 	}
+	if w.ledger, err = j.ChoresAt(ctx, now); err != nil {
+		return fail("the clean-up ledgers", err)
+	}
+	w.Ledger = detector.CountChores(w.ledger, now)
 	w.finish(toggles, coverage)
 	return w, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"aftershock/detector"
@@ -200,7 +201,7 @@ func (w *Week) finish(toggles []detector.Toggle, coverage []detector.Coverage) {
 	w.On = stillOn(m.toggles)
 	w.flips = slices.DeleteFunc(w.flips, func(f detector.Flip) bool { return f.At.After(w.Now) })
 	w.cover(coverage)
-	w.Chores = w.chores()
+	w.Chores, w.Foreseen = w.chores(), w.cameTrue()
 	w.Head = w.head()
 }
 
@@ -277,6 +278,7 @@ func (w *Week) chores() []string {
 			out = append(out, fmt.Sprintf("upgrade %s began %s and isn't finished: some instances still run the old build", words.Name(u.Upgrade.ID), words.Time(u.Upgrade.StartedAt)))
 		}
 	}
+	out = append(out, w.uncleaned()...)
 	unmarked := 0
 	for _, a := range w.Alerts {
 		if a.Mark == "" && a.Alert.State == detector.AlertResolved {
@@ -285,6 +287,55 @@ func (w *Week) chores() []string {
 	}
 	if unmarked > 0 {
 		out = append(out, plural(unmarked, "resolved alert")+" nobody has judged: aftershock alerts mark KEY true|false")
+	}
+	return out[:min(len(out), maxChores)]
+}
+
+// uncleaned says of each upgrade what of its clean-up is still to be done.
+func (w *Week) uncleaned() (out []string) {
+	by := map[string][]detector.LedgerEntry{}
+	var order []string
+	for _, e := range w.ledger {
+		if e.State != detector.ChoreOpen {
+			continue
+		}
+		if by[e.Upgrade] == nil {
+			order = append(order, e.Upgrade)
+		}
+		by[e.Upgrade] = append(by[e.Upgrade], e)
+	}
+	for _, id := range order {
+		const most = 3
+		var names []string
+		overdue := 0
+		for _, e := range by[id] {
+			if e.Overdue(w.Now) {
+				overdue++
+			}
+			if name := e.Kind + " " + words.Name(e.Name); len(names) < most {
+				names = append(names, name)
+			}
+		}
+		if more := len(by[id]) - most; more > 0 {
+			names = append(names, fmt.Sprintf("%d more", more))
+		}
+		text := fmt.Sprintf("after upgrade %s: %s", words.Name(id), strings.Join(names, ", "))
+		if overdue > 0 {
+			text += fmt.Sprintf("; %d overdue", overdue)
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// cameTrue are the findings that the leading causes of the week's shifts had foreseen.
+func (w *Week) cameTrue() []string {
+	out := []string{}
+	for _, s := range w.Shifts {
+		c := leading(s.Verdict)
+		if text := words.Line(c.Foreseen); text != "" && c.Probability >= 0.5 && !slices.Contains(out, text) {
+			out = append(out, text)
+		}
 	}
 	return out[:min(len(out), maxChores)]
 }

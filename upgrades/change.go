@@ -40,6 +40,10 @@ type entry struct {
 	To        build                `json:"to"`
 	Deployed  time.Time            `json:"deployed"`
 	Instances map[string]time.Time `json:"instances"`
+	// Born are the ones of Instances that were new by name.
+	Born map[string]bool `json:"born,omitempty"`
+	// Fleet is what the instances were last seen to run.
+	Fleet *detector.Fleet `json:"fleet,omitempty"`
 	// Backs are the instances that went back to From.
 	Backs map[string]back `json:"backs,omitempty"`
 	// FromSeen is when an instance was last seen to run From, ToSeen when one of
@@ -66,6 +70,12 @@ func (e *entry) forward(sw swtch) {
 	}
 	if _, ok := e.Instances[sw.instance]; !ok && len(e.Instances) < maxInstances {
 		e.Instances[sw.instance] = sw.at
+		if sw.born {
+			if e.Born == nil {
+				e.Born = map[string]bool{}
+			}
+			e.Born[sw.instance] = true
+		}
 		if e.Deployed.IsZero() || sw.at.Before(e.Deployed) {
 			e.Deployed = sw.at
 		}
@@ -111,7 +121,7 @@ func (c *change) upgrade() detector.Upgrade {
 	u := detector.Upgrade{ID: c.ID, StartedAt: c.Started, FinishedAt: c.Finished, Source: c.source()}
 	for _, e := range c.Entries {
 		from, to := e.From.names(e.To)
-		b := detector.Binary{Name: e.Binary, From: from, To: to, Selector: e.Selector, DeployedAt: e.Deployed}
+		b := detector.Binary{Name: e.Binary, From: from, To: to, Selector: e.Selector, DeployedAt: e.Deployed, Fleet: e.Fleet}
 		for name, at := range e.Instances {
 			b.Instances = append(b.Instances, detector.Deployment{Instance: name, At: at})
 		}

@@ -68,6 +68,7 @@ func (d *Detector) Observe(f detector.Frame) []detector.Upgrade {
 		s.note(now, d.entries(key))
 	}
 	d.reverse(now)
+	d.survey(now, seen)
 	out := d.report(now)
 	d.prune(now)
 	return out

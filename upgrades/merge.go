@@ -41,6 +41,9 @@ func Merge(record, found detector.Upgrade, settle time.Duration) (detector.Upgra
 		out.FinishedAt = last
 	}
 	out.Source = joinSources(record.Source, found.Source)
+	if len(out.Findings) == 0 {
+		out.Findings = found.Findings
+	}
 	found = clone(found)
 	for j, b := range found.Binaries {
 		if i, ok := pairs[j]; ok {
@@ -140,6 +143,7 @@ func fill(b, found detector.Binary) detector.Binary {
 	b.To = cmp.Or(b.To, found.To)
 	b.SHA256 = cmp.Or(b.SHA256, found.SHA256)
 	b.Inside = cmp.Or(b.Inside, found.Inside)
+	b.Fleet = b.Fleet.Later(found.Fleet)
 	if len(b.Selector) == 0 {
 		b.Selector = found.Selector
 	}
@@ -198,11 +202,12 @@ func clone(u detector.Upgrade) detector.Upgrade {
 func equal(a, b detector.Upgrade) bool {
 	return a.ID == b.ID && a.Package == b.Package && a.Source == b.Source &&
 		a.StartedAt.Equal(b.StartedAt) && a.FinishedAt.Equal(b.FinishedAt) && a.ClosedAt.Equal(b.ClosedAt) && a.SamePlan(b.Plan) &&
+		detector.SameFindings(a.Findings, b.Findings) &&
 		slices.EqualFunc(a.Binaries, b.Binaries, equalBinary)
 }
 
 func equalBinary(a, b detector.Binary) bool {
-	return a.Name == b.Name && a.From == b.From && a.To == b.To && a.SHA256 == b.SHA256 && a.Inside.Equal(b.Inside) &&
+	return a.Name == b.Name && a.From == b.From && a.To == b.To && a.SHA256 == b.SHA256 && a.Inside.Equal(b.Inside) && a.Fleet.Same(b.Fleet) &&
 		a.DeployedAt.Equal(b.DeployedAt) && maps.Equal(a.Selector, b.Selector) && slices.Equal(a.Flags, b.Flags) &&
 		slices.EqualFunc(a.Instances, b.Instances, func(x, y detector.Deployment) bool {
 			return x.Instance == y.Instance && x.At.Equal(y.At)

@@ -162,6 +162,9 @@ func (p *parser) upgrade(n *yaml.Node) detector.Upgrade {
 				u.Binaries = append(u.Binaries, p.binary(path, n))
 			})
 		},
+		"findings": func(path string, n *yaml.Node) {
+			p.list(path, n, maxFindings, func(path string, n *yaml.Node) { u.Findings = append(u.Findings, p.finding(path, n)) })
+		},
 	})
 	if len(p.problems) > 0 {
 		return u
@@ -197,6 +200,7 @@ func (p *parser) binary(path string, n *yaml.Node) detector.Binary {
 		"deployed_at": func(path string, n *yaml.Node) { b.DeployedAt = p.time(path, n) },
 		"sha256":      func(path string, n *yaml.Node) { b.SHA256 = p.digest(path, n) },
 		"inside":      func(path string, n *yaml.Node) { b.Inside = p.inside(path, n) },
+		"fleet":       p.fleet,
 		"selector":    func(path string, n *yaml.Node) { b.Selector = p.labels(path, n) },
 		"flags": func(path string, n *yaml.Node) {
 			p.list(path, n, maxFlags, func(path string, n *yaml.Node) { b.Flags = append(b.Flags, p.text(path, n)) })

@@ -75,6 +75,8 @@ type swtch struct {
 	at, earliest time.Time
 	// returned marks a new instance with the build that an open upgrade replaces.
 	returned bool
+	// born marks an instance that nobody had seen before.
+	born bool
 }
 
 // observe takes in what the service's instances ran and gives the switches, in
@@ -114,7 +116,7 @@ func (s *service) observe(seen map[string][]sighting, now moment, open []*entry)
 		if late || len(established) == 0 {
 			continue
 		}
-		sw.from, sw.earliest = usual, s.Last
+		sw.from, sw.earliest, sw.born = usual, s.Last, true
 		if newcomer(&sw, established, open) {
 			out = append(out, sw)
 		} else {
@@ -164,7 +166,7 @@ func (s *service) replaced(now moment) []swtch {
 		s.Arrivals = slices.Delete(s.Arrivals, i, i+1)
 		in.Replaced = true
 		if !a.Build.same(in.Build) {
-			out = append(out, swtch{instance: a.Instance, from: in.Build, to: a.Build, at: a.At, earliest: a.Earliest})
+			out = append(out, swtch{instance: a.Instance, from: in.Build, to: a.Build, at: a.At, earliest: a.Earliest, born: true})
 		}
 	}
 	return out

@@ -65,6 +65,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"the status channel's events where it takes a viewer", closed, "GET", "/status/nope/events", "", [6]int{401, 401, 401, 404, 404, 404}},
 		{"the status channel that is open", outside, "GET", "/status/" + webtest.UpgradeID + "/feed.json", "", [6]int{200, 200, 200, 200, 200, 200}},
 		{"the console beside it", outside, "GET", "/", "", [6]int{401, 401, 401, 200, 200, 200}},
+		{"the package beside it", outside, "GET", "/api/v1/upgrades/" + webtest.UpgradeID + "/package", "", [6]int{401, 401, 401, 200, 200, 200}},
 		{"its API beside it", outside, "GET", "/api/v1/upgrades/" + webtest.UpgradeID + "/status", "", [6]int{401, 401, 401, 200, 200, 200}},
 		{"sending", outside, "POST", "/api/v1/upgrades/" + webtest.UpgradeID + "/status", `{"post":"nope"}`, [6]int{401, 401, 401, 403, 404, 404}},
 		{"toggling where reading takes a viewer", closed, "PUT", "/api/v1/flags/payments-backoff", toggle, [6]int{401, 401, 401, 403, 200, 200}},

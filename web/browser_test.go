@@ -222,6 +222,7 @@ func (b *tab) axe(source, at string) (found []string) {
 // TestNothingBarsPeople looks at every page with axe-core, signed in and not.
 func TestNothingBarsPeople(t *testing.T) {
 	s, _ := toggled(t)
+	found(t, s)
 	source := servers.Axe(t)
 	b := open(t, servers.Chromium(t), s.URL)
 	made, err := s.Board.History(t.Context(), "payments-backoff")
@@ -232,7 +233,7 @@ func TestNothingBarsPeople(t *testing.T) {
 		"/", "/upgrades/" + webtest.UpgradeID, "/upgrades/" + webtest.UpgradeID + "/report", alertPath, "/flags",
 		"/flags/payments-backoff", "/flags/payments-backoff?variant=legacy&upgrade=dten-4.2.0&reason=x",
 		"/flags/payments-backoff?variant=legacy&percent=no", "/toggles/" + url.PathEscape(made[0].ID), "/health", "/nowhere",
-		"/flags/payments-backoff/tuning",
+		"/flags/payments-backoff/tuning", packagePage,
 		"/status/" + webtest.UpgradeID, "/reports", "/reports/this", pageOf(webtest.Story(time.Now()).Verdicts[0]),
 	}
 	for _, who := range []string{"nobody", "on call"} {

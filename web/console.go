@@ -25,7 +25,7 @@ var pages embed.FS
 // Everything that comes from outside goes through words, which takes control
 // characters out and bounds the length; html/template escapes the rest.
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"indicator": words.Indicator, "series": words.Series, "versions": words.Versions, "suspect": words.Suspect, "accepted": func(a *detector.Acceptance) string { return words.Accepted(*a) },
+	"indicator": words.Indicator, "series": words.Series, "versions": words.Versions, "suspect": words.Suspect, "foreseen": words.Foreseen, "accepted": func(a *detector.Acceptance) string { return words.Accepted(*a) },
 	"ratio":       func(e *detector.Effect) string { return words.Ratio(*e) },
 	"change":      func(e *detector.Effect) string { return words.Change(*e) },
 	"onset":       func(o *detector.Onset) string { return words.Onset(*o) },
@@ -41,6 +41,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"percent":     func(p float64) string { return fmt.Sprintf("%.0f", p*100) },
 	"name":        words.Name,
 	"line":        words.Line,
+	"lines":       lines,
 	"segment":     url.PathEscape,
 	"compact":     func(b []byte) string { return words.Line(string(b)) },
 	"page":        indicatorPath,
@@ -62,6 +63,16 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"rest":        func(t time.Time) string { return words.Duration(time.Until(t).Round(time.Minute)) },
 	"ago":         func(t time.Time) string { return words.Duration(time.Since(t).Round(time.Second)) },
 }).ParseFS(pages, "pages/*.html"))
+
+// lines is a text with its lines kept, each of them as people may see it.
+func lines(text string) string {
+	all := strings.Split(text, "\n")
+	for i := range all {
+		indent := len(all[i]) - len(strings.TrimLeft(all[i], " "))
+		all[i] = strings.Repeat(" ", min(indent, 20)) + words.Clean(all[i], 500)
+	}
+	return strings.Join(all, "\n")
+}
 
 // asset serves a file of the pages' own.
 func asset(name string) http.HandlerFunc {
@@ -219,6 +230,10 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	chores, err := s.o.Journal.Chores(r.Context(), u.ID)
+	if err != nil {
+		return err
+	}
 	shifted, others := split(all)
 	shifts := make([]shift, 0, maxShifts)
 	for n, short := range shifted[:min(len(shifted), maxShifts)] {
@@ -242,7 +257,7 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 		"Rollout": lanes(u, s.o.Loop.Status().Time, onset), "Onset": onset,
 		"Title": u.ID, "Card": c, "Alerts": told, "MoreAlerts": len(told) == maxAlerts, "Shifts": shifts,
 		"Others": others[:min(len(others), maxOthers)], "MoreOthers": max(len(others)-maxOthers, 0), "Find": q.Get("find"), "Judged": len(all) > len(shifts),
-		"Gates": s.gates(u), "Refresh": 15,
+		"Gates": s.gates(u), "Refresh": 15, "Chores": detector.CountChores(chores, time.Now()),
 	})
 }
 

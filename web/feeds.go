@@ -70,8 +70,11 @@ func (s *Server) statusAtom(w http.ResponseWriter, r *http.Request) error {
 		Links: []atomLink{{"self", "application/atom+xml", page + "/feed.atom"}, {"alternate", "text/html", page}},
 	}
 	for _, p := range newestFirst(v.Sent) {
-		if changed := p.Changed(); len(f.Entries) == 0 || changed.After(f.Updated) {
-			f.Updated = changed
+		if len(f.Entries) == 0 {
+			f.Updated = p.SentAt
+		}
+		if p.CorrectedAt.After(f.Updated) {
+			f.Updated = p.CorrectedAt
 		}
 		f.Entries = append(f.Entries, atomEntry{tag(p.Upgrade, p.ID), p.Title, p.SentAt, p.Changed(), atomLink{"alternate", "text/html", page}, p.Text})
 	}

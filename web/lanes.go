@@ -19,6 +19,8 @@ const (
 	laneRow     = 46.0
 	// laneLetters fit on a phone; the list below the picture has the whole.
 	laneLetters = 50
+	maxNamed    = 8  // instances of one kind in the list, the rest as a count
+	nameLetters = 60 // of an instance there
 )
 
 // rollout is how an upgrade's instances switched, binary by binary.
@@ -43,8 +45,58 @@ func (l lane) First() time.Time { return l.Switches[0] }
 // Last is the last instance's switch.
 func (l lane) Last() time.Time { return l.Switches[len(l.Switches)-1] }
 
+// share is how full of the new build the lane is at last.
+func (l lane) share() float64 {
+	if l.Fleet == nil {
+		return 1
+	}
+	return float64(l.Fleet.New) / float64(max(l.Fleet.New+l.Fleet.Old, 1))
+}
+
+// Counted says how many run the new build, "" where nobody knows.
+func (l lane) Counted() string {
+	if l.Fleet == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s of %s on the new build", words.Count(float64(l.Fleet.New)), words.Count(float64(l.Fleet.New+l.Fleet.Old)))
+}
+
+// Kinds are the instances that the picture doesn't show, kind by kind.
+func (l lane) Kinds() (all []string) {
+	f := l.Fleet
+	if f == nil {
+		return nil
+	}
+	for _, k := range []struct {
+		what  string
+		names []string
+		count int
+	}{{"Not on the new build", f.OldNames, f.Old}, {"Vanished", f.GoneNames, f.Gone}, {"New instances", f.BornNames, f.Born}} {
+		if k.count == 0 {
+			continue
+		}
+		var named []string
+		for _, name := range k.names[:min(len(k.names), maxNamed)] {
+			named = append(named, words.Clean(name, nameLetters))
+		}
+		text := k.what + ": " + strings.Join(named, ", ")
+		if more := k.count - len(named); more > 0 {
+			text += " and " + words.Count(float64(more)) + " more"
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
 // text says in words what the lane shows.
 func (l lane) text() string {
+	if l.Fleet != nil && l.Known {
+		text := l.Counted() + ": " + words.Versions(l.Binary) + ", " + words.Clock(l.First())
+		if l.Last().After(l.First()) {
+			text += "–" + words.Clock(l.Last())
+		}
+		return text
+	}
 	if !l.Known {
 		return words.Versions(l.Binary) + ", " + words.Clock(l.First())
 	}
@@ -60,7 +112,7 @@ func (l lane) text() string {
 }
 
 // lanes draws which share of each binary's instances ran the new build over the
-// upgrade's window. until is as far as is known where the window is open; onset is when
+// upgrade's window, those that haven't switched among them. until is as far as is known where the window is open; onset is when
 // the worst shift began, nil for none.
 func lanes(u detector.Upgrade, until time.Time, onset *detector.Onset) rollout {
 	out := rollout{More: max(len(u.Binaries)-maxLanes, 0)}
@@ -96,7 +148,7 @@ func lanes(u detector.Upgrade, until time.Time, onset *detector.Onset) rollout {
 		told = append(told, l.text())
 	}
 	height := laneRow * float64(len(drawn))
-	c.put(`<svg class="chart lanes" width="100%%" height="%.0f" role="img" aria-label="%s">`, height+22, esc("Instances that switched to the new build: "+strings.Join(told, "; ")))
+	c.put(`<svg class="chart lanes" width="100%%" height="%.0f" role="img" aria-label="%s">`, height+22, esc("Instances on the new build: "+strings.Join(told, "; ")))
 	for n, l := range drawn {
 		c.lane(l, laneRow*float64(n), told[n])
 	}
@@ -118,9 +170,9 @@ func (c *chart) lane(l lane, y float64, text string) {
 		top, laneHeight, top, laneHeight, chartWidth, laneHeight, chartWidth, laneHeight)
 	// The path goes back in time along the top of what is new.
 	every := (len(l.Switches) + maxSwitches - 1) / maxSwitches
-	all := len(l.Switches)
+	all, share := len(l.Switches), l.share()
 	for n := all; n > 0; n -= every {
-		c.put(`V%.1fH%.1f`, laneHeight*(1-float64(n)/float64(all)), chartWidth*c.part(l.Switches[n-1]))
+		c.put(`V%.1fH%.1f`, laneHeight*(1-share*float64(n)/float64(all)), chartWidth*c.part(l.Switches[n-1]))
 	}
 	c.put(`V%.0fZ"/></svg>`, laneHeight)
 }

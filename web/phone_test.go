@@ -37,6 +37,7 @@ func TestPagesOnAPhone(t *testing.T) {
 	s.Tell(t, tick)
 	hour := time.Now().UTC().Truncate(time.Hour)
 	s.Tell(t, journal.Tick{Coverage: []detector.Coverage{{Hour: hour.Add(-time.Hour), Step: 60, Steps: 30}, {Hour: hour.Add(-2 * time.Hour), Step: 60, Steps: 60, Silent: 9}}})
+	found(t, s)
 	page := opened(t, s.URL+"/")
 	if err := s.Channel.Advance(t.Context(), time.Now()); err != nil {
 		t.Fatal(err)
@@ -48,7 +49,7 @@ func TestPagesOnAPhone(t *testing.T) {
 	ask(t, "PUT", s.URL+"/api/v1/flags/payments-backoff", `{"variant":"legacy","reason":"retries","actor":"ana","upgrade":"`+webtest.UpgradeID+`"}`, "Authorization", bearer).decode(t, &made)
 	for _, path := range []string{
 		"/", "/upgrades/" + webtest.UpgradeID, pageOf(tick.Verdicts[0]), "/health", "/reports", statusPage, alertPath,
-		"/toggles/" + made.ID, "/flags/payments-backoff/tuning", "/flags/payments-backoff",
+		"/toggles/" + made.ID, "/flags/payments-backoff/tuning", "/flags/payments-backoff", packagePage,
 	} {
 		for _, scheme := range []string{"light", "dark"} {
 			night := chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {

@@ -42,6 +42,7 @@ func (s *Server) routes() http.Handler {
 	s.page(m, "POST /automation/freeze", s.freezeForm)
 	s.page(m, "POST /automation/unfreeze", s.unfreezeForm)
 	s.statusRoutes(m)
+	s.packageRoutes(m)
 	s.toggleRoutes(m)
 	s.page(m, "GET /health", s.healthPage)
 	s.page(m, "POST /sign-in", s.signIn)
@@ -130,6 +131,19 @@ func (s *Server) toggleRoutes(m *http.ServeMux) {
 	s.read(m, "GET /api/v1/toggles/{id}", s.showToggle)
 	s.write(m, "POST /api/v1/toggles/{id}/approve", s.approveToggle)
 	s.write(m, "POST /api/v1/toggles/{id}/reject", s.rejectToggle)
+}
+
+// packageRoutes are those of what is known of an upgrade's package.
+func (s *Server) packageRoutes(m *http.ServeMux) {
+	s.page(m, "GET /upgrades/{id}/package", s.packagePage)
+	s.page(m, "POST /upgrades/{id}/chores", s.addChoreForm)
+	s.page(m, "POST /upgrades/{id}/chores/{chore}", s.choreForm)
+	s.read(m, "GET /api/v1/upgrades/{id}/package", s.showPackage)
+	s.write(m, "POST /api/v1/upgrades/{id}/chores", s.addChore)
+	s.write(m, "POST /api/v1/upgrades/{id}/chores/{chore}", s.changeChore)
+	s.read(m, "GET /api/v1/pins", s.listPins)
+	s.write(m, "POST /api/v1/pins", s.pin)
+	s.write(m, "POST /api/v1/pins/unexpected", s.unexpectedKey)
 }
 
 // shared gives gRPC what is for it, of all that comes over the one listener.

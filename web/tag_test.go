@@ -18,7 +18,12 @@ func TestTags(t *testing.T) {
 	paths, _ := description()["paths"].(node)
 	var verdicts struct{ Items []struct{ ID string } }
 	ask(t, "GET", s.URL+"/api/v1/upgrades/"+webtest.UpgradeID+"/verdicts", "").decode(t, &verdicts)
-	names := strings.NewReplacer("/indicators/{key}", "/indicators/"+verdicts.Items[0].ID, "/upgrades/{id}", "/upgrades/"+webtest.UpgradeID, "/alerts/{key}", "/alerts/dten-4.2.0%2Fgeo-api", "{key}", "payments-backoff")
+	toggles(t, s, 1)
+	made, err := s.Board.History(t.Context(), "payments-backoff")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.NewReplacer("/api/v1/pins", "/api/v1/pins?publisher=x", "/toggles/{id}", "/toggles/"+made[0].ID, "/indicators/{key}", "/indicators/"+verdicts.Items[0].ID, "/upgrades/{id}", "/upgrades/"+webtest.UpgradeID, "/alerts/{key}", "/alerts/dten-4.2.0%2Fgeo-api", "{key}", "payments-backoff")
 	seen := 0
 	for path, methods := range paths {
 		op, ok := methods.(node)["get"].(node)

@@ -205,7 +205,7 @@ func (s *Server) inForce(t detector.Toggle) bool {
 		return false
 	}
 	if v.Backend != nil {
-		return v.Toggles > 0 && t.State.TookEffect() && t.State != detector.ToggleUndone && t.State != detector.ToggleReverted
+		return v.Toggles > 0 && t.State.InForce()
 	}
 	n := len(v.Standing)
 	return n > 0 && v.Standing[n-1].Toggle == t.ID

@@ -99,6 +99,10 @@ type Journal interface {
 	PutAnswer(ctx context.Context, a journal.Answer) error
 	DropAnswer(ctx context.Context, a journal.Answer) error
 	Posts(ctx context.Context, upgrade string, after int64) ([]journal.StoredPost, error)
+	Chores(ctx context.Context, upgrade string) ([]detector.LedgerEntry, error)
+	ChangeChore(ctx context.Context, upgrade, id string, change func(e detector.LedgerEntry, known bool) (detector.LedgerEntry, bool, error)) (detector.LedgerEntry, error)
+	Pinned(ctx context.Context, publisher string) ([]detector.Pin, error)
+	Pin(ctx context.Context, p detector.Pin) error
 	Ping(ctx context.Context) error
 }
 
@@ -169,7 +173,9 @@ type Options struct {
 	Registry *prometheus.Registry
 	Log      logrus.FieldLogger
 	// Slog is the same log for what speaks slog.
-	Slog *slog.Logger
+	// Escalate tells people that a package was signed by a key that nobody expected.
+	Escalate func(ctx context.Context, key, text string) error
+	Slog     *slog.Logger
 }
 
 // Server serves all of it.

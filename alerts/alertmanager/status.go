@@ -134,3 +134,13 @@ func (n *Notifier) get(ctx context.Context, from string, into any) error {
 	}
 	return nil
 }
+
+// InForce says whether the silence with the ID is in force.
+func (r Report) InForce(id string) bool {
+	for _, s := range r.silences {
+		if s.ID == id {
+			return true
+		}
+	}
+	return false
+}

@@ -50,7 +50,9 @@ type Story struct {
 	Why                           []string
 	// Cleared says why the upgrade's other binaries are out; Accusation says who did
 	// it, what changed inside it, and that, in one sentence.
-	Cleared    []string
+	Cleared []string
+	// Foreseen says which finding of the package's inspection came true.
+	Foreseen   string
 	Accusation string
 	// Alternatives are the other causes: "third party acme-pay (4%)".
 	Alternatives []string
@@ -81,6 +83,7 @@ func (c *Composer) story(a detector.Alert) Story {
 		Why:         lines(a.Cause.Why, maxReasons),
 		Cleared:     lines(a.Cause.Cleared, maxCleared),
 		Accusation:  words.Accusation(a),
+		Foreseen:    words.Foreseen(a.Cause),
 		Inside:      inside(a),
 		Placebos:    words.Placebos(a.Root.FalseAlarms),
 		Control:     words.Line(a.Root.Control),
@@ -209,6 +212,7 @@ func (s Story) annotations(headline, text string) map[string]string {
 		"onset":         s.Root.Since,
 		"blame":         s.Cause,
 		"reason":        s.Accusation,
+		"foreseen":      s.Foreseen,
 		"placebos":      s.Placebos,
 		"marks":         s.Marks,
 		"series":        s.Root.Series,

@@ -168,7 +168,8 @@ func (d *daemon) listen(ctx context.Context) error {
 		Channel: d.channel, OpenStatus: d.cfg.Status.Read == "anyone",
 		Judging: d.cfg.Watch,
 		Review:  d.review, Week: d.weekPage, Weeks: d.weeks, Parse: upgrades.ParseRecord, Inbox: d.inbox, Reload: d.reload, Token: token, Registry: d.registry,
-		Targets: d.targets(), Receivers: d.receivers, Silences: d.silences, Tell: d.tellsOf, Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
+		Escalate: d.escalate,
+		Targets:  d.targets(), Receivers: d.receivers, Silences: d.silences, Tell: d.tellsOf, Log: d.log.WithField("part", "web"), Slog: slog.New(logrusslog.NewHandler(d.log, nil)),
 	})
 	if err != nil {
 		return err
@@ -218,6 +219,7 @@ func (d *daemon) run(ctx context.Context) error {
 	g.Go(func() error { d.auto.Run(ctx); return nil })
 	g.Go(func() error { d.weekly(ctx); return nil })
 	g.Go(func() error { d.channel.Run(ctx); return nil })
+	g.Go(func() error { d.newKeeper().Run(ctx); return nil })
 	d.web.SetReady(true)
 	context.AfterFunc(ctx, func() { d.web.SetReady(false) })
 	return g.Wait()

@@ -48,8 +48,8 @@ type command struct {
 
 func commands() []command {
 	return []command{
-		runCommand, demoCommand, checkConfigCommand, backtestCommand, assessCommand, diffCommand,
-		flagsCommand, upgradesCommand, alertsCommand, accessCommand, reportCommand, versionCommand,
+		runCommand, demoCommand, checkConfigCommand, backtestCommand, assessCommand, diffCommand, configCommand,
+		flagsCommand, upgradesCommand, alertsCommand, accessCommand, reportCommand, inspectCommand, inventoryCommand, rehearseCommand, versionCommand,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"aftershock/detector"
@@ -17,15 +18,16 @@ import (
 
 var upgradesCommand = command{
 	name:    "upgrades",
-	summary: "Record, list, show and close upgrades, and say what people outside are told.",
-	usage:   "upgrades record FILE | list | show ID | status [ID] | close ID [--format text|json]\n  aftershock upgrades status ID send|discard|correct POST [--title TEXT] [--text TEXT] [--reason TEXT]\n\nFILE is - for standard input. Without ID, status is of the last upgrade that isn't closed.",
-	example: "aftershock upgrades record upgrade.json\naftershock upgrades list\naftershock upgrades show dten-4.2.0\naftershock upgrades status\naftershock upgrades close dten-4.2.0",
+	summary: "Record, list, show and close upgrades, say what people outside are told, and how to go back and clean up.",
+	usage:   "upgrades record FILE | list | show ID | status [ID] | close ID | plan ID\n  aftershock upgrades status ID send|discard|correct POST [--title TEXT] [--text TEXT] [--reason TEXT]\n  aftershock upgrades cleanup ID [add KIND NAME | done|kept|open|assign CHORE] [--note TEXT] [--owner NAME] [--due DATE] [--format text|json]\n\nFILE is - for standard input. Without ID, status is of the last upgrade that isn't closed.",
+	example: "aftershock upgrades record upgrade.json\naftershock upgrades list\naftershock upgrades show dten-4.2.0\naftershock upgrades status\naftershock upgrades plan dten-4.2.0\naftershock upgrades cleanup dten-4.2.0 add banner /srv/banner --owner ops --due 2026-03-13\naftershock upgrades cleanup dten-4.2.0 done 1f0c3a77 --note \"taken down\"\naftershock upgrades close dten-4.2.0",
 	define:  defineUpgrades,
 }
 
 type upgradesArgs struct {
 	connect func() (*client, error)
 	format  *string
+	chore   choreArgs
 	// Of a post of the status channel.
 	title, text, reason *string
 }
@@ -34,9 +36,14 @@ func defineUpgrades(f *flag.FlagSet) func(context.Context, shell, []string) (int
 	a := upgradesArgs{
 		connect: clientFlags(f),
 		format:  f.String("format", "text", "the output's `form`: text or json"),
-		title:   f.String("title", "", "another `title` of a post that is sent or corrected"),
-		text:    f.String("text", "", "the `words` in which a post is sent or corrected"),
-		reason:  f.String("reason", "", "why a draft is discarded, or a post corrected, as a `text`"),
+		chore: choreArgs{
+			note:  f.String("note", "", "what there is to say of a chore, as a `text`"),
+			owner: f.String("owner", "", "the `name` of whoever sees to a chore"),
+			due:   f.String("due", "", "the `date` by which a chore is to be done, as 2026-03-13"),
+		},
+		title:  f.String("title", "", "another `title` of a post that is sent or corrected"),
+		text:   f.String("text", "", "the `words` in which a post is sent or corrected"),
+		reason: f.String("reason", "", "why a draft is discarded, or a post corrected, as a `text`"),
 	}
 	return func(ctx context.Context, sh shell, args []string) (int, error) {
 		if err := oneOf(*a.format, "text", "json"); err != nil {
@@ -61,8 +68,16 @@ func defineUpgrades(f *flag.FlagSet) func(context.Context, shell, []string) (int
 			return exitOK, a.post(ctx, sh, c, args[1], args[2], args[3])
 		case len(args) == 2 && args[0] == "close":
 			return exitOK, a.close(ctx, sh, c, args[1])
+		case len(args) == 2 && args[0] == "plan":
+			return exitOK, a.plan(ctx, sh, c, args[1])
+		case len(args) == 2 && args[0] == "cleanup":
+			return exitOK, a.cleanup(ctx, sh, c, args[1])
+		case len(args) == 4 && args[0] == "cleanup" && slices.Contains([]string{"done", "kept", "open", "assign"}, args[2]):
+			return exitOK, a.change(ctx, sh, c, args[1], args[2], args[3])
+		case len(args) == 5 && args[0] == "cleanup" && args[2] == "add":
+			return exitOK, a.add(ctx, sh, c, args[1], args[3], args[4])
 		}
-		return exitUsage, usagef("say what to do: record FILE, list, show ID, status [ID] or close ID")
+		return exitUsage, usagef("say what to do: record FILE, list, show ID, status [ID], close ID, plan ID or cleanup ID")
 	}
 }
 

@@ -25,8 +25,10 @@ const (
 // The parts of the API's answers that the story reads.
 type (
 	upgrade struct {
-		ID       string   `json:"id"`
-		Binaries []binary `json:"binaries"`
+		ID string `json:"id"`
+		// StartedAt is zero while it is only planned.
+		StartedAt time.Time `json:"started_at"`
+		Binaries  []binary  `json:"binaries"`
 	}
 	binary struct {
 		Name string `json:"name"`

@@ -26,6 +26,13 @@ const fakeEnv = "STORY_FAKE_DAEMON"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(fakeEnv) != "" {
+		switch os.Args[1] {
+		case "inspect":
+			fmt.Println(`{"findings":[{"rule":"` + foreseenRule + `","severity":"blocker","what":"` + hybridKey + ` is missing","place":{"file":"payments.env","line":1}}]}`)
+			os.Exit(notReady)
+		case "inventory", "upgrades":
+			os.Exit(0)
+		}
 		if err := fakeDaemon(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -199,8 +206,9 @@ func (f *fake) notify(status string) {
 	body, err := json.Marshal(map[string]any{"version": "4", "status": status, "alerts": []any{map[string]any{
 		"status": status, "fingerprint": "1", "labels": map[string]string{"cause": "binary", "binary": guilty},
 		"annotations": map[string]string{
-			"summary": "payments /charge is slow",
-			"reason":  guilty + ", in which backoff.Parse was added; " + innocent + " is out: nothing moved as its instances switched",
+			"summary":  "payments /charge is slow",
+			"reason":   guilty + ", in which backoff.Parse was added; " + innocent + " is out: nothing moved as its instances switched",
+			"foreseen": "foreseen before the upgrade: payments falls back (" + foreseenRule + ", payments.env:1)",
 		},
 	}}})
 	if err != nil {
@@ -232,7 +240,7 @@ func (f *fake) routes() http.Handler {
 		if f.version == "4.1.3" {
 			return object{"items": []any{}, "next": ""}
 		}
-		return object{"next": "", "items": []any{object{"id": "u1", "binaries": []any{
+		return object{"next": "", "items": []any{object{"id": "u1", "started_at": time.Now(), "binaries": []any{
 			object{"name": guilty, "from": "4.1.3", "to": f.version}, object{"name": innocent, "from": "4.1.3", "to": "4.2.0"},
 		}}}}
 	})

@@ -124,7 +124,7 @@ func (o *options) place() (err error) {
 	if o.bin, err = filepath.Abs(o.bin); err != nil {
 		return fmt.Errorf("find programs: %w", err)
 	}
-	for _, sub := range []string{"", "data", "logs", "run", "hosts"} {
+	for _, sub := range []string{"", "data", "logs", "run", "hosts", "etc"} {
 		if err := os.MkdirAll(filepath.Join(o.dir, sub), 0o755); err != nil {
 			return fmt.Errorf("make directory: %w", err)
 		}

@@ -40,11 +40,13 @@ func (d *director) script() []step {
 		toggling = step{"waiting for you to toggle " + backoffFlag, time.Minute, handsTime, d.awaitHands}
 	}
 	return append(opening,
+		step{"inspecting the vendor's package", 8 * time.Second, 2 * time.Minute, d.inspectPackage},
 		step{"rolling the upgrade through the instances", 14 * time.Second, 3 * time.Minute, d.roll("4.2.0")},
 		step{"waiting for the daemon to find the upgrade", 5 * time.Second, 90 * time.Second, d.findUpgrade("4.2.0")},
 		step{"waiting for the alert", 20 * time.Second, 2 * time.Minute, d.awaitAlert},
 		step{"waiting for both shifts, tail latency and retries", 10 * time.Second, 90 * time.Second, d.seeShifts},
 		step{"waiting to be told what changed inside", 5 * time.Second, 90 * time.Second, d.awaitReason},
+		step{"waiting for the finding that came true", 2 * time.Second, time.Minute, d.awaitForeseen},
 		toggling,
 		step{"waiting for the toggle to be verified", 3 * time.Second, time.Minute, d.awaitVerified("legacy")},
 		step{"waiting for the indicators to recover", 20 * time.Second, 3 * time.Minute, d.awaitRecovery},
@@ -178,7 +180,7 @@ func (d *director) findUpgrade(payments string) func(context.Context) (string, e
 				}
 				if seen == len(want) {
 					found = u
-					return true, "", nil
+					return !u.StartedAt.IsZero(), "wait until it has begun", nil
 				}
 			}
 			return false, fmt.Sprintf("wait for an upgrade of %s and %s among the %d that the daemon lists", guilty, innocent, len(all)), nil

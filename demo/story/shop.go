@@ -62,6 +62,10 @@ var programs = []string{
 func (s *shop) open(ctx context.Context, daemon string, o options) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*startTime, errors.New("the time for it ran out"))
 	defer cancel()
+	// What 4.1.3 is set to; nobody has told it of what 4.2.0 needs.
+	if err := replaceFile(s.settings(), []byte("DTEN_POLL_INTERVAL=30s\n")); err != nil {
+		return err
+	}
 	if err := s.list(); err != nil {
 		return err
 	}
@@ -89,6 +93,9 @@ func (s *shop) open(ctx context.Context, daemon string, o options) error {
 	return err
 }
 
+// settings are what payments is set to on its hosts.
+func (s *shop) settings() string { return filepath.Join(s.dir, "etc", "payments.env") }
+
 func (s *shop) endpoints() string { return filepath.Join(s.dir, "endpoints.json") }
 
 // boot installs the instance's build on its host and starts it, on the address
@@ -106,7 +113,15 @@ func (s *shop) boot(ctx context.Context, i *shopInstance) error {
 	if i.addr != "" {
 		args = append(args, "-listen", i.addr)
 	}
-	proc, addr, err := s.run(ctx, i.name, program, s.env, args...)
+	env := s.env
+	if i.service == "payments" {
+		own, err := os.ReadFile(s.settings())
+		if err != nil {
+			return fmt.Errorf("read the settings of payments: %w", err)
+		}
+		env = append(slices.Clone(env), strings.Fields(string(own))...)
+	}
+	proc, addr, err := s.run(ctx, i.name, program, env, args...)
 	i.proc, i.addr = proc, addr
 	return err
 }

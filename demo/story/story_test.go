@@ -81,8 +81,8 @@ func TestStoryIsToldToItsEnd(t *testing.T) {
 		t.Fatalf("got exit status %d, missing %q, want the story told", code, got.Missing)
 	}
 	want := []string{
-		"4.1.3 runs", "baseline:", "checkout-1 restarted as 4.2.0", "payments-2 restarted as 4.2.0", "found the upgrade by itself: u1",
-		"alert,", "set to legacy", "payments serve legacy alone", "resolved", "recovered:", "tuning suggests", "set to tuned", "payments serve tuned alone", "compromise holds", "reviews of the upgrade and of the week",
+		"4.1.3 runs", "baseline:", "the inspection warns: dten.hybrid.enable is missing (payments.env:1)", "inspected beforehand: 1 blockers", "checkout-1 restarted as 4.2.0", "payments-2 restarted as 4.2.0", "found the upgrade by itself: u1",
+		"alert,", "foreseen before the upgrade", "set to legacy", "payments serve legacy alone", "resolved", "recovered:", "tuning suggests", "set to tuned", "payments serve tuned alone", "compromise holds", "reviews of the upgrade and of the week",
 	}
 	at := 0
 	for _, h := range got.Timeline {

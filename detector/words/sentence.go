@@ -6,6 +6,15 @@ import (
 	"aftershock/detector"
 )
 
+// Foreseen says what the inspection of the package foresaw of a cause, "" where it
+// foresaw nothing.
+func Foreseen(c detector.Cause) string {
+	if c.Foreseen == "" {
+		return ""
+	}
+	return "foreseen before the upgrade: " + Line(c.Foreseen)
+}
+
 // Accusation says in one sentence which binary did it, what changed inside it, and
 // why the upgrade's other binaries are out; "" where no binary is named, or nothing is
 // known of either.

@@ -91,6 +91,10 @@ func Suspect(c detector.Cause, binaries []detector.Binary) string {
 		return name
 	case detector.CauseFlag:
 		return strings.TrimSpace("flag " + name)
+	case detector.CauseSchedule:
+		return strings.TrimSpace("what the package schedules in " + name)
+	case detector.CauseMigration:
+		return strings.TrimSpace("the locks of the migration in " + name)
 	case detector.CauseThirdParty:
 		return strings.TrimSpace("third party " + name)
 	case detector.CauseLoad:

@@ -18,7 +18,7 @@ import (
 const module = "aftershock"
 
 // rooms stand on one floor.
-var rooms = []string{"sources", "upgrades", "flags", "alerts", "watch", "journal", "reports"}
+var rooms = []string{"sources", "upgrades", "flags", "alerts", "watch", "journal", "reports", "rehearsal"}
 
 // Largest file and function, in lines, tests left out.
 const (

@@ -38,9 +38,9 @@ func readArchive(p *Fingerprint, r io.ReaderAt, size int64, head []byte) error {
 	return readOther(p, r, size)
 }
 
-// checkDirectory bounds an archive's directory before it is read: its size stands
+// CheckDirectory bounds an archive's directory before it is read: its size stands
 // in the record at the file's end (APPNOTE.TXT 4.3.16).
-func checkDirectory(r io.ReaderAt, size int64) error {
+func CheckDirectory(r io.ReaderAt, size int64) error {
 	tail := make([]byte, min(size, 22+1<<16))
 	if _, err := r.ReadAt(tail, size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -60,7 +60,7 @@ var library = regexp.MustCompile(`^(?:.*/)?([^/]+?)(?:-(\d[^/]*?))?\.jar$`)
 
 // readJAR reads a Java archive's directory: a class is compared by its checksum.
 func readJAR(p *Fingerprint, r io.ReaderAt, size int64) error {
-	if err := checkDirectory(r, size); err != nil {
+	if err := CheckDirectory(r, size); err != nil {
 		return err
 	}
 	z, err := zip.NewReader(r, size)

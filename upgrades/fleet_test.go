@@ -34,40 +34,58 @@ func TestFleet(t *testing.T) {
 		want  []detector.Fleet // of each upgrade
 	}{
 		{
-			"three of five, and it stays so", story{0: old("a", "b", "c", "d", "e"), 10: append(old("b", "c", "d", "e"), fresh("a")...), 12: append(old("d", "e"), fresh("a", "b", "c")...)}, 60,
+			"three of five, and it stays so",
+			story{0: old("a", "b", "c", "d", "e"), 10: append(old("b", "c", "d", "e"), fresh("a")...), 12: append(old("d", "e"), fresh("a", "b", "c")...)},
+			60,
 			[]detector.Fleet{{Since: at(12), New: 3, Old: 2, OldNames: []string{"d", "e"}}},
 		},
 		{
-			"pods that are replaced by others", story{0: old("p1", "p2", "p3"), 10: append(old("p2", "p3"), fresh("q1")...), 12: append(old("p3"), fresh("q1", "q2")...)}, 60,
+			"pods that are replaced by others",
+			story{0: old("p1", "p2", "p3"), 10: append(old("p2", "p3"), fresh("q1")...), 12: append(old("p3"), fresh("q1", "q2")...)},
+			60,
 			[]detector.Fleet{{Since: at(14), New: 2, Old: 1, Born: 2, Gone: 2, OldNames: []string{"p3"}, BornNames: []string{"q1", "q2"}, GoneNames: []string{"p1", "p2"}}},
 		},
 		{
-			"one that switched dies", story{0: old("a", "b", "c"), 10: append(old("b", "c"), fresh("a")...), 20: old("b", "c")}, 30,
+			"one that switched dies",
+			story{0: old("a", "b", "c"), 10: append(old("b", "c"), fresh("a")...), 20: old("b", "c")},
+			30,
 			[]detector.Fleet{{Since: at(22), Old: 2, Gone: 1, OldNames: []string{"b", "c"}, GoneNames: []string{"a"}}},
 		},
 		{
-			"one that was gone long before is none of its", story{0: old("z", "a", "b"), 1: old("a", "b"), 10: append(old("b"), fresh("a")...)}, 30,
+			"one that was gone long before is none of its",
+			story{0: old("z", "a", "b"), 1: old("a", "b"), 10: append(old("b"), fresh("a")...)},
+			30,
 			[]detector.Fleet{{Since: at(10), New: 1, Old: 1, OldNames: []string{"b"}}},
 		},
 		{
-			"a scrape that fails for a step is none", story{0: old("a", "b"), 10: append(old("b"), fresh("a")...), 15: fresh("a"), 17: append(old("b"), fresh("a")...)}, 30,
+			"a scrape that fails for a step is none",
+			story{0: old("a", "b"), 10: append(old("b"), fresh("a")...), 15: fresh("a"), 17: append(old("b"), fresh("a")...)},
+			30,
 			[]detector.Fleet{{Since: at(10), New: 1, Old: 1, OldNames: []string{"b"}}},
 		},
 		{
-			"nothing can be read", story{0: old("a", "b"), 10: append(old("b"), fresh("a")...), 15: nil}, 60,
+			"nothing can be read",
+			story{0: old("a", "b"), 10: append(old("b"), fresh("a")...), 15: nil},
+			60,
 			[]detector.Fleet{{Since: at(10), New: 1, Old: 1, OldNames: []string{"b"}}},
 		},
 		{
-			"all of it is gone while others are there", story{0: append(old("a"), checkout("c", "1")), 10: append(fresh("a"), checkout("c", "1")), 15: {checkout("c", "1")}}, 60,
+			"all of it is gone while others are there",
+			story{0: append(old("a"), checkout("c", "1")), 10: append(fresh("a"), checkout("c", "1")), 15: {checkout("c", "1")}},
+			60,
 			[]detector.Fleet{{Since: at(17), Gone: 1, GoneNames: []string{"a"}}},
 		},
 		{
-			"back on the old build, and what took it back", story{0: old("a", "b"), 10: append(old("b"), fresh("a")...), 20: old("a", "b")}, 60,
+			"back on the old build, and what took it back",
+			story{0: old("a", "b"), 10: append(old("b"), fresh("a")...), 20: old("a", "b")},
+			60,
 			// In order of ID: the way back is to the lower version, and believed after three steps.
 			[]detector.Fleet{{Since: at(22), New: 2}, {Since: at(20), Old: 2, OldNames: []string{"a", "b"}}},
 		},
 		{
-			"on to a further build", story{0: old("a", "b"), 10: append(old("b"), fresh("a")...), 20: {payments("a", "4.3.0"), payments("b", "4.1.3")}}, 30,
+			"on to a further build",
+			story{0: old("a", "b"), 10: append(old("b"), fresh("a")...), 20: {payments("a", "4.3.0"), payments("b", "4.1.3")}},
+			30,
 			[]detector.Fleet{{Since: at(10), New: 1, Old: 1, OldNames: []string{"b"}}, {Since: at(20), New: 1, Old: 1, OldNames: []string{"b"}}},
 		},
 	} {

@@ -46,13 +46,26 @@ func digest(t *testing.T, w *World) string {
 	}
 	// The record as it was when the worlds were made: what it may say by now isn't of them.
 	u := w.UpgradeRecord()
+	type binary struct {
+		Name, From, To string
+		Selector       map[string]string
+		DeployedAt     time.Time
+		Instances      []detector.Deployment
+		Flags          []string
+		SHA256         string
+		Inside         *detector.Inside
+	}
+	var binaries []binary
+	for _, b := range u.Binaries {
+		binaries = append(binaries, binary{b.Name, b.From, b.To, b.Selector, b.DeployedAt, b.Instances, b.Flags, b.SHA256, b.Inside})
+	}
 	record := struct {
 		ID, Package           string
 		StartedAt, FinishedAt time.Time
-		Binaries              []detector.Binary
+		Binaries              []binary
 		Source                string
 		ClosedAt              time.Time
-	}{u.ID, u.Package, u.StartedAt, u.FinishedAt, u.Binaries, u.Source, u.ClosedAt}
+	}{u.ID, u.Package, u.StartedAt, u.FinishedAt, binaries, u.Source, u.ClosedAt}
 	fmt.Fprintln(sum, record, deployed, sure, a.Onset, a.Besides)
 	if len(a.Culprits) > 0 {
 		fmt.Fprintln(sum, a.Culprits)

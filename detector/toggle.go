@@ -1,7 +1,10 @@
 package detector
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -111,6 +114,64 @@ type Toggle struct {
 	// Decision names the decision of the automation that it carries out, "" for
 	// a person's.
 	Decision string `json:"decision,omitempty"`
+	// MayLose are indicators that an upgrade improved and that a binary which the flag
+	// gates is behind, as they stood when the toggle was planned: the strongest first, at
+	// most MaxGains.
+	MayLose []Gain `json:"may_lose,omitempty"`
+	// ReplacedBy is the toggle that lies over this one, so that nobody gets what it set
+	// until that is undone; "" where none does. It isn't in the audit, but follows from it.
+	ReplacedBy string `json:"replaced_by,omitempty"`
+}
+
+// MaxGains bounds what a plan names as what may be lost.
+const MaxGains = 10
+
+// Gain is an indicator that an upgrade improved.
+type Gain struct {
+	Upgrade   string    `json:"upgrade"`
+	Indicator Indicator `json:"indicator"`
+	// Effect is the improvement, nil where its size isn't known.
+	Effect *Effect `json:"effect,omitempty"`
+	// Binary is what it is put down to, with that probability, 0..1.
+	Binary      string  `json:"binary"`
+	Probability float64 `json:"probability"`
+	// Since is when it was found.
+	Since time.Time `json:"since"`
+}
+
+// Undoing begins the evidence of an undo, followed by the toggle that it took back.
+const Undoing = "undoes "
+
+// Undoes says whether the toggle is an undo of another.
+func (t Toggle) Undoes() bool { return strings.HasPrefix(t.Evidence, Undoing) }
+
+// Proposal says whether the automation planned the toggle and people decide on it.
+func (t Toggle) Proposal() bool { return t.Decision != "" && t.Needs > 0 }
+
+// Replaced fills in which toggles of a flag lie over which. The toggles are of any flags
+// in any order, each in its latest state; where some are missing, so are those that they
+// replaced.
+func Replaced(toggles []Toggle) []Toggle {
+	order := make([]int, 0, len(toggles))
+	for n, t := range toggles {
+		if t.State.InForce() && !t.Undoes() {
+			order = append(order, n)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Or(toggles[a].Began().Compare(toggles[b].Began()), cmp.Compare(toggles[a].ID, toggles[b].ID))
+	})
+	out := slices.Clone(toggles)
+	for n, at := range order {
+		out[at].ReplacedBy = ""
+		for _, later := range order[n+1:] {
+			if over := toggles[later]; over.Flag == out[at].Flag && over.Scope.Covers(out[at].Scope) {
+				out[at].ReplacedBy = over.ID
+				break
+			}
+		}
+	}
+	return out
 }
 
 // Began is when the toggle took effect, or was asked for where it hasn't yet.

@@ -129,12 +129,16 @@ type Verdict struct {
 	// Accepted is the price that covers the shift, nil where none does: it is told then,
 	// but no alert is made of it.
 	Accepted *Acceptance `json:"accepted,omitempty"`
-	// Recovered is when a shift was seen to be back within the margin.
+	// Recovered is when a shift was seen to be back within the margin: one for the worse
+	// has recovered then, one for the better is lost again.
 	Recovered time.Time `json:"recovered_at,omitzero"`
 	// Course is the indicator's course around the upgrade, for those that
 	// shifted: at most a few hundred points.
 	Course []CoursePoint `json:"course,omitempty"`
 }
+
+// Lost says whether the indicator had improved and is back at its old level.
+func (v *Verdict) Lost() bool { return !v.Recovered.IsZero() && v.Direction == Better }
 
 // side is 0 for a shift to the worse, 1 for one to the better.
 func (v *Verdict) side() int {

@@ -180,7 +180,7 @@ func (s *Switchboard) undoAway(ctx context.Context, p *place, r Request, only st
 	if p.Abilities.Value {
 		t.Value = valueIn(last.Replaced, last.Before, t.Value)
 	}
-	t.Evidence = "undoes " + last.Toggle
+	t.Evidence = detector.Undoing + last.Toggle
 	return s.actAway(ctx, p, t, state, stay{
 		Toggle: t.ID, Undoes: last.Toggle, Variant: last.Before, Before: last.Variant, Replaced: state.Definition, Written: last.Replaced,
 		Exact: true,

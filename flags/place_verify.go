@@ -117,7 +117,7 @@ func (p *place) look(ctx context.Context, flag string, state remote.State, now t
 
 // evidence keeps of what was known of an undo which toggle it undoes.
 func evidence(t detector.Toggle, text string) string {
-	if strings.HasPrefix(t.Evidence, "undoes ") {
+	if t.Undoes() {
 		text = strings.SplitN(t.Evidence, ";", 2)[0] + "; " + text
 	}
 	return cut(text, 2*maxText)

@@ -16,9 +16,6 @@ import (
 	"aftershock/detector"
 )
 
-// undoes begins the evidence of an undo, followed by the toggle that it took back.
-const undoes = "undoes "
-
 // writeTimeout bounds one write to the store once a toggle is under way.
 const writeTimeout = 10 * time.Second
 
@@ -131,7 +128,7 @@ func (s *Switchboard) undo(ctx context.Context, r Request, only string) (detecto
 			t.Accepts = old.Accepts
 		}
 	}
-	t.Evidence = undoes + last.Toggle
+	t.Evidence = detector.Undoing + last.Toggle
 	done, err := s.act(ctx, t, n, func(n *snapshot) (document, error) {
 		in := n.document.Acts[flag].Standing
 		if len(in) == 0 || in[len(in)-1].Toggle != last.Toggle {
@@ -327,7 +324,7 @@ func (s *Switchboard) find(ctx context.Context, flag, id string) (detector.Toggl
 func flip(t detector.Toggle, ours bool) detector.Flip {
 	return detector.Flip{
 		Flag: t.Flag, Variant: t.After, Before: t.Before, At: t.Updated, Actor: t.Actor, Ours: ours, Toggle: t.ID, Upgrade: t.Upgrade,
-		Scope: t.Scope, Undoes: strings.HasPrefix(t.Evidence, undoes), Accepts: t.Accepts,
+		Scope: t.Scope, Undoes: t.Undoes(), Accepts: t.Accepts,
 	}
 }
 

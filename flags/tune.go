@@ -123,7 +123,7 @@ func (s *Switchboard) question(ctx context.Context, v View, g Gate) (q tuning.Qu
 	if err != nil {
 		return q, nil, err
 	}
-	slices.SortStableFunc(toggles, func(a, b detector.Toggle) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(toggles, func(a, b detector.Toggle) int { return a.Began().Compare(b.Began()) })
 	names := []string{base.DefaultVariant, v.Serving}
 	q.Spans = spans(toggles, v)
 	for _, span := range slices.Backward(q.Spans) {
@@ -135,7 +135,10 @@ func (s *Switchboard) question(ctx context.Context, v View, g Gate) (q tuning.Qu
 			break
 		}
 	}
-	if last := q.Spans[len(q.Spans)-1]; last.Variant != v.Serving {
+	switch last := q.Spans[len(q.Spans)-1]; {
+	case last.Variant == "":
+		doubts = append(doubts, "a toggle for some of the callers stands: what was counted since is left out")
+	case last.Variant != v.Serving:
 		doubts = append(doubts, fmt.Sprintf("%s is served, but the last toggle set %s: the definitions were changed in between, and when isn't known", v.Serving, last.Variant))
 	}
 	if len(v.Targeting) > 0 && v.Toggles == 0 {
@@ -144,19 +147,26 @@ func (s *Switchboard) question(ctx context.Context, v View, g Gate) (q tuning.Qu
 	return q, doubts, nil
 }
 
-// spans say when which variant was served, by the toggles in order of time.
+// spans say when which variant was served, by the toggles in order of their taking
+// effect. What was only planned, proposed or refused changed nothing; while a toggle for
+// some of the callers stands, which constants a call ran isn't known.
 func spans(toggles []detector.Toggle, v View) []tuning.Span {
 	all := []tuning.Span{{Variant: v.Serving}}
 	first := true
 	for _, t := range toggles {
-		if t.State == detector.TogglePlanned || t.State == detector.ToggleFailed {
+		// One that failed after it was written was served all the same.
+		if !t.State.TookEffect() && t.Applied.IsZero() {
 			continue
 		}
 		if first {
 			all[0].Variant, first = t.Before, false
 		}
-		all[len(all)-1].To = t.At
-		all = append(all, tuning.Span{From: t.At, Variant: t.After, Value: t.Value})
+		all[len(all)-1].To = t.Began()
+		next := tuning.Span{From: t.Began(), Variant: t.After, Value: t.Value}
+		if !t.Scope.Everyone() && !t.Undoes() {
+			next.Variant, next.Value = "", nil
+		}
+		all = append(all, next)
 	}
 	return all
 }

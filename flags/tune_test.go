@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"aftershock/detector"
 	"aftershock/detector/hist"
 	"aftershock/flags/tuning"
@@ -186,5 +188,40 @@ func TestTunesConfig(t *testing.T) {
 		if !found {
 			t.Errorf("%s: got %v, want one that begins with %q", tt.name, errs, tt.want)
 		}
+	}
+}
+
+// TestSpansAreOfWhatWasServed: what was only proposed, refused or never written didn't
+// change which constants calls ran, or the old ones would be put down to the new.
+func TestSpansAreOfWhatWasServed(t *testing.T) {
+	at := func(minutes int) time.Time { return time.Date(2026, 3, 6, 9, minutes, 0, 0, time.UTC) }
+	toggle := func(minute int, before, after string, state detector.ToggleState) detector.Toggle {
+		x := detector.Toggle{Before: before, After: after, At: at(minute), State: state}
+		if state.TookEffect() {
+			x.Applied = at(minute).Add(20 * time.Second)
+		}
+		return x
+	}
+	written := toggle(40, "legacy", "new", detector.ToggleFailed)
+	written.Applied = at(41)
+	some := toggle(50, "new", "tuned", detector.ToggleVerified)
+	some.Scope.Percent = 25
+	undo := toggle(55, "tuned", "new", detector.ToggleVerified)
+	undo.Scope, undo.Evidence = some.Scope, detector.Undoing+"some"
+	got := spans([]detector.Toggle{
+		toggle(10, "new", "legacy", detector.ToggleWaiting), toggle(11, "new", "legacy", detector.ToggleLapsed),
+		toggle(12, "new", "legacy", detector.ToggleRejected), toggle(13, "new", "legacy", detector.ToggleApproved),
+		toggle(14, "new", "legacy", detector.TogglePlanned), toggle(15, "new", "legacy", detector.ToggleFailed),
+		toggle(30, "new", "legacy", detector.ToggleRecovered), written, some, undo,
+	}, View{Serving: "new"})
+	want := []tuning.Span{
+		{Variant: "new", To: at(30).Add(20 * time.Second)},
+		{Variant: "legacy", From: at(30).Add(20 * time.Second), To: at(41)},
+		{Variant: "new", From: at(41), To: at(50).Add(20 * time.Second)},
+		{Variant: "", From: at(50).Add(20 * time.Second), To: at(55).Add(20 * time.Second)},
+		{Variant: "new", From: at(55).Add(20 * time.Second)},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("spans (-want +got):\n%s", d)
 	}
 }

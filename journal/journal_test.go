@@ -68,6 +68,7 @@ var promises = []promise{
 	{"within a time", testWithin},
 	{"storage", testStorage},
 	{"changes", testChanges},
+	{"gains", testGains},
 	{"summaries", testSummaries},
 	{"definitions", testDefinitions},
 	{"definitions in a race", testDefinitionsRace},

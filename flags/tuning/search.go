@@ -192,9 +192,9 @@ func (r *replay) search(rows []Row, shape map[string]json.RawMessage, safe Row) 
 	var trials []trial
 	for _, c := range grid(rows, shape) {
 		retries, failed, late := 0.0, 0.0, 0.0
-		for _, g := range r.guesses {
+		for n, g := range r.guesses {
 			for _, cl := range r.classes {
-				p := r.world(g, cl.first)
+				p := r.world(g, r.first(n, cl))
 				e := p.expect(c)
 				w := cl.share / float64(len(r.guesses))
 				retries, failed = retries+w*e.retries, failed+w*e.failed

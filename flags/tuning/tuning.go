@@ -193,7 +193,7 @@ func (r *replay) learn(rec *Recorder, regimes []*regime, t *Result) error {
 	}
 	t.Latency = of
 	r.measure(h, of, regimes, from, t)
-	r.classes = classify(regimes)
+	r.classes, r.unsure = classify(regimes), unsure(regimes)
 	over := 1 - r.took.below(shortest)
 	r.guesses = fit(observed, r.world, over)
 	if of != ofAttempts && len(r.guesses) > 0 {
@@ -251,7 +251,7 @@ func (r *replay) fill(row *Row, calls int) {
 		var of tally
 		x, f, b := 0.0, 0.0, 0.0
 		for k, cl := range r.classes {
-			p := r.world(g, cl.first)
+			p := r.world(g, r.first(n, cl))
 			out := p.play(c, r.overhead, calls/len(r.classes), rand.New(rand.NewPCG(r.seed, uint64(100*n+k))))
 			e := p.expect(c)
 			// What can be had without chance is: chance is for the latencies, and for deadlines.

@@ -15,11 +15,38 @@ type replay struct {
 	overhead float64 // of the caller's own in each call, ms
 	classes  []class
 	guesses  []guess
-	seed     uint64
+	// unsure is the standard error of how often first attempts fail, as a share of it.
+	unsure float64
+	seed   uint64
 	// bounds are the safe variant's quantiles at watched, ms; 0 until they are known.
 	bounds [len(watched)]float64
 	// along are those at along, ms.
 	along [len(along)]float64
+}
+
+// scores stand for a normal distribution of mean 0 and deviation 1: the middles of
+// eight parts of it with equal chances, in an order that has nothing to do with that of
+// the guesses, which is that of the grid.
+var scores = [drawn]float64{-0.496, 0.9, -1.556, 0.16, -0.9, 1.556, -0.16, 0.496}
+
+// first is how often first attempts fail in a class by the n-th guess: as often as was
+// counted, which is known so well only.
+func (r *replay) first(n int, c class) float64 {
+	return c.first * max(1+scores[n%drawn]*r.unsure, 0.1)
+}
+
+// unsure is the standard error of how often first attempts fail over all regimes, as a
+// share of it, at most a half.
+func unsure(regimes []*regime) float64 {
+	var all regime
+	for _, g := range regimes {
+		all.steps = append(all.steps, g.steps...)
+	}
+	value, sd := all.ratio(func(s Step) float64 { return s.First }, func(s Step) float64 { return s.Calls })
+	if !(value > 0) {
+		return 0
+	}
+	return min(sd/value, 0.5)
 }
 
 // class is a part of the time with a rate of first failures of its own.

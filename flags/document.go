@@ -138,6 +138,31 @@ func (d document) inForce(flag string) []standing {
 	return all
 }
 
+// over is the toggle that lies over the i-th of a flag's standing ones for all that it is
+// for, "" where there is none.
+func over(stack []standing, i int) string {
+	for _, later := range stack[i+1:] {
+		if later.Scope.Covers(stack[i].Scope) {
+			return later.Toggle
+		}
+	}
+	return ""
+}
+
+// replaced are the toggles that stand under others, with those that lie over them.
+func (d document) replaced() map[string]string {
+	by := map[string]string{}
+	for _, flag := range slices.Concat(slices.Collect(maps.Keys(d.Acts)), slices.Collect(maps.Keys(d.Away))) {
+		stack := d.inForce(flag)
+		for i, in := range stack {
+			if later := over(stack, i); later != "" {
+				by[in.Toggle] = later
+			}
+		}
+	}
+	return by
+}
+
 // toggled returns d with a toggle of the flag on top.
 func (d document) toggled(flag string, definition json.RawMessage, s standing) document {
 	next := d.clone()

@@ -41,17 +41,22 @@ type Standing struct {
 	Expires  time.Time `json:"expires_at,omitzero"`
 	Overdue  bool      `json:"overdue,omitempty"`
 	OnExpiry string    `json:"on_expiry,omitempty"`
+	// ReplacedBy is the toggle that lies over it, so that nobody gets what it set until
+	// that is undone; "" where it is in force.
+	ReplacedBy string `json:"replaced_by,omitempty"`
 }
 
-// standing are the toggles of a flag in force.
+// standing are the toggles of a flag that stand, whether in force or under another.
 func (s *Switchboard) standing(n *snapshot, key string) []Standing {
 	var all []Standing
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, in := range n.document.inForce(key) {
+	stack := n.document.inForce(key)
+	for i, in := range stack {
 		t := s.terms[in.Toggle].toggle
 		all = append(all, Standing{
-			Toggle: in.Toggle, Variant: in.Variant, Scope: in.Scope.String(), Expires: t.Expires, OnExpiry: t.OnExpiry,
+			ReplacedBy: over(stack, i),
+			Toggle:     in.Toggle, Variant: in.Variant, Scope: in.Scope.String(), Expires: t.Expires, OnExpiry: t.OnExpiry,
 			Overdue: !t.Expires.IsZero() && s.now().After(t.Expires) && !t.Acknowledged,
 		})
 	}

@@ -124,6 +124,9 @@ type Config struct {
 	// Notify, if not nil, keeps a notice for people safe until it is delivered. One
 	// with a Key that it had before is dropped.
 	Notify func(context.Context, Notice) error `yaml:"-"`
+	// Gains, if not nil, gives what upgrades improved that is put down to one of the
+	// binaries: those of upgrades under watch and of the one named ("" for none).
+	Gains func(ctx context.Context, upgrade string, binaries []string) ([]detector.Gain, error) `yaml:"-"`
 	// Past, if not nil, gives the frames of what a service measured of itself and of
 	// its calls to a peer, as far back from now as asked.
 	Past func(ctx context.Context, service, peer string, back time.Duration, yield func(detector.Frame) error) error `yaml:"-"`

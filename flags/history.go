@@ -20,10 +20,11 @@ type View struct {
 	// gets none.
 	Serving  string `json:"serving,omitempty"`
 	Revision int64  `json:"revision"`
-	// Toggles is the number of toggles in force, which undo takes back one by one.
+	// Toggles is the number of toggles that stand, in force or under another, which undo
+	// takes back one by one.
 	Toggles int    `json:"toggles"`
 	Gates   []Gate `json:"gates,omitempty"`
-	// Standing are those toggles, the latest at the end.
+	// Standing are those toggles, the latest at the end: InForce those that hold.
 	Standing []Standing `json:"standing,omitempty"`
 	// Policy is what holds for the flag.
 	Policy policy.Rule `json:"policy"`
@@ -34,6 +35,21 @@ type View struct {
 // Tunable says whether Tune knows what the flag's variants are constants of.
 func (v View) Tunable() bool {
 	return slices.ContainsFunc(v.Gates, func(g Gate) bool { return g.Tunes != nil })
+}
+
+// InForce are the standing toggles that no other replaced.
+func (v View) InForce() []Standing {
+	return slices.DeleteFunc(slices.Clone(v.Standing), func(s Standing) bool { return s.ReplacedBy != "" })
+}
+
+// Beneath is the toggle that is in force again when the last one is undone, nil where
+// there is none.
+func (v View) Beneath() *Standing {
+	n := len(v.Standing)
+	if n < 2 || v.Standing[n-2].ReplacedBy != v.Standing[n-1].Toggle {
+		return nil
+	}
+	return &v.Standing[n-2]
 }
 
 // List returns all flags in order of key.
@@ -100,7 +116,16 @@ func (s *Switchboard) History(ctx context.Context, flag string) ([]detector.Togg
 	if err != nil {
 		return nil, fmt.Errorf("read the audit of flag %q: %w", cut(flag, 100), err)
 	}
-	return toggles, nil
+	return s.Replaced(toggles...), nil
+}
+
+// Replaced fills in which of the toggles, each in its latest state, lie under another.
+func (s *Switchboard) Replaced(toggles ...detector.Toggle) []detector.Toggle {
+	by := s.serving.Load().document.replaced()
+	for i, t := range toggles {
+		toggles[i].ReplacedBy = by[t.ID]
+	}
+	return toggles
 }
 
 // MaxRecent is how many toggles Known returns at most that are over.

@@ -225,10 +225,17 @@ func (s *Switchboard) Look(ctx context.Context, key string) (View, error) {
 func (s *Switchboard) Preview(ctx context.Context, r Request) (Plan, error) {
 	p := s.placeOf(r.Flag)
 	if p == nil {
-		return s.Plan(r)
+		plan, err := s.Plan(r)
+		if err == nil {
+			s.weigh(ctx, r, &plan)
+		}
+		return plan, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	plan, _, err := s.planAway(ctx, p, r)
+	if err == nil {
+		s.weigh(ctx, r, &plan)
+	}
 	return plan, err
 }

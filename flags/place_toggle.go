@@ -113,12 +113,13 @@ func (s *Switchboard) setAway(ctx context.Context, p *place, r Request) (detecto
 	if err != nil {
 		return detector.Toggle{}, err
 	}
+	s.weigh(ctx, r, &plan)
 	t := s.toggle(r, plan)
 	s.setTerm(&t, r)
 	t.Revision = cut(state.Revision, 100)
 	t.Needs = s.Rules().Policy.For(r.Flag).Approvals()
 	if r.DryRun {
-		t.Evidence = plan.Diff
+		t.Evidence = plan.losses() + plan.Diff
 		for _, doubt := range plan.Warnings {
 			t.Evidence += "! " + doubt + "\n"
 		}

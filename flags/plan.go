@@ -80,11 +80,15 @@ type Plan struct {
 	Diff string `json:"diff"`
 	// Warnings are doubts: a targeting rule that goes out of force, say.
 	Warnings []string `json:"warnings,omitempty"`
+	// MayLose are indicators that an upgrade improved and that a binary which the flag
+	// gates is behind: Preview and Set look for them.
+	MayLose []detector.Gain `json:"may_lose,omitempty"`
 
 	definition json.RawMessage
 }
 
-// Plan says what a toggle would do and changes nothing.
+// Plan says what a toggle would do and changes nothing. What may be lost with it is left
+// out.
 func (s *Switchboard) Plan(r Request) (Plan, error) { return s.serving.Load().plan(r, s) }
 
 func (n *snapshot) plan(r Request, s *Switchboard) (Plan, error) {
@@ -234,7 +238,7 @@ func (s *Switchboard) toggle(r Request, p Plan) detector.Toggle {
 		Incident: r.Incident, Upgrade: r.Upgrade, At: now, Updated: now,
 		State: detector.TogglePlanned, Revision: strconv.FormatInt(p.Revision, 10), Value: p.Value, Scope: r.Scope,
 		Emergency: strings.TrimSpace(r.Emergency), Decision: r.Decision,
-		OwnValue: len(r.Value) > 0, Accepts: r.Accepts,
+		OwnValue: len(r.Value) > 0, Accepts: r.Accepts, MayLose: p.MayLose,
 	}
 }
 

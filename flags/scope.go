@@ -171,8 +171,18 @@ func (p *Plan) explain(n *snapshot, f definitions.Flag) {
 	if n := len(standing); n >= maxStanding*3/4 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%d toggles of it are in force, and %d may be: undo those that are no longer needed", n, maxStanding))
 	}
-	if len(standing) > 0 && p.Scope.Everyone() {
-		p.Effect += fmt.Sprintf("; %d toggles in force come back when it is undone", len(standing))
+	held := 0
+	for i := range standing {
+		if over(standing, i) == "" {
+			held++
+		}
+	}
+	switch {
+	case held == 0 || !p.Scope.Everyone():
+	case held == 1:
+		p.Effect += "; the toggle in force comes back when it is undone"
+	default:
+		p.Effect += fmt.Sprintf("; the %d toggles in force come back when it is undone", held)
 	}
 }
 
@@ -190,7 +200,7 @@ func (p Plan) text() string {
 	for _, w := range p.Warnings {
 		b.WriteString("  doubt: " + w + "\n")
 	}
-	return b.String() + p.Diff
+	return b.String() + p.losses() + p.Diff
 }
 
 // caller is somebody whose evaluation is looked at.

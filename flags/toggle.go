@@ -33,6 +33,7 @@ func (s *Switchboard) Set(ctx context.Context, r Request) (detector.Toggle, erro
 	if err != nil {
 		return detector.Toggle{}, err
 	}
+	s.weigh(ctx, r, &p)
 	t := s.toggle(r, p)
 	s.setTerm(&t, r)
 	if r.DryRun {

@@ -43,9 +43,28 @@ type action struct {
 	Done    bool
 	Command string
 	Link    template.URL
+	// Plans are those of the flag that wait for approval: nothing is changed by them yet.
+	Plans []detector.Toggle
 }
 
-func (s *Server) advise(told Alert) advice {
+// advise answers firing alerts.
+func (s *Server) advise(ctx context.Context, told ...Alert) (out []advice, err error) {
+	if len(told) == 0 {
+		return nil, nil
+	}
+	waiting, err := s.o.Switchboard.Waiting(ctx)
+	for _, a := range told {
+		one := s.adviseOn(a)
+		for i := range one.Actions {
+			act := &one.Actions[i]
+			act.Plans = slices.DeleteFunc(slices.Clone(waiting), func(t detector.Toggle) bool { return t.Flag != act.Flag })
+		}
+		out = append(out, one)
+	}
+	return out, err
+}
+
+func (s *Server) adviseOn(told Alert) advice {
 	a := told.Alert
 	out := advice{Alert: a, Bad: a.Cause.Kind == detector.CauseBinary, Hushed: told.Hushed()}
 	suspect := words.Suspect(a.Cause, a.Binaries)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"aftershock/detector"
 	"aftershock/detector/words"
@@ -44,12 +45,39 @@ func (s *Server) alertPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	var answer *advice // what to do while it isn't over
 	if a.State == detector.AlertFiring {
-		said := s.advise(a.Alert)
-		answer = &said
+		said, err := s.advise(r.Context(), a.Alert)
+		if err != nil {
+			return err
+		}
+		answer = &said[0]
+	}
+	acts, err := s.acts(r.Context(), a.Alert.Alert)
+	if err != nil {
+		return err
 	}
 	return s.render(w, r, http.StatusOK, "alert.html", map[string]any{
-		"Title": words.Headline(a.Alert.Alert), "Detail": a, "Tally": words.Tally(tally), "Answer": answer,
+		"Title": words.Headline(a.Alert.Alert), "Detail": a, "Tally": words.Tally(tally), "Answer": answer, "Acts": acts,
 	})
+}
+
+// maxActs bounds the toggles on an alert's page.
+const maxActs = 10
+
+// acts are the toggles of the alert's flags for its upgrade, the latest first.
+func (s *Server) acts(ctx context.Context, a detector.Alert) (out []detector.Toggle, err error) {
+	for _, flag := range a.Flags[:min(len(a.Flags), maxActs)] {
+		all, err := s.o.Switchboard.History(ctx, flag)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range all {
+			if t.Upgrade == a.Upgrade {
+				out = append(out, t)
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b detector.Toggle) int { return b.At.Compare(a.At) })
+	return out[:min(len(out), maxActs)], nil
 }
 
 // Open says whether the alert isn't over.

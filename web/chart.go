@@ -139,7 +139,7 @@ func (c *chart) told(v detector.Verdict) string {
 		s += " since " + words.Onset(*v.Onset)
 	}
 	if !v.Recovered.IsZero() {
-		s += ", recovered " + words.Time(v.Recovered)
+		s += ", " + words.Verdict(v) + " " + words.Time(v.Recovered)
 	}
 	return s
 }

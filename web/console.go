@@ -38,6 +38,11 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"decided":     words.DecidedIn,
 	"later":       func(s journal.Summary) string { return words.DecidedIn(detector.Verdict{DecidedIn: s.DecidedIn}) },
 	"placebos":    words.Placebos,
+	"stand":       words.Stand,
+	"acted":       words.Acted,
+	"back":        words.Back,
+	"gain":        words.Gain,
+	"capital":     capital,
 	"percent":     func(p float64) string { return fmt.Sprintf("%.0f", p*100) },
 	"name":        words.Name,
 	"line":        words.Line,
@@ -72,6 +77,14 @@ func lines(text string) string {
 		all[i] = strings.Repeat(" ", min(indent, 20)) + words.Clean(all[i], 500)
 	}
 	return strings.Join(all, "\n")
+}
+
+// capital is a sentence with its first letter as it begins one.
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 // asset serves a file of the pages' own.
@@ -133,12 +146,14 @@ const (
 type card struct {
 	detector.Upgrade
 	Regressed, Accepted, Recovered, Improved, Clear, Undecided int
-	Answers                                                    []advice
+	// Lost are those that had improved and are back at their old level.
+	Lost    int
+	Answers []advice
 }
 
 // Judged says whether anything is known of any indicator: no data is no good news.
 func (c card) Judged() bool {
-	return c.Regressed+c.Accepted+c.Recovered+c.Improved+c.Clear+c.Undecided > 0
+	return c.Regressed+c.Accepted+c.Recovered+c.Improved+c.Lost+c.Clear+c.Undecided > 0
 }
 
 func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []journal.Summary, error) {
@@ -155,6 +170,8 @@ func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []journal.
 			c.Regressed++
 		case !v.Recovered.IsZero() && v.Direction != detector.Better:
 			c.Recovered++
+		case !v.Recovered.IsZero():
+			c.Lost++
 		case v.State == detector.Improved:
 			c.Improved++
 		case v.State == detector.Clear:
@@ -168,8 +185,11 @@ func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []journal.
 		return c, nil, err
 	}
 	told, err := s.said(ctx, firing)
-	for _, a := range told {
-		c.Answers = append(c.Answers, s.advise(a))
+	if err != nil {
+		return c, nil, err
+	}
+	if c.Answers, err = s.advise(ctx, told...); err != nil {
+		return c, nil, err
 	}
 	slices.SortStableFunc(c.Answers, func(a, b advice) int { return cmp.Compare(a.rank(), b.rank()) })
 	return c, all, err

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"aftershock/detector"
@@ -19,12 +20,23 @@ type ToggleDetail struct {
 	States []detector.Toggle `json:"states"`
 	// Indicators are the verdicts on those indicators as they stand, the worst first.
 	Indicators []detector.Verdict `json:"indicators"`
+	// Gains are what an upgrade had improved and what may be, or is, lost with the toggle.
+	Gains []Held `json:"gains"`
+}
+
+// Held is what an upgrade improved, and what became of it.
+type Held struct {
+	detector.Gain
+	// Lost is when it was seen to be back at its old level, zero while it isn't.
+	Lost time.Time `json:"lost_at,omitzero"`
 }
 
 // Moving says whether the toggle's state may still change by itself.
 func (d ToggleDetail) Moving() bool {
 	switch d.State {
-	case detector.TogglePlanned, detector.ToggleWaiting, detector.ToggleApproved, detector.ToggleApplied, detector.ToggleVerified:
+	case detector.ToggleApplied, detector.ToggleVerified:
+		return d.ReplacedBy == ""
+	case detector.TogglePlanned, detector.ToggleWaiting, detector.ToggleApproved:
 		return true
 	}
 	return false
@@ -35,7 +47,11 @@ func (s *Server) toggle(ctx context.Context, id string) (d ToggleDetail, err err
 	if err != nil {
 		return d, err
 	}
-	d = ToggleDetail{Toggle: states[len(states)-1], States: states, Indicators: []detector.Verdict{}}
+	d = ToggleDetail{States: states, Indicators: []detector.Verdict{}}
+	d.Toggle = s.o.Switchboard.Replaced(states[len(states)-1])[0]
+	if d.Gains, err = s.held(ctx, d.Toggle); err != nil {
+		return d, err
+	}
 	if d.Upgrade == "" {
 		return d, nil
 	}
@@ -60,6 +76,47 @@ func (s *Server) toggle(ctx context.Context, id string) (d ToggleDetail, err err
 	return d, nil
 }
 
+// held says what became of the indicators that the plan of a toggle named as what may be
+// lost, and of others that had improved and were lost after it.
+func (s *Server) held(ctx context.Context, t detector.Toggle) ([]Held, error) {
+	out := []Held{}
+	at := map[string]int{}
+	upgrades := []string{}
+	if t.Upgrade != "" {
+		upgrades = append(upgrades, t.Upgrade)
+	}
+	for _, g := range t.MayLose {
+		at[g.Upgrade+" "+g.Indicator.Key()] = len(out)
+		out = append(out, Held{Gain: g})
+		if !slices.Contains(upgrades, g.Upgrade) {
+			upgrades = append(upgrades, g.Upgrade)
+		}
+	}
+	if !t.State.TookEffect() {
+		return out, nil
+	}
+	for _, u := range upgrades {
+		all, err := s.o.Journal.Summaries(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range all {
+			if v.Direction != detector.Better || !v.Recovered.After(t.Began()) {
+				continue
+			}
+			n, foreseen := at[u+" "+v.Indicator.Key()]
+			if !foreseen {
+				if len(out) == detector.MaxGains || u != t.Upgrade || t.Undoes() {
+					continue
+				}
+				n, out = len(out), append(out, Held{Gain: detector.Gain{Upgrade: u, Indicator: v.Indicator, Effect: v.Effect}})
+			}
+			out[n].Lost = v.Recovered
+		}
+	}
+	return out, nil
+}
+
 // answered says whether an indicator is one that a toggle may mend: it is worse, or was when
 // the toggle took effect.
 func answered(v journal.Summary, began time.Time) bool {
@@ -81,8 +138,22 @@ func (s *Server) togglePage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return s.toggleAs(w, r, http.StatusOK, d, "")
+}
+
+// toggleAs is the toggle's page, with why what was decided on it wasn't done.
+func (s *Server) toggleAs(w http.ResponseWriter, r *http.Request, status int, d ToggleDetail, problem string) error {
 	t := d.Toggle
-	data := map[string]any{"Title": t.Flag + ": " + t.Before + " → " + t.After, "Toggle": t, "States": d.States, "InForce": s.inForce(t)}
+	data := map[string]any{
+		"Title": t.Flag + ": " + t.Before + " → " + t.After, "Toggle": t, "States": d.States, "InForce": s.inForce(t), "Gains": d.Gains, "Error": problem,
+	}
+	if t.ReplacedBy != "" {
+		states, err := s.o.Journal.ToggleHistory(r.Context(), t.ReplacedBy)
+		if err != nil {
+			return err
+		}
+		data["Over"] = states[len(states)-1]
+	}
 	if len(d.Indicators) > 0 {
 		u, err := s.o.Journal.Upgrade(r.Context(), t.Upgrade)
 		if err != nil {
@@ -105,5 +176,5 @@ func (s *Server) togglePage(w http.ResponseWriter, r *http.Request) error {
 	case t.State == detector.ToggleFailed || t.State == detector.ToggleNoHelp || t.State == detector.ToggleReverted:
 		data["Bad"] = true
 	}
-	return s.render(w, r, http.StatusOK, "toggle.html", data)
+	return s.render(w, r, status, "toggle.html", data)
 }

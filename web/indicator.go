@@ -54,7 +54,7 @@ func over(part, of float64) float64 {
 }
 
 // periods sums up the course before the onset, or else the upgrade, since then, and
-// since the recovery.
+// since the recovery or, of what had improved, the loss.
 func periods(u detector.Upgrade, v detector.Verdict) []period {
 	edge, after := u.StartedAt, "since the upgrade began"
 	before := "before the upgrade"
@@ -62,6 +62,9 @@ func periods(u detector.Upgrade, v detector.Verdict) []period {
 		edge, before, after = v.Onset.At, "before the onset", "since the onset"
 	}
 	names := []string{before, after, "since the recovery"}
+	if v.Lost() {
+		names[2] = "since it was lost again"
+	}
 	parts := make([]period, len(names))
 	for _, p := range v.Course {
 		n := 0

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -114,25 +115,59 @@ type decision struct {
 // SignedIn says whether whoever looks may decide.
 func (d decision) SignedIn() bool { return d.Who.Role.Covers(access.OnCall) }
 
+// Own says whether whoever looks planned it, and so can't approve it.
+func (d decision) Own() bool { return sameName(d.Who.Name, d.Toggle.Actor) }
+
+// Gave says whether whoever looks approved it already.
+func (d decision) Gave() bool { return approved(d.Toggle, d.Who.Name) }
+
+// sameName compares names as people would; nobody's is like another.
+func sameName(a, b string) bool {
+	a, b = strings.TrimSpace(a), strings.TrimSpace(b)
+	return a != "" && strings.EqualFold(a, b)
+}
+
+func approved(t detector.Toggle, name string) bool {
+	return slices.ContainsFunc(t.Approvals, func(a detector.Approval) bool { return sameName(a.Actor, name) })
+}
+
+func rejected(t detector.Toggle, name string) bool {
+	return t.State == detector.ToggleRejected && sameName(t.By, name)
+}
+
 func (s *Server) approveForm(w http.ResponseWriter, r *http.Request) error {
 	patient(w)
-	return s.decideForm(w, r, s.o.Switchboard.Approve)
+	return s.decideForm(w, r, s.o.Switchboard.Approve, approved)
 }
 
 func (s *Server) rejectForm(w http.ResponseWriter, r *http.Request) error {
-	return s.decideForm(w, r, s.o.Switchboard.Reject)
+	return s.decideForm(w, r, s.o.Switchboard.Reject, rejected)
 }
 
-func (s *Server) decideForm(w http.ResponseWriter, r *http.Request, decide decider) error {
+// decideForm decides on a plan. Who has decided so before, as with a second click, is
+// led to how it stands; who can't is told why on its page.
+func (s *Server) decideForm(w http.ResponseWriter, r *http.Request, decide decider, did func(t detector.Toggle, name string) bool) error {
 	form, err := s.form(r, access.OnCall)
 	if err != nil {
 		return err
 	}
-	t, err := decide(r.Context(), r.PathValue("id"), form.Get("reason"), s.who(r, form))
-	if err != nil && !errors.Is(err, flags.ErrNotVerified) {
+	who := s.who(r, form)
+	t, err := decide(r.Context(), r.PathValue("id"), form.Get("reason"), who)
+	if err == nil || errors.Is(err, flags.ErrNotVerified) {
+		return s.goToToggle(w, r, t, err)
+	}
+	status, detail := statusOf(err)
+	if status == http.StatusInternalServerError || status == http.StatusNotFound {
 		return err
 	}
-	return s.goToToggle(w, r, t, err)
+	now, look := s.toggle(r.Context(), r.PathValue("id"))
+	if look != nil {
+		return look
+	}
+	if did(now.Toggle, who) {
+		return s.goToToggle(w, r, now.Toggle, nil)
+	}
+	return s.toggleAs(w, r, status, now, detail)
 }
 
 type decider func(ctx context.Context, id, reason, actor string) (detector.Toggle, error)

@@ -101,8 +101,8 @@ func TestPolicyPages(t *testing.T) {
 	}
 	at := planned.Header.Get("Location")
 	for path, wants := range map[string][]string{
-		at:                        {"Waits for approval until", "Approve and apply", `content="5"`},
-		"/flags":                  {"The automation is frozen by ana", "game day", "payments-backoff → legacy for everyone waits for approval", "Planned by ana"},
+		at:                        {"Planned: payments-backoff: new → legacy", "Planned, waits for approval by one person on call other than ana", "Nothing is changed by it yet", "Approve and apply", `content="5"`},
+		"/flags":                  {"The automation is frozen by ana", "game day", `payments-backoff → legacy for everyone</a>: planned, waits for approval by one person on call other than ana`, "By ana"},
 		"/flags/payments-backoff": {"Approval: one", "automation: propose"},
 	} {
 		page := ask(t, "GET", s.URL+path, "", "Cookie", cookie)

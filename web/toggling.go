@@ -36,6 +36,7 @@ func (s *Server) flagsAs(w http.ResponseWriter, r *http.Request, status int, f f
 	if err != nil {
 		return err
 	}
+	history = s.o.Switchboard.Replaced(history...)
 	waiting, err := s.o.Switchboard.Waiting(r.Context())
 	if err != nil {
 		return err

@@ -125,7 +125,7 @@ func (d *daemon) newSwitchboard(ctx context.Context) (*flags.Switchboard, error)
 		}
 	}
 	c.Notify = d.notify
-	c.Past = d.past
+	c.Past, c.Gains = d.past, d.journal.Gains
 	board, err := flags.New(c, store{d.journal}, d.log.WithField("part", "flags"), d.registry)
 	if err != nil {
 		return nil, err

@@ -125,8 +125,14 @@ func (c *Config) Decide(s Situation) []Action {
 	}
 	for _, t := range s.Toggles {
 		of, _ := cutLast(t.Decision)
-		if t.Decision != "" && t.State == detector.ToggleWaiting && !wanted[of] {
+		if t.Decision == "" || t.State != detector.ToggleWaiting {
+			continue
+		}
+		switch {
+		case !wanted[of]:
 			actions = append(actions, Action{Kind: Withdraw, Flag: t.Flag, Toggle: t.ID, Why: "the alert that it answered is over"})
+		case t.Scope.Everyone() && s.Flags[t.Flag].Serving == t.After:
+			actions = append(actions, Action{Kind: Withdraw, Flag: t.Flag, Toggle: t.ID, Why: fmt.Sprintf("%q is served by now", t.After)})
 		}
 	}
 	return actions

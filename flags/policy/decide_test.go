@@ -281,6 +281,14 @@ func TestWithdraw(t *testing.T) {
 	if got := c.Decide(s); len(got) != 1 || got[0].Kind != None {
 		t.Errorf("while the alert fires: got %+v", got)
 	}
+	// What a person did meanwhile, the automation needn't ask for any more.
+	s.Toggles[0].After = "legacy"
+	now := s.Flags["payments-backoff"]
+	now.Serving = "legacy"
+	s.Flags = map[string]Flag{"payments-backoff": now}
+	if got := c.Decide(s); len(got) != 2 || got[1].Kind != Withdraw || got[1].Toggle != id+"-proposal" || got[1].Why != `"legacy" is served by now` {
+		t.Errorf("when it was done by hand: got %+v", got)
+	}
 	s.Blames = nil
 	if got := c.Decide(s); len(got) != 1 || got[0].Kind != Withdraw || got[0].Toggle != id+"-proposal" {
 		t.Errorf("when it is over: got %+v", got)

@@ -233,7 +233,7 @@ func StartBoard(t testing.TB, set func(*flags.Config), change ...func(*web.Optio
 	c := flags.Config{
 		Definitions: file, VerifyTimeout: 3 * time.Second,
 		Gates: []flags.Gate{{Flag: "payments-backoff", Binary: "dten-payments", Safe: "legacy", Tunes: tunes()}},
-		Past:  past,
+		Past:  past, Gains: j.Gains,
 	}
 	set(&c)
 	board, err := flags.New(c, Store{j}, log, registry)

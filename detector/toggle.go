@@ -119,8 +119,14 @@ type Toggle struct {
 	// most MaxGains.
 	MayLose []Gain `json:"may_lose,omitempty"`
 	// ReplacedBy is the toggle that lies over this one, so that nobody gets what it set
-	// until that is undone; "" where none does. It isn't in the audit, but follows from it.
-	ReplacedBy string `json:"replaced_by,omitempty"`
+	// until that is undone; nil where none does. It isn't in the audit, but follows from it.
+	ReplacedBy *Replacement `json:"replaced_by,omitempty"`
+}
+
+// Replacement is a toggle that lies over another, and what it set.
+type Replacement struct {
+	Toggle  string `json:"toggle"`
+	Variant string `json:"variant"`
 }
 
 // MaxGains bounds what a plan names as what may be lost.
@@ -163,10 +169,10 @@ func Replaced(toggles []Toggle) []Toggle {
 	})
 	out := slices.Clone(toggles)
 	for n, at := range order {
-		out[at].ReplacedBy = ""
+		out[at].ReplacedBy = nil
 		for _, later := range order[n+1:] {
 			if over := toggles[later]; over.Flag == out[at].Flag && over.Scope.Covers(out[at].Scope) {
-				out[at].ReplacedBy = over.ID
+				out[at].ReplacedBy = &Replacement{over.ID, over.After}
 				break
 			}
 		}

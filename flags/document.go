@@ -139,23 +139,23 @@ func (d document) inForce(flag string) []standing {
 }
 
 // over is the toggle that lies over the i-th of a flag's standing ones for all that it is
-// for, "" where there is none.
-func over(stack []standing, i int) string {
+// for, nil where there is none.
+func over(stack []standing, i int) *detector.Replacement {
 	for _, later := range stack[i+1:] {
 		if later.Scope.Covers(stack[i].Scope) {
-			return later.Toggle
+			return &detector.Replacement{Toggle: later.Toggle, Variant: later.Variant}
 		}
 	}
-	return ""
+	return nil
 }
 
 // replaced are the toggles that stand under others, with those that lie over them.
-func (d document) replaced() map[string]string {
-	by := map[string]string{}
+func (d document) replaced() map[string]*detector.Replacement {
+	by := map[string]*detector.Replacement{}
 	for _, flag := range slices.Concat(slices.Collect(maps.Keys(d.Acts)), slices.Collect(maps.Keys(d.Away))) {
 		stack := d.inForce(flag)
 		for i, in := range stack {
-			if later := over(stack, i); later != "" {
+			if later := over(stack, i); later != nil {
 				by[in.Toggle] = later
 			}
 		}

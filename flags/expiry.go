@@ -42,8 +42,8 @@ type Standing struct {
 	Overdue  bool      `json:"overdue,omitempty"`
 	OnExpiry string    `json:"on_expiry,omitempty"`
 	// ReplacedBy is the toggle that lies over it, so that nobody gets what it set until
-	// that is undone; "" where it is in force.
-	ReplacedBy string `json:"replaced_by,omitempty"`
+	// that is undone; nil where it is in force.
+	ReplacedBy *detector.Replacement `json:"replaced_by,omitempty"`
 }
 
 // standing are the toggles of a flag that stand, whether in force or under another.

@@ -39,14 +39,14 @@ func (v View) Tunable() bool {
 
 // InForce are the standing toggles that no other replaced.
 func (v View) InForce() []Standing {
-	return slices.DeleteFunc(slices.Clone(v.Standing), func(s Standing) bool { return s.ReplacedBy != "" })
+	return slices.DeleteFunc(slices.Clone(v.Standing), func(s Standing) bool { return s.ReplacedBy != nil })
 }
 
 // Beneath is the toggle that is in force again when the last one is undone, nil where
 // there is none.
 func (v View) Beneath() *Standing {
 	n := len(v.Standing)
-	if n < 2 || v.Standing[n-2].ReplacedBy != v.Standing[n-1].Toggle {
+	if n < 2 || v.Standing[n-2].ReplacedBy == nil || v.Standing[n-2].ReplacedBy.Toggle != v.Standing[n-1].Toggle {
 		return nil
 	}
 	return &v.Standing[n-2]

@@ -173,7 +173,7 @@ func (p *Plan) explain(n *snapshot, f definitions.Flag) {
 	}
 	held := 0
 	for i := range standing {
-		if over(standing, i) == "" {
+		if over(standing, i) == nil {
 			held++
 		}
 	}

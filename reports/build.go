@@ -69,6 +69,7 @@ func (m material) until(now time.Time) material {
 	slices.SortStableFunc(m.toggles, func(a, b detector.Toggle) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID))
 	})
+	m.toggles = detector.Replaced(m.toggles)
 	m.flips = slices.DeleteFunc(slices.Clone(m.flips), func(f detector.Flip) bool { return !before(f.At) })
 	slices.SortStableFunc(m.flips, func(a, b detector.Flip) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Flag, b.Flag), cmp.Compare(a.Variant, b.Variant))
@@ -284,7 +285,8 @@ func overall(r Review) Times {
 	return t
 }
 
-// order puts what is worse now first, then what was, then what got better, each
+// order puts what is worse now first, then what was, then what got better and is lost
+// again, then what is better, each
 // by the near end of the ratio's interval.
 func order(a, b Shift) int {
 	class := func(s Shift) int {
@@ -293,8 +295,10 @@ func order(a, b Shift) int {
 			return 0
 		case s.Worse():
 			return 1
+		case s.Verdict.Lost():
+			return 2
 		}
-		return 2
+		return 3
 	}
 	size := func(s Shift) float64 {
 		if e := s.Verdict.Effect; e != nil && e.Low > 0 && e.High > 0 {
@@ -315,6 +319,8 @@ func count(r Review) Counts {
 			c.Regressed++
 		case s.Worse():
 			c.Recovered++
+		case s.Verdict.Lost():
+			c.Lost++
 		default:
 			c.Improved++
 		}

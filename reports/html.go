@@ -38,10 +38,10 @@ func vocabulary() map[string]any {
 		"time": words.Time, "clock": words.Clock, "between": words.Range, "onset": words.Onset,
 		"name": words.Name, "line": words.Line, "versions": words.Versions,
 		"probability": words.Probability, "decidedIn": words.DecidedIn,
-		"placebos":  words.Placebos,
-		"placebo":   func(p Placebo) string { return words.Placebos(&p.FalseAlarms) },
-		"length":    func(s *float64) string { return lengthOf(s) },
-		"capital":   capital,
+		"placebos": words.Placebos,
+		"placebo":  func(p Placebo) string { return words.Placebos(&p.FalseAlarms) },
+		"length":   func(s *float64) string { return lengthOf(s) },
+		"capital":  capital, "stand": words.Stand, "acted": words.Acted, "verdict": words.Verdict,
 		"plural":    plural,
 		"instances": instances,
 		"ago":       func(from, to time.Time) string { return words.Duration(to.Sub(from)) },
@@ -172,6 +172,7 @@ func markdownWords() map[string]any {
 		"placebos": vocabulary["placebos"], "placebo": vocabulary["placebo"], "length": vocabulary["length"],
 		"plural": vocabulary["plural"], "instances": vocabulary["instances"], "count": vocabulary["count"],
 		"capital": capital,
+		"acted":   words.Acted, "stand": words.Stand, "verdict": words.Verdict,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"aftershock/detector"
+	"aftershock/detector/words"
 )
 
 // Outcomes of an upgrade.
@@ -14,6 +15,8 @@ const (
 	Accepted = "accepted"
 	// Recovered: something got worse, and everything that did is back.
 	Recovered = "recovered"
+	// Lost is the state of a shift for the better that is over.
+	Lost = "lost again"
 	// Undecided: nothing is known to be worse, and not all is proven.
 	Undecided = "undecided"
 	// Clear: every indicator is proven to be within the margin, or better.
@@ -55,13 +58,15 @@ type Review struct {
 }
 
 // Counts of indicators. Regressed are those that are worse now, Recovered those
-// that were, Accepted those that are worse within what somebody took as a toggle's price.
+// that were, Accepted those that are worse within what somebody took as a toggle's price,
+// Improved those that are better, and Lost those that were and are back at their old level.
 type Counts struct {
 	Indicators int `json:"indicators"`
 	Regressed  int `json:"regressed"`
 	Recovered  int `json:"recovered"`
 	Accepted   int `json:"accepted,omitempty"`
 	Improved   int `json:"improved"`
+	Lost       int `json:"lost,omitempty"`
 	Clear      int `json:"clear"`
 	Undecided  int `json:"undecided"`
 }
@@ -91,19 +96,16 @@ func (s Shift) Worse() bool {
 	return s.Verdict.State == detector.Regressed || s.Verdict.Direction == detector.Worse
 }
 
-// State is "regressed", "improved", "recovered" or "accepted".
+// State is "regressed", "improved", "recovered", "lost again" or "accepted".
 func (s Shift) State() string {
 	if s.Verdict.Accepted != nil {
 		return Accepted
 	}
-	if !s.Verdict.Recovered.IsZero() {
-		return Recovered
-	}
-	return string(s.Verdict.State)
+	return words.Verdict(s.Verdict)
 }
 
 // Moment is one line of the timeline. Kind is "upgrade", "onset", "shift",
-// "alert", "toggle", "flip", "recovered" or "resolved".
+// "alert", "toggle", "flip", "recovered", "lost" or "resolved".
 type Moment struct {
 	At   time.Time `json:"at"`
 	Kind string    `json:"kind"`

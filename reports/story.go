@@ -17,7 +17,16 @@ func head(r Review) []string {
 	return []string{r.result(), r.size(), r.blame(), r.done(), r.open()}
 }
 
+// result is what came out, with what of the upgrade's good is gone again.
 func (r Review) result() string {
+	text := r.verdict()
+	if n := r.Counts.Lost; n > 0 {
+		text = strings.TrimSuffix(text, ".") + fmt.Sprintf("; %s that had improved %s lost again.", plural(n, "indicator"), isAre(n))
+	}
+	return text
+}
+
+func (r Review) verdict() string {
 	c, name := r.Counts, words.Name(r.Upgrade.ID)
 	some := func(n int) string { return fmt.Sprintf("%d of %s", n, plural(c.Indicators, "indicator")) }
 	switch r.Outcome {
@@ -202,7 +211,11 @@ func timeline(r Review) []Moment {
 			size += ", " + words.Accepted(*a)
 		}
 		add(s.FoundAt, "shift", "shift found: %s%s", what, size)
-		add(s.Verdict.Recovered, "recovered", "%s back within the margin", what)
+		over := "recovered"
+		if s.Verdict.Lost() {
+			over = "lost"
+		}
+		add(s.Verdict.Recovered, over, "%s %s", what, words.Back(s.Verdict))
 	}
 	for _, a := range r.Alerts {
 		add(a.StartsAt, "alert", "alert: %s", words.Suspect(a.Cause, a.Binaries))
@@ -215,24 +228,23 @@ func timeline(r Review) []Moment {
 		if t.Reason != "" {
 			reason = ": " + words.Line(t.Reason)
 		}
-		verb := "set"
-		switch t.State {
-		case detector.ToggleWaiting, detector.ToggleApproved, detector.ToggleRejected, detector.ToggleLapsed:
-			verb = "wanted to set"
-		}
-		add(t.At, "toggle", "%s %s %s from %s to %s%s%s", words.Name(t.Actor), verb, words.Name(t.Flag), words.Name(t.Before), words.Name(t.After), whom(t), reason)
+		add(t.At, "toggle", "%s %s %s from %s to %s%s%s", words.Name(t.Actor), words.Acted(t), words.Name(t.Flag), words.Name(t.Before), words.Name(t.After), whom(t), reason)
 		evidence := ""
 		if t.Evidence != "" {
 			evidence = ": " + words.Line(t.Evidence)
 		}
 		if t.State != detector.TogglePlanned {
-			add(t.Updated, "toggle", "toggle of %s %s%s", words.Name(t.Flag), words.Name(string(t.State)), evidence)
+			what := "toggle"
+			if words.Acted(t) != "set" {
+				what = "plan"
+			}
+			add(t.Updated, "toggle", "%s of %s %s%s", what, words.Name(t.Flag), words.Name(string(t.State)), evidence)
 		}
 	}
 	for _, f := range r.Flips {
 		add(f.At, "flip", "%s changed from %s to %s by %s, not through the switchboard", words.Name(f.Flag), words.Name(f.Before), words.Name(f.Variant), words.Name(f.Actor))
 	}
-	rank := map[string]int{"upgrade": 0, "onset": 1, "shift": 2, "alert": 3, "flip": 4, "toggle": 5, "recovered": 6, "resolved": 7}
+	rank := map[string]int{"upgrade": 0, "onset": 1, "shift": 2, "alert": 3, "flip": 4, "toggle": 5, "recovered": 6, "lost": 6, "resolved": 7}
 	slices.SortStableFunc(all, func(a, b Moment) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(rank[a.Kind], rank[b.Kind]))
 	})

@@ -147,13 +147,28 @@ func (l *Loop) follow(now time.Time, tick *Tick) {
 }
 
 // outcome says whether the indicators that had shifted before the treatment are
-// back; done is false while that is open.
+// back; done is false while that is open. What had improved and is back at its old level
+// hasn't recovered, but is lost again.
 func (l *Loop) outcome(t Treatment, now time.Time) (o Outcome, done bool) {
+	o, done, lost := l.back(t, now)
+	switch n := len(lost); {
+	case n == 1:
+		o.Evidence += "; one that had improved is lost again: " + lost[0]
+	case n > 1:
+		o.Evidence += fmt.Sprintf("; %d that had improved are lost again, %s among them", n, lost[0])
+	}
+	return o, done
+}
+
+// back is outcome without what is lost, and the names of that.
+func (l *Loop) back(t Treatment, now time.Time) (o Outcome, done bool, lost []string) {
 	o.Toggle = t.Toggle
 	shifted, back, taken, waiting := 0, 0, 0, ""
 	for _, u := range l.judge.Watched() {
 		for _, v := range l.judge.Verdicts(u.ID) {
 			switch {
+			case v.Lost() && v.Recovered.After(t.Flip.At):
+				lost = append(lost, v.Indicator.Name())
 			case v.Accepted != nil && v.Accepted.Toggle == t.Toggle:
 				taken++
 			case v.State == detector.Regressed && v.Since.Before(t.Flip.At):
@@ -170,19 +185,19 @@ func (l *Loop) outcome(t Treatment, now time.Time) (o Outcome, done bool) {
 	case shifted > 0 && shifted == back:
 		o.Recovered = true
 		o.Evidence = fmt.Sprintf("all %d shifted indicators are back %s after the toggle", shifted, after.Round(time.Second))
-		return o, true
+		return o, true, lost
 	case after < recoverySteps*l.o.Config.Step:
-		return o, false
+		return o, false, lost
 	case shifted == 0:
 		o.Recovered = true
 		o.Evidence = "nothing was out of its margin at the toggle, and nothing is since"
 		if taken > 0 {
 			o.Evidence = fmt.Sprintf("nothing was out of its margin at the toggle; %d indicators are since, within what was accepted", taken)
 		}
-		return o, true
+		return o, true, lost
 	}
 	o.Evidence = fmt.Sprintf("%d of %d shifted indicators are back %s after the toggle; %s is not", back, shifted, after.Round(time.Second), waiting)
-	return o, true
+	return o, true, lost
 }
 
 // verdicts adds the verdicts worth putting down: all of an upgrade when

@@ -24,11 +24,15 @@ var epoch = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 // whose tail doubles at the upgrade and comes back at the cure.
 type telemetry struct {
 	upgrade, cure time.Time
-	err           error
+	// gains: another service's tail is better between the two.
+	gains bool
+	err   error
 	asked         []time.Time
 }
 
 var latency = &detector.Indicator{Kind: detector.Latency, Metric: "http_server_request_duration_seconds", Labels: map[string]string{"service": "pay"}}
+
+var gained = &detector.Indicator{Kind: detector.Latency, Metric: "http_server_request_duration_seconds", Labels: map[string]string{"service": "web"}}
 
 func (s *telemetry) frame(at time.Time) detector.Frame {
 	rng := rand.New(rand.NewPCG(uint64(at.Unix()), 7))
@@ -41,11 +45,20 @@ func (s *telemetry) frame(at time.Time) detector.Frame {
 		}
 	}
 	h := hist.Histogram{Bounds: []float64{0.1, 0.5, 1}, Counts: []float64{noisy(900), noisy(60), noisy(tail)}}
-	return detector.Frame{
+	f := detector.Frame{
 		Time: at, Step: time.Minute, Up: 1, Targets: 1,
 		Points: []detector.Point{{Indicator: latency, Instance: "pay-0", Version: version, Total: h.Total(), Hist: h, FirstFailures: -1, Retried: -1}},
 		Builds: []detector.Build{{Binary: "pay-bin", Labels: map[string]string{"service": "pay"}, Instance: "pay-0", Version: version}},
 	}
+	if s.gains {
+		tail := 90.0
+		if version == "2" && !at.After(s.cure) {
+			tail = 10
+		}
+		h := hist.Histogram{Bounds: []float64{0.1, 0.5, 1}, Counts: []float64{noisy(900), noisy(60), noisy(tail)}}
+		f.Points = append(f.Points, detector.Point{Indicator: gained, Instance: "web-0", Version: "1", Total: h.Total(), Hist: h, FirstFailures: -1, Retried: -1})
+	}
+	return f
 }
 
 func (s *telemetry) Frames(_ context.Context, start, end time.Time, step time.Duration, yield func(detector.Frame) error) error {
@@ -196,6 +209,33 @@ func TestTheStoryFromShiftToRecovery(t *testing.T) {
 	var o Outcome
 	if err := json.Unmarshal(b.jobs[JobRecovery+"t1"], &o); err != nil || !o.Recovered {
 		t.Errorf("outcome of the toggle: got %+v (%v), want recovered", o, err)
+	}
+}
+
+// What the upgrade had improved hasn't recovered when it goes with the toggle: it is lost.
+func TestAToggleLosesWhatWasImproved(t *testing.T) {
+	up := epoch.Add(30 * time.Hour)
+	s := &telemetry{upgrade: up, cure: up.Add(60 * time.Minute), gains: true}
+	b, c := newBook(), &clock{up}
+	l := start(t, b, s, c)
+	for at := up; !at.After(s.cure); at = at.Add(time.Minute) {
+		l.runTo(t, c, at)
+	}
+	states := map[string]detector.State{}
+	for _, v := range l.judge.Verdicts("u") {
+		states[v.Indicator.Service()] = v.State
+	}
+	if states["pay"] != detector.Regressed || states["web"] != detector.Improved {
+		t.Fatalf("before the toggle: %v", states)
+	}
+	l.Flipped(Treatment{Toggle: "t1", Flip: detector.Flip{Flag: "backoff", Variant: "old", At: s.cure, Ours: true, Upgrade: "u"}})
+	for at := s.cure; at.Before(s.cure.Add(time.Hour)); at = at.Add(time.Minute) {
+		l.runTo(t, c, at)
+	}
+	var o Outcome
+	err := json.Unmarshal(b.jobs[JobRecovery+"t1"], &o)
+	if err != nil || !o.Recovered || !strings.HasPrefix(o.Evidence, "all 1 shifted indicators are back") || !strings.HasSuffix(o.Evidence, "; one that had improved is lost again: "+gained.Name()) {
+		t.Errorf("got %+v, %v, want the one back and the other lost", o, err)
 	}
 }
 

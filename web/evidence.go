@@ -35,7 +35,7 @@ type Held struct {
 func (d ToggleDetail) Moving() bool {
 	switch d.State {
 	case detector.ToggleApplied, detector.ToggleVerified:
-		return d.ReplacedBy == ""
+		return d.ReplacedBy == nil
 	case detector.TogglePlanned, detector.ToggleWaiting, detector.ToggleApproved:
 		return true
 	}
@@ -147,8 +147,8 @@ func (s *Server) toggleAs(w http.ResponseWriter, r *http.Request, status int, d 
 	data := map[string]any{
 		"Title": t.Flag + ": " + t.Before + " → " + t.After, "Toggle": t, "States": d.States, "InForce": s.inForce(t), "Gains": d.Gains, "Error": problem,
 	}
-	if t.ReplacedBy != "" {
-		states, err := s.o.Journal.ToggleHistory(r.Context(), t.ReplacedBy)
+	if t.ReplacedBy != nil {
+		states, err := s.o.Journal.ToggleHistory(r.Context(), t.ReplacedBy.Toggle)
 		if err != nil {
 			return err
 		}

@@ -163,7 +163,11 @@ func (p *printer) event(e detector.Event) error {
 	if !p.text {
 		return json.NewEncoder(p.w).Encode(e)
 	}
-	line := fmt.Sprintf("%s  %-9s  %s", e.Time.Format("2006-01-02 15:04"), e.Event, e.Indicator.Name())
+	event := e.Event
+	if event == detector.EventRecovered && e.Direction == detector.Better {
+		event = "lost" // what had improved is back at its old level
+	}
+	line := fmt.Sprintf("%s  %-9s  %s", e.Time.Format("2006-01-02 15:04"), event, e.Indicator.Name())
 	switch e.Event {
 	case detector.EventShift:
 		line += "  " + e.Direction

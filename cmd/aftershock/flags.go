@@ -20,9 +20,10 @@ import (
 
 var flagsCommand = command{
 	name:    "flags",
-	summary: "List, show, set, undo and tune feature flags, and see who did what.",
+	summary: "List, show, plan, set, undo and tune feature flags, and see who did what.",
 	usage: "flags list\n" +
 		"  aftershock flags show FLAG\n" +
+		"  aftershock flags plan FLAG VARIANT [as set, without a reason]\n" +
 		"  aftershock flags set FLAG VARIANT --reason TEXT [--value JSON] [--accept-tail RATIO] [--percent P] [--instance A,B] [--region R]\n" +
 		"      [--expires 8h] [--on-expiry remind|undo] [--emergency TEXT] [--incident REF] [--upgrade ID] [--dry-run]\n" +
 		"  aftershock flags undo FLAG --reason TEXT [--toggle ID]\n" +
@@ -34,6 +35,7 @@ var flagsCommand = command{
 		"  aftershock flags tune FLAG [--hours N] [--candidate JSON]... [--svg FILE]",
 	example: `aftershock flags list
 aftershock flags show payments-backoff
+aftershock flags plan payments-backoff legacy
 aftershock flags set payments-backoff legacy --reason "p99 of /checkout is up" --incident INC-42 --dry-run
 aftershock flags set payments-backoff legacy --reason "p99 of /checkout is up" --percent 25 --expires 8h
 aftershock flags history payments-backoff
@@ -82,7 +84,7 @@ func defineFlags(f *flag.FlagSet) func(context.Context, shell, []string) (int, e
 	f.Var(a.candidates, "candidate", "tune: constants to try as well, a `JSON` object; may be given 8 times")
 	return func(ctx context.Context, sh shell, args []string) (int, error) {
 		if len(args) == 0 {
-			return exitUsage, usagef("say what to do: list, show, set, undo, extend, acknowledge, approve, reject, freeze, unfreeze, history or tune")
+			return exitUsage, usagef("say what to do: list, show, plan, set, undo, extend, acknowledge, approve, reject, freeze, unfreeze, history or tune")
 		}
 		if known := []string{"text", "json", "csv"}; args[0] != "history" {
 			if err := oneOf(*a.format, known[:2]...); err != nil {
@@ -124,6 +126,7 @@ func (a flagsArgs) verbs() map[string]flagsVerb {
 	return map[string]flagsVerb{
 		"list":        {"", "", a.list},
 		"show":        {"FLAG", "", a.show},
+		"plan":        {"FLAG VARIANT", "reason upgrade value accept-tail percent instance region expires on-expiry", a.plan},
 		"set":         {"FLAG VARIANT", "reason incident upgrade dry-run value accept-tail percent instance region expires on-expiry emergency", a.set},
 		"undo":        {"FLAG", "reason toggle", a.undo},
 		"extend":      {"FLAG", "reason expires", a.extend},
@@ -151,7 +154,7 @@ func (a flagsArgs) list(ctx context.Context, sh shell, c *client, _ []string) er
 	rows := [][]string{{"FLAG", "SERVING", "VARIANTS", "GATES", "SAFE", "TOGGLES", "LIVES IN"}}
 	for _, v := range all {
 		gates, safe := gated(v)
-		rows = append(rows, []string{v.Key, v.Serving, strings.Join(v.VariantNames(), ","), gates, safe, strconv.Itoa(v.Toggles), livesIn(v)})
+		rows = append(rows, []string{v.Key, v.Serving, strings.Join(v.VariantNames(), ","), gates, safe, strconv.Itoa(len(v.InForce())), livesIn(v)})
 	}
 	return table(sh.stdout, rows)
 }
@@ -194,7 +197,7 @@ func (a flagsArgs) show(ctx context.Context, sh shell, c *client, args []string)
 		{"serving", v.Serving},
 		{"gates", cmp.Or(gates, "-")},
 		{"safe", cmp.Or(safe, "-")},
-		{"toggles", strconv.Itoa(v.Toggles) + " in force"},
+		{"toggles", strconv.Itoa(len(v.InForce())) + " in force"},
 		{"policy", "approval " + v.Policy.Approval + ", automation " + string(v.Policy.Automation)},
 		{"lives in", livesIn(v)},
 	}
@@ -206,7 +209,7 @@ func (a flagsArgs) show(ctx context.Context, sh shell, c *client, args []string)
 	if v.Problem != "" {
 		rows = append(rows, []string{"problem", v.Problem})
 	}
-	for _, in := range v.Standing {
+	for _, in := range v.InForce() {
 		rows = append(rows, []string{"in force", stands(in)})
 	}
 	for _, name := range v.VariantNames() {
@@ -251,6 +254,15 @@ func lacks(b flags.Living) []string {
 		}
 	}
 	return out
+}
+
+// plan shows what set would do, with what may be lost, and changes nothing.
+func (a flagsArgs) plan(ctx context.Context, sh shell, c *client, args []string) error {
+	if strings.TrimSpace(*a.reason) == "" {
+		*a.reason = "plan"
+	}
+	*a.dryRun = true
+	return a.set(ctx, sh, c, args)
 }
 
 func (a flagsArgs) set(ctx context.Context, sh shell, c *client, args []string) error {
@@ -320,7 +332,10 @@ func (a flagsArgs) tell(sh shell, t detector.Toggle) error {
 		}
 		return printLines(sh.stdout, t.Evidence)
 	}
-	_, err := fmt.Fprintf(sh.stdout, "%s: %s -> %s, %s\n%s\n", flag, before, after, words.Name(string(t.State)), words.Line(t.Evidence))
+	_, err := fmt.Fprintf(sh.stdout, "%s: %s -> %s, %s\n%s\n", flag, before, after, words.Stand(t), words.Line(t.Evidence))
+	for n := 0; err == nil && n < len(t.MayLose) && t.State.TookEffect(); n++ {
+		_, err = fmt.Fprintf(sh.stdout, "May be lost with it: %s\n", words.Gain(t.MayLose[n]))
+	}
 	return err
 }
 
@@ -346,7 +361,7 @@ func (a flagsArgs) history(ctx context.Context, sh shell, c *client, args []stri
 	}
 	rows := [][]string{{"AT", "CHANGE", "FOR", "STATE", "WHO", "WHY", "EVIDENCE"}}
 	for _, x := range all {
-		rows = append(rows, []string{at(x.At), x.Before + " -> " + x.After, x.Scope.String(), string(x.State), x.Actor, x.Reason, x.Evidence})
+		rows = append(rows, []string{at(x.At), x.Before + " -> " + x.After, x.Scope.String(), words.Stand(x), x.Actor, x.Reason, x.Evidence})
 	}
 	return table(sh.stdout, rows)
 }

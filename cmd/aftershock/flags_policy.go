@@ -120,12 +120,8 @@ func (a flagsArgs) overview(ctx context.Context, sh shell, c *client, all []flag
 		return err
 	}
 	for _, t := range waiting {
-		verb := "planned by"
-		if t.Decision != "" {
-			verb = "proposed by"
-		}
-		fmt.Fprintf(sh.stdout, "Waits: %s -> %s for %s, %s %s: %s\n  aftershock flags approve %s\n", words.Name(t.Flag), words.Name(t.After),
-			words.Line(t.Scope.String()), verb, words.Name(t.Actor), words.Line(t.Reason), words.Shell(t.ID))
+		fmt.Fprintf(sh.stdout, "%s -> %s for %s: %s\n  by %s: %s\n  aftershock flags approve %s\n", words.Name(t.Flag), words.Name(t.After),
+			words.Line(t.Scope.String()), words.Stand(t), words.Name(t.Actor), words.Line(t.Reason), words.Shell(t.ID))
 	}
 	for _, v := range all {
 		for _, s := range v.Standing {

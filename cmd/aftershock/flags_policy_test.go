@@ -51,7 +51,7 @@ func TestFlagsOfAPolicy(t *testing.T) {
 		t.Errorf("freeze: %+v", got)
 	}
 	list := call(t, "", "flags", "list")
-	for _, want := range []string{"The automation is frozen by ana since ", ": game day\n", "Waits: payments-backoff -> legacy for everyone, planned by ana: p99\n  aftershock flags approve " + id + "\n"} {
+	for _, want := range []string{"The automation is frozen by ana since ", ": game day\n", "payments-backoff -> legacy for everyone: planned, waits for approval by one person on call other than ana\n  by ana: p99\n  aftershock flags approve " + id + "\n"} {
 		if !strings.Contains(list.out, want) {
 			t.Errorf("list lacks %q:\n%s", want, list.out)
 		}

@@ -206,7 +206,7 @@ func printVerdicts(w io.Writer, all []detector.Verdict, binaries []detector.Bina
 		}
 		state := string(v.State)
 		if !v.Recovered.IsZero() {
-			state += ", recovered"
+			state += ", " + words.Verdict(v)
 		}
 		rows = append(rows, []string{words.Indicator(v.Indicator), state, effect, cause})
 	}

@@ -24,7 +24,7 @@ func Acted(t detector.Toggle) string {
 }
 
 // Stand says how a toggle stands, without what was seen: verified, recovered, then
-// replaced, or proposed, waits for approval by one person on call.
+// replaced by tuned, or proposed, waits for approval by one person on call.
 func Stand(t detector.Toggle) string {
 	verb := "planned"
 	if t.Proposal() {
@@ -46,8 +46,8 @@ func Stand(t detector.Toggle) string {
 		return verb + ", lapsed"
 	}
 	text := Name(string(t.State))
-	if t.ReplacedBy != "" {
-		text += ", then replaced"
+	if r := t.ReplacedBy; r != nil {
+		text += ", then replaced by " + Name(r.Variant)
 	}
 	return text
 }

@@ -117,6 +117,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name
 	who := s.caller(r)
 	data["SignedIn"], data["Recognised"], data["Who"] = who.Role.Covers(access.OnCall), who.Role != access.None, who
 	data["OwnToken"], data["Reading"] = s.o.Token != "", status == http.StatusUnauthorized && r.Method == http.MethodGet
+	data["Hint"] = s.o.Config.Access.Hint
 	data["Here"] = r.URL.RequestURI()
 	data["Path"] = r.URL.Path
 	data["Revision"] = r.Context().Value(revisionKey{})

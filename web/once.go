@@ -37,6 +37,19 @@ func (s *Server) SignInOnce(now time.Time) string {
 	return "http://" + s.Addr() + "/sign-in/" + s.once.code
 }
 
+// makeSignIn makes a link for whoever holds the daemon's own token, which signs one browser
+// in as that would.
+func (s *Server) makeSignIn(w http.ResponseWriter, r *http.Request) error {
+	if !s.isToken(bearerOf(r)) {
+		return problem{http.StatusForbidden, "a link that signs in is made for the daemon's own token alone"}
+	}
+	link := s.SignInOnce(time.Now())
+	if link == "" {
+		return problem{http.StatusConflict, "no link signs in here: the listener is reached from elsewhere, or people have names; sign in with a token"}
+	}
+	return answer(w, http.StatusOK, map[string]string{"link": link})
+}
+
 // use says whether it is the code, which is void from then on.
 func (o *once) use(code string, now time.Time) bool {
 	o.mu.Lock()

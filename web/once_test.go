@@ -2,6 +2,8 @@ package web_test
 
 import (
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,5 +72,39 @@ func TestSignInOnce(t *testing.T) {
 		if link := webtest.Start(t, change).SignInOnce(time.Now()); link != "" {
 			t.Errorf("%s: got %q", name, link)
 		}
+	}
+}
+
+// Whoever holds the daemon's own token may have the link over the API, and nobody else.
+func TestSignInLinkOverTheAPI(t *testing.T) {
+	const path = "/api/v1/sign-in"
+	hint := "It lies in /srv/<demo>/token\n\u202eand nowhere else"
+	s := webtest.Start(t, func(o *web.Options) { o.Config.Access.Read, o.Config.Access.Hint = string(access.Viewer), hint })
+	page := ask(t, "GET", s.URL+"/flags", "").body
+	if !strings.Contains(page, "It lies in /srv/&lt;demo&gt;/token and nowhere else") || strings.Contains(page, "\u202e") || strings.Contains(page, webtest.Token) {
+		t.Errorf("the form doesn't say where the token lies: %s", page)
+	}
+	wrong := post(t, s.URL+"/sign-in", url.Values{"token": {"guess"}})
+	if wrong.StatusCode != 401 || !strings.Contains(wrong.body, "It lies in /srv/&lt;demo&gt;/token") {
+		t.Errorf("a wrong token: %d %s", wrong.StatusCode, wrong.body)
+	}
+	if got := ask(t, "POST", s.URL+path, ""); got.StatusCode != 401 || strings.Contains(got.body, "sign-in/") {
+		t.Errorf("without a token: %d %s", got.StatusCode, got.body)
+	}
+	got := ask(t, "POST", s.URL+path, "", "Authorization", bearer)
+	described(t, "POST", path, got)
+	var made struct{ Link string }
+	got.decode(t, &made)
+	if status, flags := follow(t, made.Link, s.URL+"/flags"); got.StatusCode != 200 || status != 303 || flags != 200 {
+		t.Errorf("%d %s: the link is answered %d, and then the flags are %d", got.StatusCode, got.body, status, flags)
+	}
+	file, tokens := people(t)
+	named := webtest.Start(t, func(o *web.Options) { o.Config.Access.TokensFile, o.Token = file, "" })
+	if got := ask(t, "POST", named.URL+path, "", "Authorization", "Bearer "+tokens[access.Admin]); got.StatusCode != 403 || strings.Contains(got.body, "sign-in/") {
+		t.Errorf("an admin with a name: %d %s", got.StatusCode, got.body)
+	}
+	far := webtest.Start(t, func(o *web.Options) { o.Config.Listen = "0.0.0.0:0" })
+	if got := ask(t, "POST", far.URL+path, "", "Authorization", bearer); got.StatusCode != 409 {
+		t.Errorf("reached from elsewhere: %d %s", got.StatusCode, got.body)
 	}
 }

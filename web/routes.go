@@ -96,6 +96,7 @@ func (s *Server) routes() http.Handler {
 	s.handle(m, "GET /metrics", func(w http.ResponseWriter, r *http.Request) error { metrics.ServeHTTP(w, r); return nil })
 	m.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "healthy") })
 	m.HandleFunc("GET /-/ready", s.readiness)
+	s.handle(m, "POST /api/v1/sign-in", s.need(access.Admin, s.makeSignIn))
 	s.handle(m, "POST /-/reload", s.need(access.Admin, s.reload))
 	return s.shared(secured(m))
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"aftershock/detector/words"
 	"aftershock/web/access"
 )
 
@@ -133,6 +134,9 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 		detail := "that is not the token: it stands in the file token of the daemon's data directory"
 		if s.o.Token == "" {
 			detail = "that is nobody's token, or no more: an admin makes one with aftershock access add"
+		}
+		if hint := words.Line(s.o.Config.Access.Hint); hint != "" {
+			detail = "that is not a token: " + hint
 		}
 		return problem{http.StatusUnauthorized, detail}
 	}

@@ -20,7 +20,7 @@ var demoCommand = command{
 	usage:   "demo [--hands-on] [--control] [--json] [--dir DIR]",
 	example: "go run ./cmd/aftershock demo\ngo run ./cmd/aftershock demo --hands-on",
 	define: func(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
-		handsOn := f.Bool("hands-on", false, "wait for you to toggle the feature, from the console or the command line")
+		handsOn := f.Bool("hands-on", false, "wait for you to toggle the feature, from the console or the command line, and stay until you press Enter or Ctrl-C")
 		control := f.Bool("control", false, "upgrade to harmless builds only, and see that nothing is blamed")
 		asJSON := f.Bool("json", false, "print the timeline as JSON")
 		dir := f.String("dir", "", "the `directory` for everything that the demo writes (default: a new temporary one)")
@@ -72,6 +72,9 @@ func runDemo(ctx context.Context, sh shell, dir string, args []string) (int, err
 	story.Cancel = func() error { return story.Process.Signal(syscall.SIGTERM) }
 	story.WaitDelay = 30 * time.Second
 	err = story.Run()
+	if err != nil && story.ProcessState != nil && story.ProcessState.Success() {
+		return exitOK, nil // a Ctrl-C that ended it in order
+	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() > 0 {
 		return exit.ExitCode(), nil

@@ -227,6 +227,17 @@ func (a *api) set(ctx context.Context, flag, variant, reason, upgrade string, s 
 	return t, nil
 }
 
+// parseLink reads a link out of an answer.
+func parseLink(content []byte) (string, error) {
+	var made struct {
+		Link string `json:"link"`
+	}
+	if err := json.Unmarshal(content, &made); err != nil || made.Link == "" {
+		return "", errors.New("parse link: there is none in the answer")
+	}
+	return made.Link, nil
+}
+
 // weekReport is where the review of this week is.
 const weekReport = "/api/v1/reports/this"
 

@@ -48,7 +48,9 @@ func daemonConfig(dir, webhook string) object {
 	return object{
 		"data": in("data"),
 		"log":  object{"level": "info", "format": "text"},
-		"web":  object{"listen": "127.0.0.1:0"},
+		"web": object{"listen": "127.0.0.1:0", "access": object{
+			"hint": hint(in("data/token")),
+		}},
 		"sources": object{"scrape": object{
 			"interval": "1s", "timeout": "900ms", "files": []string{in("targets.json")}, "retention": "1d",
 		}},
@@ -77,6 +79,15 @@ func daemonConfig(dir, webhook string) object {
 			{"name": "log", "log": object{}},
 		}},
 	}
+}
+
+// hint says where the demo's token lies, as far as the form to sign in has room for it.
+func hint(token string) string {
+	text := "In this demo it lies in the file " + token + "; the terminal that runs the demo has a link that signs in."
+	if len(text) > 300 {
+		text = "In this demo the terminal says where it lies, and has a link that signs in."
+	}
+	return text
 }
 
 // writeConfig writes the flags, an empty list of targets and the daemon's

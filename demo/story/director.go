@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -23,6 +25,11 @@ type director struct {
 	progress *progress
 	timeline *timeline
 
+	// in is what a person types; interrupted says why their Ctrl-C ended the story, nil
+	// while it didn't.
+	in          io.Reader
+	interrupted func() error
+
 	launcher *launcher
 	shop     *shop
 	receiver *receiver
@@ -35,6 +42,7 @@ type director struct {
 	rolled   time.Time
 	toggled  toggle
 	tuned    tuning
+	held     []comparison
 	alerted  notice
 	reviewed []string
 }
@@ -48,12 +56,13 @@ type step struct {
 }
 
 func newDirector(o options, p *progress) *director {
-	return &director{opt: o, progress: p, timeline: &timeline{}, bounds: map[string]float64{}}
+	return &director{opt: o, progress: p, timeline: &timeline{}, bounds: map[string]float64{}, in: strings.NewReader("")}
 }
 
 // tell runs every step; its error says what wasn't seen. No process is left
 // when it returns.
 func (d *director) tell(ctx context.Context) error {
+	d.interrupted = ctx.Err
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	receiver, err := newReceiver(filepath.Join(d.opt.dir, "webhook.jsonl"))

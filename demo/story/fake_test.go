@@ -236,6 +236,7 @@ func (f *fake) routes() http.Handler {
 		}
 		return object{"key": backoffFlag, "value": f.variants[f.variant], "variant": f.variant, "reason": "STATIC"}
 	})
+	answer("POST /api/v1/sign-in", func(*http.Request) any { return object{"link": "http://127.0.0.1/sign-in/once"} })
 	answer("GET /api/v1/upgrades", func(*http.Request) any {
 		if f.version == "4.1.3" {
 			return object{"items": []any{}, "next": ""}
@@ -262,7 +263,11 @@ func (f *fake) routes() http.Handler {
 			return object{"why": "nothing that was tried is better", "rows": []any{}, "suggestion": object{"variant": "legacy", "row": "legacy"}}
 		}
 		return object{
-			"why": "it loses fewer calls", "rows": []any{object{"name": "suggested", "retries_per_call": object{"value": 0.05, "error": 0.01}}},
+			"why": "it loses fewer calls", "rows": []any{
+				object{"name": "suggested", "retries_per_call": object{"value": 0.05, "error": 0.01}},
+				// Nobody can lose less than none: whatever is counted is more.
+				object{"name": "tuned", "retries_per_call": object{"value": 0.05, "error": 0.01}, "failed": object{"value": 0.02, "error": 0.01}},
+			},
 			"suggestion": object{"variant": "tuned", "row": "suggested", "changed": true, "value": object{
 				"strategy": "exponential", "base_ms": 60, "cap_ms": 240, "factor": 2, "jitter": 0.2, "max_attempts": 3, "slow_ms": 0,
 			}},

@@ -34,13 +34,16 @@ type options struct {
 	rate                     float64
 }
 
+// passedOn is how long after an interrupt another one is the same.
+const passedOn = time.Second
+
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run tells the story. It returns 0 when every step was seen, 1 when one wasn't,
 // 2 on wrong usage and 130 when it was interrupted.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	o, err := parse(args, stderr)
 	if err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -51,9 +54,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	interrupted, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// A second Ctrl-C ends the director at once.
-	context.AfterFunc(interrupted, stop)
+	// A second Ctrl-C ends the director at once; that aftershock demo passes the first one
+	// on isn't one.
+	context.AfterFunc(interrupted, func() {
+		time.Sleep(passedOn)
+		stop()
+	})
 	d := newDirector(o, newProgress(stderr))
+	d.in = stdin
 	err = d.tell(interrupted)
 	if interrupted.Err() != nil && err != nil {
 		fmt.Fprintf(stderr, "demo: interrupted; logs are in %s\n", filepath.Join(o.dir, "logs"))
@@ -85,7 +93,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.StringVar(&o.bin, "bin", "", "`directory` of the fleet's programs, built when they aren't there (default: DIR/bin)")
 	fs.StringVar(&o.source, "source", ".", "`directory` of the source, to build the programs from")
 	fs.StringVar(&o.daemon, "daemon", "aftershock", "`path` of the daemon's program")
-	fs.BoolVar(&o.handsOn, "hands-on", false, "wait for you to toggle the feature")
+	fs.BoolVar(&o.handsOn, "hands-on", false, "wait for you to toggle the feature, and stay until you press Enter or Ctrl-C")
 	fs.BoolVar(&o.control, "control", false, "upgrade to harmless builds only, and see that nothing is blamed")
 	fs.BoolVar(&o.json, "json", false, "write the result as JSON")
 	fs.DurationVar(&o.baseline, "baseline", 95*time.Second, "`time` to run before the upgrade")

@@ -58,6 +58,10 @@ func (p *progress) begin(step string, about, after time.Duration) {
 	p.show()
 	go func(stop, done chan struct{}) {
 		defer close(done)
+		if !p.terminal && about+after == 0 {
+			<-stop // how long it takes isn't known, and there is nothing new to say
+			return
+		}
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
@@ -100,6 +104,9 @@ func (p *progress) show() {
 	gone := time.Since(p.begun)
 	left := p.after + max(0, p.about-gone)
 	text := fmt.Sprintf("%s … %s, about %s still", p.step, seconds(gone), seconds(left))
+	if p.about+p.after == 0 {
+		text = fmt.Sprintf("%s … %s", p.step, seconds(gone))
+	}
 	if p.detail != "" {
 		text += " (" + p.detail + ")"
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,8 +13,9 @@ import (
 const (
 	guilty   = "dten-payments"
 	innocent = "dten-checkout"
-	// handsTime is how long a person gets to toggle.
-	handsTime = 15 * time.Minute
+	// handsTime is how long a person gets to toggle, stayTime to look around afterwards.
+	handsTime = time.Hour
+	stayTime  = 12 * time.Hour
 )
 
 // script is the story: what is done and what has to be seen, in order.
@@ -36,10 +36,20 @@ func (d *director) script() []step {
 		)
 	}
 	toggling := step{"toggling " + backoffFlag + " to legacy", 3 * time.Second, time.Minute, d.toggleLegacy}
+	ending := []step{
+		{"trying constants for " + backoffFlag, 3 * time.Second, 2 * time.Minute, d.tune},
+		{"toggling " + backoffFlag + " to tuned", 3 * time.Second, time.Minute, d.toggleTuned},
+		{"seeing that the compromise holds", o.hold, o.hold + 90*time.Second, d.seeHold},
+		{"fetching the review", time.Second, time.Minute, d.review},
+	}
 	if o.handsOn {
 		toggling = step{"waiting for you to toggle " + backoffFlag, time.Minute, handsTime, d.awaitHands}
+		ending = []step{
+			{"fetching the review", time.Second, time.Minute, d.review},
+			{"waiting until you have finished", 0, stayTime, d.stay},
+		}
 	}
-	return append(opening,
+	return append(append(opening,
 		step{"inspecting the vendor's package", 8 * time.Second, 2 * time.Minute, d.inspectPackage},
 		step{"rolling the upgrade through the instances", 14 * time.Second, 3 * time.Minute, d.roll("4.2.0")},
 		step{"waiting for the daemon to find the upgrade", 5 * time.Second, 90 * time.Second, d.findUpgrade("4.2.0")},
@@ -50,11 +60,7 @@ func (d *director) script() []step {
 		toggling,
 		step{"waiting for the toggle to be verified", 3 * time.Second, time.Minute, d.awaitVerified("legacy")},
 		step{"waiting for the indicators to recover", 20 * time.Second, 3 * time.Minute, d.awaitRecovery},
-		step{"trying constants for " + backoffFlag, 3 * time.Second, 2 * time.Minute, d.tune},
-		step{"toggling " + backoffFlag + " to tuned", 3 * time.Second, time.Minute, d.toggleTuned},
-		step{"seeing that the compromise holds", o.hold, o.hold + 90*time.Second, d.seeHold},
-		step{"fetching the review", time.Second, time.Minute, d.review},
-	)
+	), ending...)
 }
 
 func (d *director) startDaemon(ctx context.Context) (string, error) {
@@ -288,71 +294,6 @@ func wronglyBlamed(notices []notice) error {
 		}
 	}
 	return nil
-}
-
-// kept is the variant that on call settled on.
-func (d *director) kept() string {
-	if d.tuned.Suggestion == nil {
-		return "legacy"
-	}
-	return "tuned"
-}
-
-// seeHold watches the tuned constants: no alert, and retries and tail nearer to
-// the baseline's than to the new strategy's.
-func (d *director) seeHold(ctx context.Context) (string, error) {
-	begun := time.Now()
-	base, worse := d.figures[0], d.figures[1]
-	var f figures
-	err := await(ctx, func() (bool, string, error) {
-		notices, _ := d.receiver.all()
-		if err := wronglyBlamed(notices); err != nil {
-			return false, "", err
-		}
-		for _, n := range firing(notices) {
-			return false, "", fmt.Errorf("an alert fires with the %s constants: %s", d.kept(), n.Annotations["summary"])
-		}
-		if left := d.opt.hold - time.Since(begun); left > 0 {
-			return false, "hold", nil
-		}
-		now, err := read(ctx, d.shop.addrs())
-		if err != nil {
-			return false, err.Error(), nil
-		}
-		f = phase("4.2.0 "+d.kept(), d.mark, now, d.bounds)
-		d.progress.say(f.words())
-		// The old constants were seen to recover before.
-		holds := d.tuned.Suggestion == nil || near(f.RetriesPerCall, base.RetriesPerCall, worse.RetriesPerCall, f.Calls, base.Calls) &&
-			// A baseline with few requests over the bound doesn't tell where its
-			// tail is.
-			(base.Tails[0].Share*base.Calls < 20 || near(f.Tails[0].Share, base.Tails[0].Share, worse.Tails[0].Share, f.Calls, base.Calls))
-		return holds, "wait for retries and tail nearer to the baseline's than to the new strategy's: " + f.words(), nil
-	})
-	if err != nil {
-		return "", err
-	}
-	d.figures = append(d.figures, f)
-	d.timeline.add("the compromise holds, no alert: " + f.words())
-	if d.tuned.Suggestion == nil {
-		return f.words(), nil
-	}
-	said, err := d.tuned.foretold()
-	if err != nil {
-		return "", err
-	}
-	d.timeline.add(fmt.Sprintf("tuning foretold %.3f±%.3f retries per call and %.2f±%.2f%% of calls lost; counted were %.3f and %.2f%%",
-		said.Retries.Value, said.Retries.Error, 100*said.Failed.Value, 100*said.Failed.Error, f.RetriesPerCall, 100*f.FailedCalls))
-	return f.words(), nil
-}
-
-// near says whether a share is nearer to the baseline's than to the worse one,
-// by ratio, or within two standard deviations of the baseline's, where counts
-// vary twice as much as Poisson's because trouble comes in bursts.
-func near(now, base, worse, calls, baseCalls float64) bool {
-	if calls == 0 || baseCalls == 0 {
-		return false
-	}
-	return now <= math.Sqrt(base*worse) || now <= base+2*math.Sqrt(2*base*(1/calls+1/baseCalls))
 }
 
 // watchNothing sees that no binary is blamed for the watch time.

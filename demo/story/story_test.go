@@ -43,7 +43,7 @@ func tell(ctx context.Context, t *testing.T, dir string, args ...string) (int, t
 		"--dir", dir, "--bin", programDir, "--daemon", self, "--json",
 		"--baseline", "3s", "--hold", "1s", "--watch", "2s", "--gap", "100ms",
 	}, args...)
-	code := run(ctx, args, &stdout, &stderr)
+	code := run(ctx, args, strings.NewReader(""), &stdout, &stderr)
 	if code != 0 {
 		t.Log(stderr.String())
 	}
@@ -159,7 +159,7 @@ func TestDaemonThatEndsFailsTheStory(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"--dir", t.TempDir(), "--bin", programDir, "--daemon", "/bin/false"}, &stdout, &stderr)
+	code := run(t.Context(), []string{"--dir", t.TempDir(), "--bin", programDir, "--daemon", "/bin/false"}, strings.NewReader(""), &stdout, &stderr)
 	if code != 1 || !strings.Contains(stderr.String(), "daemon: it ended by itself") {
 		t.Errorf("got exit status %d and %q, want 1 and why", code, stderr.String())
 	}

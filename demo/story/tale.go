@@ -19,13 +19,15 @@ type told struct {
 	Seconds  float64     `json:"seconds"`
 	Timeline []happening `json:"timeline"`
 	Figures  []figures   `json:"figures"`
-	Reviews  []string    `json:"reviews"`
+	// Held is what was foretold of the tuned constants, against what was counted.
+	Held    []comparison `json:"held,omitempty"`
+	Reviews []string     `json:"reviews"`
 }
 
 func (d *director) result(err error) told {
 	t := told{
 		Seen: err == nil, Control: d.opt.control, Seed: d.opt.seed, Dir: d.opt.dir, Upgrade: d.upgrade,
-		Seconds: time.Since(d.timeline.start).Seconds(), Timeline: d.timeline.events, Figures: d.figures, Reviews: d.reviewed,
+		Seconds: time.Since(d.timeline.start).Seconds(), Timeline: d.timeline.events, Figures: d.figures, Held: d.held, Reviews: d.reviewed,
 	}
 	if err != nil {
 		t.Missing = err.Error()

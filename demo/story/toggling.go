@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 )
@@ -78,32 +77,6 @@ func (d *director) toggle(ctx context.Context, variant, reason string, s suggest
 	}
 	d.timeline.add(did)
 	return "set to " + variant, nil
-}
-
-// awaitHands waits until a person has toggled.
-func (d *director) awaitHands(ctx context.Context) (string, error) {
-	d.progress.tell(fmt.Sprintf("\nIt's your turn. In the console %s/ or in another shell:\n\n  AFTERSHOCK_SERVER=%s AFTERSHOCK_TOKEN=$(cat %s) \\\n  %s flags set %s legacy --reason 'tail latency and retries are worse since the upgrade'\n",
-		d.api.base, d.api.base, shellQuote(filepath.Join(d.opt.dir, "data", "token")), shellQuote(d.opt.daemon), backoffFlag))
-	err := await(ctx, func() (bool, string, error) {
-		all, err := d.api.history(ctx, backoffFlag)
-		if err != nil {
-			return false, err.Error(), nil
-		}
-		for _, t := range all {
-			// The automation's proposal says "waiting" until somebody approves it.
-			done := slices.Contains([]string{"applied", "verified", "recovered"}, t.State)
-			if done && t.After == "legacy" && t.At.After(d.alerted.At.Add(-time.Minute)) {
-				d.toggled = t
-				return true, "", nil
-			}
-		}
-		return false, "nobody set " + backoffFlag + " to legacy", nil
-	})
-	if err != nil {
-		return "", err
-	}
-	d.timeline.add(fmt.Sprintf("%s set %s to legacy", d.toggled.Actor, backoffFlag))
-	return "set to legacy by " + d.toggled.Actor, nil
 }
 
 // awaitVerified waits until the daemon has verified the last toggle, and until

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"unicode/utf8"
 )
 
 // Role is what somebody may do; each may do what those before it may.
@@ -47,13 +48,21 @@ type Config struct {
 	// Read is who may read: anyone (the default), or viewer, who brings a token or a
 	// password.
 	Read string `yaml:"read"`
+	// Hint is a line that the form to sign in shows to everybody: where to get a token.
+	Hint string `yaml:"hint"`
 }
+
+// maxHint bounds the hint, in bytes: the form shows a line.
+const maxHint = 300
 
 // Validate names every setting that can't be used, by its path.
 func (c *Config) Validate(path string) []error {
 	var errs []error
 	if c.Read != "" && c.Read != "anyone" && c.Read != string(Viewer) {
 		errs = append(errs, fmt.Errorf("%s.read: %q is neither anyone nor viewer", path, c.Read))
+	}
+	if len(c.Hint) > maxHint || !utf8.ValidString(c.Hint) {
+		errs = append(errs, fmt.Errorf("%s.hint: want a line of at most %d bytes of UTF-8", path, maxHint))
 	}
 	for _, user := range slices.Sorted(maps.Keys(c.Users)) {
 		if r := c.Users[user]; !r.Valid() {

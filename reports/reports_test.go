@@ -215,3 +215,47 @@ func TestBuildFails(t *testing.T) {
 type writer struct{ err error }
 
 func (w writer) Write([]byte) (int, error) { return 0, w.err }
+
+// What had improved and is back at its old level is told as lost again, in all forms, and
+// what the automation only proposed as proposed.
+func TestLostAndProposed(t *testing.T) {
+	j := upgraded()
+	for i := range j.verdicts {
+		if v := &j.verdicts[i]; v.State == detector.Improved {
+			v.State, v.Recovered = detector.Clear, instant("2026-03-06T11:40:00Z")
+		}
+	}
+	j.toggles = append(j.toggles, detector.Toggle{
+		ID: "auto-1-proposal", Flag: "payments-backoff", Before: "new", After: "legacy", Actor: "aftershock (automation)", Decision: "auto-1-proposal", Needs: 1,
+		At: instant("2026-03-06T10:30:00Z"), Updated: instant("2026-03-06T11:30:00Z"), State: detector.ToggleLapsed, Evidence: "nobody approved it", Upgrade: "dten-4.2.0",
+	})
+	r, err := reports.Build(t.Context(), j, "dten-4.2.0", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Counts.Lost != 1 || r.Counts.Improved != 0 {
+		t.Errorf("counts %+v, want one lost and none better", r.Counts)
+	}
+	var html, md strings.Builder
+	if err := errors.Join(r.HTML(&html), r.Markdown(&md)); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"html": html.String(), "md": md.String()} {
+		for _, want := range []string{
+			"1 indicator that had improved is lost again.", "1 lost again", "Lost again", "tail latency of catalog /items lost again: it is back at its old level",
+			"aftershock (automation) proposed to set payments-backoff from new to legacy", "plan of payments-backoff lapsed: nobody approved it", "proposed, lapsed",
+		} {
+			if !strings.Contains(strings.ReplaceAll(text, `\`, ""), want) {
+				t.Errorf("%s lacks %q", name, want)
+			}
+		}
+		for _, never := range []string{"catalog /items back within", "(automation) set payments-backoff", "catalog /items: recovered"} {
+			if strings.Contains(text, never) {
+				t.Errorf("%s says %q", name, never)
+			}
+		}
+	}
+	if acts := r.Head[3]; strings.Contains(acts, "automation") {
+		t.Errorf("a proposal is told as done: %s", acts)
+	}
+}

@@ -158,3 +158,47 @@ func TestPlainCells(t *testing.T) {
 		}
 	}
 }
+
+// The commands read as the pages do: what a plan may lose, which toggle is in force, by
+// which another was replaced.
+func TestFlagsReadAsThePagesDo(t *testing.T) {
+	s := webtest.Start(t)
+	t.Setenv("AFTERSHOCK_SERVER", s.URL)
+	t.Setenv("AFTERSHOCK_TOKEN", webtest.Token)
+	now := time.Now()
+	tick := webtest.Story(now)
+	gain := tick.Verdicts[1]
+	gain.Indicator = webtest.Indicator(detector.Error, "http_requests_total", "service", "payments", "http_route", "/pay")
+	gain.State, gain.Direction = detector.Improved, detector.Better
+	gain.Effect = &detector.Effect{What: "share of failed requests", Before: 0.03, After: 0.01, Ratio: 0.33, Low: 0.25, High: 0.45}
+	tick.Verdicts = append(tick.Verdicts, gain)
+	s.Tell(t, tick)
+	const lose = "errors of payments /pay, share of failed requests: 3% → 1%, ×0.33 (0.25–0.45), put down to dten-payments (93%)\n"
+	plan := call(t, "", "flags", "plan", "payments-backoff", "legacy")
+	if plan.status != 0 || !strings.Contains(plan.out, "payments-backoff would go from new to legacy for everyone; nothing was changed.") || !strings.Contains(plan.out, "may be lost: "+lose) {
+		t.Errorf("plan: %+v", plan)
+	}
+	if got := call(t, "", "flags", "plan", "payments-backoff", "legacy", "--emergency", "x"); got.status != exitUsage || !strings.Contains(got.errors, "plan takes no --emergency") {
+		t.Errorf("plan in an emergency: %+v", got)
+	}
+	for variant, want := range map[string]string{"legacy": "May be lost with it: " + lose} {
+		if got := call(t, "", "flags", "set", "payments-backoff", variant, "--reason", "x", "--upgrade", webtest.UpgradeID); got.status != 0 || !strings.Contains(got.out, want) {
+			t.Errorf("set: %+v", got)
+		}
+	}
+	if got := call(t, "", "flags", "set", "payments-backoff", "tuned", "--reason", "x"); got.status != 0 {
+		t.Fatalf("set: %+v", got)
+	}
+	show := call(t, "", "flags", "show", "payments-backoff")
+	if !strings.Contains(show.out, "1 in force") || !strings.Contains(show.out, "tuned for everyone, ") || strings.Contains(show.out, "legacy for everyone") {
+		t.Errorf("show:\n%s", show.out)
+	}
+	if history := call(t, "", "flags", "history", "payments-backoff"); !strings.Contains(history.out, "verified, then replaced by tuned") {
+		t.Errorf("history:\n%s", history.out)
+	}
+	tick.Verdicts[len(tick.Verdicts)-1].State, tick.Verdicts[len(tick.Verdicts)-1].Recovered = detector.Clear, now
+	s.Tell(t, tick)
+	if verdicts := call(t, "", "upgrades", "show", webtest.UpgradeID); !strings.Contains(verdicts.out, "clear, lost again") || strings.Contains(verdicts.out, "clear, recovered") {
+		t.Errorf("verdicts:\n%s", verdicts.out)
+	}
+}

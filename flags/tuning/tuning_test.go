@@ -417,3 +417,32 @@ func BenchmarkTune(b *testing.B) {
 		}
 	}
 }
+
+// TestErrorsHoldTheLuckOfFirstFailures: a forecast from little isn't surer than how often
+// first attempts fail is known, which all of it hangs on.
+func TestErrorsHoldTheLuckOfFirstFailures(t *testing.T) {
+	relative := func(minutes int) (sd, failed float64) {
+		rng := rand.New(rand.NewPCG(21, 1))
+		q, rec := question(), NewRecorder("payments", "acme-pay")
+		rows, err := q.rows(&Result{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range callers(bursty(rng), rows[0].Constants, "4.1.3", start, minutes, 800, rng) {
+			rec.Add(f)
+		}
+		got, err := Tune(q, rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		safe := got.Rows[0]
+		return safe.Retries.Error / safe.Retries.Value, got.Calls * got.FirstFailures
+	}
+	little, failed := relative(5)
+	if least := 0.8 / math.Sqrt(failed); little < least {
+		t.Errorf("from %.0f first failures: retries are foretold to %.3f of themselves, and can't be to less than %.3f", failed, little, least)
+	}
+	if much, _ := relative(300); much > little/1.7 {
+		t.Errorf("from sixty times as much: still to %.3f of themselves, where it was %.3f", much, little)
+	}
+}

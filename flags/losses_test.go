@@ -88,7 +88,9 @@ func TestPlanNamesWhatMayBeLost(t *testing.T) {
 func TestWhatMayBeLostIsNotKnown(t *testing.T) {
 	s, _ := start(t, &memory{}, Config{
 		Definitions: writeFile(t, fleet), Gates: []Gate{{Flag: "payments-backoff", Binary: "dten-payments", Safe: "legacy"}},
-		Gains: func(context.Context, string, []string) ([]detector.Gain, error) { return nil, errors.New("the disk is gone") },
+		Gains: func(context.Context, string, []string) ([]detector.Gain, error) {
+			return nil, errors.New("the disk is gone")
+		},
 	})
 	dry := request("payments-backoff", "legacy")
 	dry.DryRun = true

@@ -148,7 +148,7 @@ func gets(s detector.Scope) string {
 func (p *Plan) explain(n *snapshot, f definitions.Flag) {
 	before := "what they get now"
 	if p.Before != "" {
-		before = strconv.Quote(p.Before) + " now"
+		before = strconv.Quote(p.Before)
 	}
 	p.Effect = fmt.Sprintf("everyone will get %q instead of %s", p.After, before)
 	standing := n.document.Acts[p.Flag].Standing

@@ -27,7 +27,7 @@ type telemetry struct {
 	// gains: another service's tail is better between the two.
 	gains bool
 	err   error
-	asked         []time.Time
+	asked []time.Time
 }
 
 var latency = &detector.Indicator{Kind: detector.Latency, Metric: "http_server_request_duration_seconds", Labels: map[string]string{"service": "pay"}}

@@ -155,7 +155,7 @@ func TestAReplacedToggle(t *testing.T) {
 		}
 	}
 	page := ask(t, "GET", s.URL+"/toggles/"+first.ID, "").body
-	lacks(t, "the replaced one", page, "Replaced: it is in force no more", `<a href="/toggles/`+second.ID+`">legacy → tuned for everyone</a>`, "Recovered: all are back")
+	lacks(t, "the replaced one", page, "Replaced: it is in force no more", `<a href="/toggles/`+second.ID+`">legacy → tuned for everyone</a>`, "While it was in force: recovered: all are back")
 	if strings.Contains(page, "Undo it…") || strings.Contains(page, `id="live"`) {
 		t.Error("a replaced toggle offers its undo, or waits for something")
 	}
@@ -207,7 +207,7 @@ func TestAProposalReadsAsOne(t *testing.T) {
 		}
 	}
 	for _, p := range []string{"/", alertPath} {
-		lacks(t, p, ask(t, "GET", s.URL+p, "").body, `<a class="button" href="`+at+`">Look at payments-backoff: new → legacy…</a>`)
+		lacks(t, p, ask(t, "GET", s.URL+p, "").body, `<a href="`+at+`">payments-backoff: new → legacy</a>: `+stands)
 	}
 	time.Sleep(1100 * time.Millisecond) // a review is of whole seconds
 	review := reading(ask(t, "GET", s.URL+"/upgrades/"+webtest.UpgradeID+"/report", "").body)
@@ -296,7 +296,7 @@ func TestProposalInABrowser(t *testing.T) {
 			g := proposed(t, s)
 			b := open(t, browser, s.URL)
 			b.do(v.show(), chromedp.Navigate(s.URL+alertPath))
-			b.press(`.answer a.button[href="/toggles/` + g.ID + `"]`)
+			b.press(`.answer a[href="/toggles/` + g.ID + `"]`)
 			b.reads("h1", "Proposed: payments-backoff: new → legacy")
 			b.reads(".answer h2", "Proposed, waits for approval by one person on call")
 			b.reads("#gains + ul", "errors of payments /pay")

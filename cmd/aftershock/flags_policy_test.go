@@ -35,7 +35,7 @@ func TestFlagsOfAPolicy(t *testing.T) {
 		}
 	}
 	dry := call(t, "", words("flags set payments-backoff legacy --percent 25 --reason x --dry-run")...)
-	if dry.status != 0 || !strings.Contains(dry.out, `25% of the callers will get "legacy" instead of "new" now; everybody else keeps what they get; one person other than the planner must approve it`) {
+	if dry.status != 0 || !strings.Contains(dry.out, `25% of the callers will get "legacy" instead of "new"; everybody else keeps what they get; one person other than the planner must approve it`) {
 		t.Errorf("dry run: %+v", dry)
 	}
 	plan := call(t, "", words("flags set payments-backoff legacy --actor ana --reason p99")...)

@@ -43,7 +43,7 @@ func (d *director) script() []step {
 		{"fetching the review", time.Second, time.Minute, d.review},
 	}
 	if o.handsOn {
-		toggling = step{"waiting for you to toggle " + backoffFlag, time.Minute, handsTime, d.awaitHands}
+		toggling = step{"waiting for you to toggle " + backoffFlag, 0, handsTime, d.awaitHands}
 		ending = []step{
 			{"fetching the review", time.Second, time.Minute, d.review},
 			{"waiting until you have finished", 0, stayTime, d.stay},

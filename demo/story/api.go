@@ -198,8 +198,9 @@ func (a *api) verdicts(ctx context.Context, id string) ([]verdict, error) {
 	return items[verdict](ctx, a, "/api/v1/upgrades/"+url.PathEscape(id)+"/verdicts")
 }
 
-func (a *api) history(ctx context.Context, flag string) ([]toggle, error) {
-	return items[toggle](ctx, a, "/api/v1/flags/"+url.PathEscape(flag)+"/history")
+// history are the toggles of the story's flag.
+func (a *api) history(ctx context.Context) ([]toggle, error) {
+	return items[toggle](ctx, a, "/api/v1/flags/"+url.PathEscape(backoffFlag)+"/history")
 }
 
 func (a *api) tune(ctx context.Context, flag string) (tuning, error) {

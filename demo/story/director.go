@@ -41,6 +41,7 @@ type director struct {
 	figures  []figures
 	rolled   time.Time
 	toggled  toggle
+	helped   bool // the toggle was seen to help
 	tuned    tuning
 	held     []comparison
 	alerted  notice

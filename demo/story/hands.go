@@ -47,7 +47,7 @@ func (d *director) awaitHands(ctx context.Context) (string, error) {
 	d.progress.tell(fmt.Sprintf("\nIt's your turn: payments is worse since the upgrade, and an alert says so. Toggle %s to legacy, in the console\n\n%s\nor in another shell:\n\n%s  %s flags plan %s legacy\n  %s flags set %s legacy --reason 'tail latency and retries are worse since the upgrade'\n",
 		backoffFlag, d.reach(ctx), d.shell(), shellQuote(d.opt.daemon), backoffFlag, shellQuote(d.opt.daemon), backoffFlag))
 	err := await(ctx, func() (bool, string, error) {
-		all, err := d.api.history(ctx, backoffFlag)
+		all, err := d.api.history(ctx)
 		if err != nil {
 			return false, err.Error(), nil
 		}
@@ -84,7 +84,7 @@ func entered(in io.Reader) <-chan struct{} {
 func (d *director) stay(ctx context.Context) (string, error) {
 	d.progress.tell(d.whatNext(ctx))
 	seen := map[string]bool{}
-	all, err := d.api.history(ctx, backoffFlag)
+	all, err := d.api.history(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -106,7 +106,7 @@ func (d *director) stay(ctx context.Context) (string, error) {
 			return "", context.Cause(ctx)
 		case <-tick.C:
 		}
-		all, err := d.api.history(ctx, backoffFlag)
+		all, err := d.api.history(ctx)
 		if err != nil {
 			continue // the daemon says more when it is asked again
 		}
@@ -126,8 +126,12 @@ func (d *director) stay(ctx context.Context) (string, error) {
 // whatNext says what a person may try.
 func (d *director) whatNext(ctx context.Context) string {
 	run := shellQuote(d.opt.daemon)
+	back := "The indicators are back."
+	if !d.helped {
+		back = "Not all indicators are back; the toggle's page says which."
+	}
 	return fmt.Sprintf(`
-The indicators are back. All of it stays up for you; try next:
+%s All of it stays up for you; try next:
 
 %s
   - the toggle's page says what came back with it, and what the upgrade had improved and is lost again: %s
@@ -141,7 +145,7 @@ in a shell with
 
 %s
 Press Enter or Ctrl-C here when you have finished.
-`, d.reach(ctx), d.api.base+"/toggles/"+d.toggled.ID, d.api.base+"/flags/"+backoffFlag+"/tuning", run, backoffFlag, run, backoffFlag, run, backoffFlag,
+`, back, d.reach(ctx), d.api.base+"/toggles/"+d.toggled.ID, d.api.base+"/flags/"+backoffFlag+"/tuning", run, backoffFlag, run, backoffFlag, run, backoffFlag,
 		d.api.base+"/reports/this", d.shell())
 }
 

@@ -42,7 +42,9 @@ func (d *director) script() []step {
 		{"seeing that the compromise holds", o.hold, o.hold + 90*time.Second, d.seeHold},
 		{"fetching the review", time.Second, time.Minute, d.review},
 	}
+	recovery := 3 * time.Minute
 	if o.handsOn {
+		recovery = handsTime // who looks around meanwhile isn't thrown out
 		toggling = step{"waiting for you to toggle " + backoffFlag, 0, handsTime, d.awaitHands}
 		ending = []step{
 			{"fetching the review", time.Second, time.Minute, d.review},
@@ -59,7 +61,7 @@ func (d *director) script() []step {
 		step{"waiting for the finding that came true", 2 * time.Second, time.Minute, d.awaitForeseen},
 		toggling,
 		step{"waiting for the toggle to be verified", 3 * time.Second, time.Minute, d.awaitVerified("legacy")},
-		step{"waiting for the indicators to recover", 20 * time.Second, 3 * time.Minute, d.awaitRecovery},
+		step{"waiting for the indicators to recover", 20 * time.Second, recovery, d.awaitRecovery},
 	), ending...)
 }
 

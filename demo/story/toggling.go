@@ -109,7 +109,7 @@ func (d *director) awaitVerified(variant string) func(context.Context) (string, 
 }
 
 func (d *director) lastState(ctx context.Context) (toggle, error) {
-	all, err := d.api.history(ctx, backoffFlag)
+	all, err := d.api.history(ctx)
 	if err != nil {
 		return toggle{}, err
 	}
@@ -142,16 +142,22 @@ func (d *director) awaitServed(ctx context.Context, variant string) error {
 // resolved every alert of the upgrade.
 func (d *director) awaitRecovery(ctx context.Context) (string, error) {
 	err := d.receiver.await(ctx, "wait for the alert to be resolved", func(notices []notice) (bool, error) {
-		return len(firing(notices)) == 0, wronglyBlamed(notices)
+		return !d.stillFires(notices), wronglyBlamed(notices)
 	})
 	if err != nil {
 		return "", err
 	}
 	d.timeline.add("the alert is resolved")
+	unhelped := ""
 	err = await(ctx, func() (bool, string, error) {
 		last, err := d.lastState(ctx)
 		if err != nil {
 			return false, err.Error(), nil
+		}
+		if last.State == "not-recovered" && d.opt.handsOn {
+			// Whoever does it by hand isn't thrown out: what is seen is told.
+			unhelped = last.Evidence
+			return true, "", nil
 		}
 		if last.State == "not-recovered" || last.State == "reverted" {
 			return false, "", fmt.Errorf("the toggle is %s: %s", last.State, last.Evidence)
@@ -165,6 +171,22 @@ func (d *director) awaitRecovery(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if unhelped != "" {
+		d.timeline.add("not recovered: " + unhelped + "; " + f.words())
+		return "not all of them: " + unhelped, nil
+	}
+	d.helped = true
 	d.timeline.add("recovered: " + f.words())
 	return f.words(), nil
+}
+
+// stillFires says whether an alert stands in the way of the recovery: any, or, where a
+// person looks on, one that blames the guilty binary.
+func (d *director) stillFires(notices []notice) bool {
+	for _, n := range firing(notices) {
+		if !d.opt.handsOn || n.blames() == guilty {
+			return true
+		}
+	}
+	return false
 }

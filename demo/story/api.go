@@ -42,6 +42,10 @@ type (
 		State    string    `json:"state"`
 		Evidence string    `json:"evidence"`
 		At       time.Time `json:"at"`
+		// Approvals are by whoever let a plan or a proposal be carried out.
+		Approvals []struct {
+			Actor string `json:"actor"`
+		} `json:"approvals"`
 	}
 	cause struct {
 		Kind        string  `json:"kind"`
@@ -90,6 +94,15 @@ func (v verdict) name() string {
 		return "retries of " + l["peer"]
 	}
 	return v.Indicator.Kind + " of " + l["service"] + " " + l["http_route"]
+}
+
+// by is who brought the toggle about: who planned it, and who approved it.
+func (t toggle) by() string {
+	text := t.Actor
+	for _, a := range t.Approvals {
+		text = a.Actor + ", approving what " + text + " proposed,"
+	}
+	return text
 }
 
 // api is the daemon's public API.

@@ -62,8 +62,8 @@ func (d *director) awaitHands(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	d.timeline.add(fmt.Sprintf("%s set %s to legacy", d.toggled.Actor, backoffFlag))
-	return "set to legacy by " + d.toggled.Actor, nil
+	d.timeline.add(fmt.Sprintf("%s set %s to legacy", d.toggled.by(), backoffFlag))
+	return d.toggled.by() + " set it to legacy", nil
 }
 
 // entered is told of the first line that comes over in. Its end says nothing: there may
@@ -171,7 +171,7 @@ type trial struct {
 
 // begin tells of a toggle, and begins to count.
 func (d *director) begin(ctx context.Context, t toggle) *trial {
-	text := fmt.Sprintf("%s set %s to %s", t.Actor, backoffFlag, t.After)
+	text := fmt.Sprintf("%s set %s to %s", t.by(), backoffFlag, t.After)
 	d.timeline.add(text)
 	d.progress.tell(text + "; what comes of it is counted for " + seconds(d.opt.hold))
 	x := &trial{toggle: t}

@@ -139,15 +139,24 @@ func (d *director) awaitServed(ctx context.Context, variant string) error {
 }
 
 // awaitRecovery waits until the daemon says that the toggle helped and has
-// resolved every alert of the upgrade.
+// resolved every alert of the upgrade. Whoever toggles by hand isn't thrown out where it
+// didn't: what is seen is told.
 func (d *director) awaitRecovery(ctx context.Context) (string, error) {
-	err := d.receiver.await(ctx, "wait for the alert to be resolved", func(notices []notice) (bool, error) {
-		return !d.stillFires(notices), wronglyBlamed(notices)
+	resolved := false
+	err := await(ctx, func() (bool, string, error) {
+		notices, _ := d.receiver.all()
+		if resolved = !d.stillFires(notices); resolved || !d.opt.handsOn {
+			return resolved, "wait for the alert to be resolved", wronglyBlamed(notices)
+		}
+		last, err := d.lastState(ctx)
+		return err == nil && last.State == "not-recovered", "wait for the alert to be resolved, or the toggle to be known not to help", wronglyBlamed(notices)
 	})
 	if err != nil {
 		return "", err
 	}
-	d.timeline.add("the alert is resolved")
+	if resolved {
+		d.timeline.add("the alert is resolved")
+	}
 	unhelped := ""
 	err = await(ctx, func() (bool, string, error) {
 		last, err := d.lastState(ctx)
@@ -155,7 +164,6 @@ func (d *director) awaitRecovery(ctx context.Context) (string, error) {
 			return false, err.Error(), nil
 		}
 		if last.State == "not-recovered" && d.opt.handsOn {
-			// Whoever does it by hand isn't thrown out: what is seen is told.
 			unhelped = last.Evidence
 			return true, "", nil
 		}

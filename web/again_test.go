@@ -229,7 +229,8 @@ func TestWritesTakeAKey(t *testing.T) {
 	for path, methods := range paths {
 		for _, method := range []string{"post", "put"} {
 			op, ok := methods.(node)[method].(node)
-			if !ok || !strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/api/v1/inbox") {
+			// A link that signs in is put down nowhere, and so isn't answered twice.
+			if !ok || !strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/api/v1/inbox") || path == "/api/v1/sign-in" {
 				continue
 			}
 			seen++

@@ -38,7 +38,7 @@ func (s *Server) SignInOnce(now time.Time) string {
 }
 
 // makeSignIn makes a link for whoever holds the daemon's own token, which signs one browser
-// in as that would.
+// in as that would. It takes no key: the link isn't to be put down as an answer.
 func (s *Server) makeSignIn(w http.ResponseWriter, r *http.Request) error {
 	if !s.isToken(bearerOf(r)) {
 		return problem{http.StatusForbidden, "a link that signs in is made for the daemon's own token alone"}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"maps"
 	"strings"
 	texttemplate "text/template"
 	"time"
@@ -47,6 +48,7 @@ func vocabulary() map[string]any {
 		"ago":       func(from, to time.Time) string { return words.Duration(to.Sub(from)) },
 		"accepted":  func(a *detector.Acceptance) string { return words.Accepted(*a) },
 		"foreseen":  words.Foreseen,
+		"left":      left,
 		"suspect": func(r *Review, c detector.Cause) string {
 			return words.Suspect(c, r.Upgrade.Binaries)
 		},
@@ -80,6 +82,16 @@ func instances(b detector.Binary) string {
 		s += "–" + words.Clock(last)
 	}
 	return s
+}
+
+// left says which instances of the binary were left behind, as far as is known then.
+func left(r Review, b detector.Binary) string {
+	for _, l := range r.Upgrade.Leftovers(nil, r.Now) {
+		if l.Binary.Name == b.Name && maps.Equal(l.Binary.Selector, b.Selector) {
+			return words.Leftover(l)
+		}
+	}
+	return ""
 }
 
 // HTML writes the review as one self-contained page: no script, no request to
@@ -161,6 +173,7 @@ func markdownWords() map[string]any {
 		"line":        func(s string) string { return markdown(words.Line(s)) },
 		"versions":    func(b detector.Binary) string { return markdown(words.Versions(b)) },
 		"accepted":    func(a *detector.Acceptance) string { return markdown(words.Accepted(*a)) },
+		"left":        func(r Review, b detector.Binary) string { return markdown(left(r, b)) },
 		"foreseen":    func(c detector.Cause) string { return markdown(words.Foreseen(c)) },
 		"suspect": func(r Review, c detector.Cause) string {
 			return markdown(words.Suspect(c, r.Upgrade.Binaries))

@@ -215,3 +215,30 @@ func TestBuildFails(t *testing.T) {
 type writer struct{ err error }
 
 func (w writer) Write([]byte) (int, error) { return 0, w.err }
+
+// The review says which instances an upgrade left behind, and which finding foresaw it.
+func TestLeftBehind(t *testing.T) {
+	j := upgraded()
+	j.upgrade.Source = "record"
+	j.upgrade.Binaries = slices.Clone(j.upgrade.Binaries)
+	b := &j.upgrade.Binaries[0]
+	b.From, b.To, b.Fleet = "4.1.3", "4.2.0", &detector.Fleet{New: 2, Old: 1, OldNames: []string{"pod-<2>"}}
+	j.upgrade.Findings = []detector.Finding{{
+		Rule: "scripts/unit-missing", Place: detector.Place{File: "install.sh", Line: 7},
+		Hypotheses: []detector.Hypothesis{{Kind: detector.HypothesisOldBuild, Binaries: []string{b.Name}, Says: "dtend.service wasn't restarted"}},
+	}}
+	r := review(t, j, j.upgrade.FinishedAt.Add(31*time.Minute))
+	var md, page strings.Builder
+	if err := errors.Join(r.Markdown(&md), r.HTML(&page)); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		md.String():   "**left behind**: 1 of 3 instances still runs 4.1.3 (pod-\\<2\\>), foreseen before the upgrade: dtend.service wasn't restarted (scripts/unit-missing, install.sh:7)",
+		page.String(): "<b>left behind</b>: 1 of 3 instances still runs 4.1.3 (pod-&lt;2&gt;), foreseen before the upgrade: dtend.service wasn&#39;t restarted (scripts/unit-missing, install.sh:7)",
+	} {
+		if !strings.Contains(text, want) {
+			i := strings.Index(text, "left behind")
+			t.Errorf("want %q in …%s", want, text[max(0, i):min(len(text), max(0, i)+300)])
+		}
+	}
+}

@@ -201,7 +201,7 @@ func (w *Week) finish(toggles []detector.Toggle, coverage []detector.Coverage) {
 	w.On = stillOn(m.toggles)
 	w.flips = slices.DeleteFunc(w.flips, func(f detector.Flip) bool { return f.At.After(w.Now) })
 	w.cover(coverage)
-	w.Chores, w.Foreseen = w.chores(), w.cameTrue()
+	w.Chores, w.Foreseen, w.Looked = w.chores(), w.cameTrue(), w.looked()
 	w.Head = w.head()
 }
 
@@ -328,9 +328,29 @@ func (w *Week) uncleaned() (out []string) {
 	return out
 }
 
-// cameTrue are the findings that the leading causes of the week's shifts had foreseen.
+// looked counts the findings of the upgrades' inspections that telemetry can show.
+func (w *Week) looked() (n int) {
+	for _, u := range w.Upgrades {
+		for _, f := range u.Upgrade.Findings {
+			if len(f.Hypotheses) > 0 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// cameTrue are the findings that the leading causes of the week's shifts had foreseen, and
+// those of what its upgrades left behind.
 func (w *Week) cameTrue() []string {
 	out := []string{}
+	for _, e := range w.ledger {
+		text := words.Line(e.Foreseen)
+		ours := func(u WeekUpgrade) bool { return u.Upgrade.ID == e.Upgrade }
+		if text != "" && slices.ContainsFunc(w.Upgrades, ours) && !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
 	for _, s := range w.Shifts {
 		c := leading(s.Verdict)
 		if text := words.Line(c.Foreseen); text != "" && c.Probability >= 0.5 && !slices.Contains(out, text) {

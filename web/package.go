@@ -72,6 +72,11 @@ func (s *Server) packageOf(ctx context.Context, id string, now time.Time) (d Pac
 	if len(u.Findings) == 0 {
 		return d, nil
 	}
+	for _, e := range chores {
+		if e.Foreseen != "" && !slices.Contains(d.True, e.Foreseen) {
+			d.True = append(d.True, e.Foreseen)
+		}
+	}
 	alerts, _, err := s.o.Journal.Alerts(ctx, journal.AlertQuery{Upgrade: id, Fired: true, Page: journal.Page{Limit: maxAlerts}})
 	for _, a := range alerts {
 		if f := a.Cause.Foreseen; f != "" && a.Cause.Probability >= 0.5 && !slices.Contains(d.True, f) {

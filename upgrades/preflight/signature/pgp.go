@@ -86,7 +86,7 @@ func isPGP(data []byte) bool {
 	if err != nil || len(all) == 0 {
 		return false
 	}
-	_, err = guarded(func() (packet.Packet, error) { return all[0].Parse() })
+	_, err = parseSignature(all[0])
 	return err == nil
 }
 
@@ -128,7 +128,7 @@ func (c *check) pgp(s found) error {
 			return nil
 		}
 		open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes)), nil }
-		if s.target != nil && !slices.ContainsFunc([][]byte{b.Plaintext, append(b.Plaintext[:len(b.Plaintext):len(b.Plaintext)], '\n'), bytes.TrimSuffix(b.Plaintext, []byte("\n"))},
+		if s.target != nil && !s.list && !slices.ContainsFunc([][]byte{b.Plaintext, append(b.Plaintext[:len(b.Plaintext):len(b.Plaintext)], '\n'), bytes.TrimSuffix(b.Plaintext, []byte("\n"))},
 			func(text []byte) bool { return s.target.is(c.ctx, text) }) {
 			s = c.apart(s)
 		}
@@ -154,12 +154,8 @@ func (c *check) pgp(s found) error {
 
 // pgpOne checks one of the signatures.
 func (c *check) pgpOne(s found, p *packet.OpaquePacket, open func() (io.ReadCloser, error)) error {
-	parsed, err := guarded(func() (packet.Packet, error) { return p.Parse() })
-	sig, ok := parsed.(*packet.Signature)
-	if err != nil || !ok {
-		if err == nil {
-			err = errors.New("it is no signature")
-		}
+	sig, err := parseSignature(p)
+	if err != nil {
 		c.unreadable(s.name, s.place, err)
 		return nil
 	}
@@ -170,6 +166,11 @@ func (c *check) pgpOne(s found, p *packet.OpaquePacket, open func() (io.ReadClos
 	ring := append(c.keys.trusted.pgp[:len(c.keys.trusted.pgp):len(c.keys.trusted.pgp)], c.keys.pgp...)
 	var by *openpgp.Entity
 	_, err = guarded(func() (bool, error) {
+		if isOld(p) {
+			var err error
+			by, err = verifyOld(ring, open, sig)
+			return true, err
+		}
 		var one bytes.Buffer
 		if err := p.Serialize(&one); err != nil {
 			return false, err
@@ -213,6 +214,24 @@ func (c *check) pgpOne(s found, p *packet.OpaquePacket, open func() (io.ReadClos
 		c.pgpKey(s, sig, by, k, lapsed)
 	}
 	return c.accept(s, k)
+}
+
+// parseSignature reads a packet with a signature.
+func parseSignature(p *packet.OpaquePacket) (*packet.Signature, error) {
+	return guarded(func() (*packet.Signature, error) {
+		if isOld(p) {
+			return parseOld(p)
+		}
+		parsed, err := p.Parse()
+		if err != nil {
+			return nil, err
+		}
+		sig, ok := parsed.(*packet.Signature)
+		if !ok {
+			return nil, errors.New("it is no signature")
+		}
+		return sig, nil
+	})
 }
 
 // pgpSigner is the holder of a key.

@@ -191,10 +191,10 @@ func (c *check) rpmHeaderDigests(r rpmFile) error {
 		of   *file
 		what string
 	}{
-		{tagSHA1Header, crypto.SHA1, r.header, "header"},
-		{tagSHA256Header, crypto.SHA256, r.header, "header"},
-		{tagSHA3Header, crypto.SHA3_256, r.header, "header"},
-		{tagMD5, crypto.MD5, r.both, "header and payload"},
+		{tagSHA1Header, crypto.SHA1, r.header, "header isn't the one"},
+		{tagSHA256Header, crypto.SHA256, r.header, "header isn't the one"},
+		{tagSHA3Header, crypto.SHA3_256, r.header, "header isn't the one"},
+		{tagMD5, crypto.MD5, r.both, "header and payload aren't the ones"},
 	} {
 		all, err := r.sigs.values(r, d.tag)
 		if err != nil {
@@ -210,7 +210,7 @@ func (c *check) rpmHeaderDigests(r rpmFile) error {
 				return err
 			}
 			if !ok {
-				c.unheld(fmt.Sprintf("its %s isn't the one whose %s is beside it", d.what, d.hash))
+				c.unheld(fmt.Sprintf("its %s whose %s is beside it", d.what, d.hash))
 			}
 		}
 	}

@@ -161,6 +161,10 @@ func TestLists(t *testing.T) {
 		return signed("Origin: DTEN\nMD5Sum:\n 00 12 main/binary-amd64/Packages\nSHA256:\n " + digest + " 12 main/binary-amd64/Packages\n")
 	}
 	good := index(sum(deb), "p.rpm")
+	s.gpg("--quick-generate-key", "other <other@dten.example>", "rsa2048", "sign", "1y")
+	write(t, filepath.Join(s.dir, "text"), []byte("SHA256:\n "+sum(good)+" 12 main/binary-amd64/Packages\n"))
+	both := s.gpg("-u", "other", "-u", "rsa", "--output", "-", "--clearsign", "text")
+	strange := s.gpg("-u", "other", "--output", "-", "--clearsign", "text")
 	const first, invalid, note = "note signature/first-use", "blocker signature/invalid", "note signature/not-checked"
 	for _, tt := range []struct {
 		name   string
@@ -174,6 +178,8 @@ func TestLists(t *testing.T) {
 		{"changes of something else", []any{"dten.changes", changes(sum(deb), "q.deb")}, note},
 		{"changes unsigned", []any{"dten.changes", []byte("Checksums-Sha256:\n " + sum(deb) + " 200 p.rpm\n")}, note},
 		{"repository", []any{"InRelease", release(sum(good)), "Packages", good}, first},
+		{"repository of two keys, one of which isn't at hand", []any{"InRelease", both, "Packages", good}, first},
+		{"repository whose key isn't at hand", []any{"InRelease", strange, "Packages", good}, "risk signature/no-key"},
 		{"repository without Packages", []any{"InRelease", release(sum(good))}, note},
 		{"repository with other Packages", []any{"InRelease", release(sum(content)), "Packages", good}, invalid},
 		{"repository with another package", []any{"InRelease", release(sum(index(sum(content), "p.rpm"))), "Packages", index(sum(content), "p.rpm")}, invalid},

@@ -100,6 +100,13 @@ bench-delay: ## Measure the delay of the first alert (RISES=20)
 bench-flags: tools ## Measure serving flags: evaluations with wrk, delays of toggles, a thousand clients
 	@bench/flags/run
 
+# How many imagined rehearsals of each kind are judged.
+REHEARSALS ?= 20
+
+.PHONY: bench-rehearsal
+bench-rehearsal: ## Measure how often rehearsals tell a shift, or that there is none (REHEARSALS=20)
+	REHEARSALS=$(REHEARSALS) go test -count=1 -v -timeout 3h -run TestPowerOfRehearsals ./cmd/aftershock | grep '^|'
+
 # For how many seconds the console is measured.
 LOAD ?= 60
 

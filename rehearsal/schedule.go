@@ -90,3 +90,16 @@ func (s *Schedule) Next() (Arrival, bool) {
 		Route: min(route, len(s.routes)-1), Draw: s.rng.Uint64(),
 	}, true
 }
+
+// RunSeed is the seed of a phase's run, from 1 on: the first has the seed itself, the
+// others have such as nothing connects with it (Steele, Lea and Flood 2014, "Fast
+// splittable pseudorandom number generators"), exact as numbers of JSON.
+func RunSeed(seed uint64, run int) uint64 {
+	if run <= 1 {
+		return seed
+	}
+	x := seed + uint64(run-1)*0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return (x ^ x>>31) >> 12
+}

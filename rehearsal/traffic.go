@@ -22,6 +22,10 @@ import (
 type Options struct {
 	// Phase is Before or After, Agent the User-Agent of requests that have none.
 	Phase, Agent string
+	// Run is which of the phase's Runs this is, from 1 on, with a Pause between them; Runs
+	// of 0 is one.
+	Run, Runs int
+	Pause     time.Duration
 	// Length is how long is measured, after a Warmup with the same traffic that isn't.
 	Length, Warmup time.Duration
 	// Seed and Uniform are those of the schedule, see NewSchedule.
@@ -47,8 +51,17 @@ func (o *Options) Check(p *Profile) error {
 	if peak := p.Peak(); peak > o.Limits.MaxRate {
 		errs = append(errs, fmt.Errorf("the traffic is up to %.4g requests/s, the cap is %.4g: raise --max-rate or lower --scale", peak, o.Limits.MaxRate))
 	}
-	if o.Length+o.Warmup > o.Limits.MaxDuration {
-		errs = append(errs, fmt.Errorf("a phase takes %s with its warm-up, the cap is %s: raise --max-duration", o.Length+o.Warmup, o.Limits.MaxDuration))
+	// A length of centuries times the runs would overflow.
+	runs := time.Duration(max(1, o.Runs))
+	if all := min(o.Length, CeilingDuration+1) + o.Warmup; all > o.Limits.MaxDuration || all*runs+o.Pause*(runs-1) > o.Limits.MaxDuration {
+		took := "warm-up"
+		if all = o.Length + o.Warmup; runs > 1 {
+			all, took = all*runs+o.Pause*(runs-1), "warm-ups and pauses"
+		}
+		errs = append(errs, fmt.Errorf("a phase takes %s with its %s, the cap is %s: raise --max-duration", all, took, o.Limits.MaxDuration))
+	}
+	if runs > MaxRepeats || o.Pause < 0 || o.Pause > CeilingDuration {
+		errs = append(errs, fmt.Errorf("a phase has at most %d runs, and pauses of at most %s", MaxRepeats, CeilingDuration))
 	}
 	if o.Length < time.Second || o.Warmup < 0 || o.Timeout <= 0 || o.Timeout > 10*time.Minute {
 		errs = append(errs, errors.New("a phase takes at least a second, and a request's timeout is over 0 and at most 10m"))
@@ -139,7 +152,7 @@ func Run(ctx context.Context, t *Target, p *Profile, o Options) (*Measured, erro
 	r.base = time.Now()
 	results := attacker.Attack(r.draw, r, 0, "")
 	m := &Measured{
-		Phase: o.Phase, Target: t.String(), Service: p.Service, Started: r.base.Add(o.Warmup).Truncate(time.Millisecond).UTC(),
+		Phase: o.Phase, Run: max(1, o.Run), Target: t.String(), Service: p.Service, Started: r.base.Add(o.Warmup).Truncate(time.Millisecond).UTC(),
 		Step: Seconds(Step(o.Length)), Length: Seconds(o.Length), Seed: o.Seed, Uniform: o.Uniform, Profile: p.Digest(), Rate: p.Rate(),
 		tally: newTally(Step(o.Length), o.Length, len(p.Routes)), routes: p.Routes,
 	}

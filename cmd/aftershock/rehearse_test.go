@@ -118,7 +118,7 @@ func TestRehearseFindsTheTail(t *testing.T) {
 			found := slices.ContainsFunc(v.Verdicts, func(v detector.Verdict) bool {
 				return v.State == detector.Regressed && v.Indicator.Route() == "/place" && v.Indicator.Kind == detector.Latency
 			})
-			if v.Before.Late || v.After.Late {
+			if v.Before[0].Late || v.After[0].Late {
 				if found {
 					t.Errorf("claimed a regression where this machine was late: %+v", v.Verdicts)
 				}
@@ -133,7 +133,7 @@ func TestRehearseFindsTheTail(t *testing.T) {
 					t.Errorf("%s: the effect is %+v, want one of some 5", x.Indicator.Name(), x.Effect)
 				}
 			}
-			if v.Before.Partial != "" || v.Before.Sent < 2500 {
+			if v.Before[0].Partial != "" || v.Before[0].Sent < 2500 {
 				t.Errorf("before: %+v", v.Before)
 			}
 		})
@@ -168,10 +168,10 @@ func twoBuilds(t *testing.T, seed uint64, slow int) (v verdict, status int, stde
 		if err := json.Unmarshal([]byte(stdout), &v); err != nil {
 			t.Fatalf("%v: %s\n%s", err, stdout, stderr)
 		}
-		if !v.Before.Late && !v.After.Late {
+		if !v.Before[0].Late && !v.After[0].Late {
 			return v, status, stderr
 		}
-		t.Logf("this machine was late by %v s and %v s", v.Before.LateP99, v.After.LateP99)
+		t.Logf("this machine was late by %v s and %v s", v.Before[0].LateP99, v.After[0].LateP99)
 	}
 	return v, status, stderr
 }
@@ -246,12 +246,12 @@ func TestRehearseKeepsWhatCtrlCLeaves(t *testing.T) {
 	if got := cmd.ProcessState.ExitCode(); got != exitInterrupted {
 		t.Errorf("status %d, want %d", got, exitInterrupted)
 	}
-	m, err := rehearsal.Store{Dir: b.path("rehearsal")}.Load(rehearsal.Before)
+	runs, err := rehearsal.Store{Dir: b.path("rehearsal")}.Load(rehearsal.Before)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, errs.String())
 	}
-	if m.Partial != "interrupted" || m.Steps == 0 || m.Sent < 600 {
-		t.Errorf("kept %+v", m)
+	if m := runs[0]; m.Partial != "interrupted" || m.Steps == 0 || m.Sent < 600 {
+		t.Errorf("kept %+v", runs[0])
 	}
 	if !strings.Contains(errs.String(), "partial (interrupted)") || !strings.HasSuffix(errs.String(), "aftershock rehearse: interrupted\n") {
 		t.Errorf("said %s", errs.String())
@@ -348,5 +348,52 @@ func TestRehearseTellsOfACopyThatFails(t *testing.T) {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("%q isn't said in %s", want, stderr)
 		}
+	}
+}
+
+// With several runs a phase, each has a schedule of its own, which its like after the
+// upgrade has again; the copy is restarted between them by the command given, and a call of
+// its own takes their number from the phase before.
+func TestRehearseRepeats(t *testing.T) {
+	t.Parallel()
+	s := newStaging(t, 3, 200)
+	b := stage(t, s)
+	short := func(args ...string) *exec.Cmd {
+		return b.rehearse(s, append([]string{
+			"--duration", "2s", "--warmup", "0s", "--pause", "10ms", "--scale", "0.2", "--restart", "echo again >> " + b.path("restarts"),
+		}, args...)...)
+	}
+	_, stderr, status := play(t, short("--phase", "before", "--profile", b.path("profile.yml"), "--repeats", "3"))
+	if status != exitOK || !strings.Contains(stderr, "3 runs a phase") || !strings.Contains(stderr, "Phase before 3/3: ") {
+		t.Fatalf("status %d, %s", status, stderr)
+	}
+	stdout, stderr, status := play(t, short("--phase", "after", "--format", "json"))
+	var v verdict
+	if err := json.Unmarshal([]byte(stdout), &v); err != nil {
+		t.Fatalf("status %d, %v: %s", status, err, stderr)
+	}
+	if len(v.Before) != 3 || len(v.After) != 3 {
+		t.Fatalf("%d runs before and %d after, want 3 of each", len(v.Before), len(v.After))
+	}
+	seeds := map[uint64]bool{}
+	for i, m := range v.Before {
+		seeds[m.Seed] = true
+		if m.Run != i+1 || v.After[i].Seed != m.Seed || v.After[i].Sent != m.Sent {
+			t.Errorf("run %d: %+v before, %+v after", i+1, m, v.After[i])
+		}
+	}
+	if len(seeds) != 3 {
+		t.Errorf("the runs have the seeds %v, want three", seeds)
+	}
+	for _, x := range v.Verdicts {
+		if x.Control != "the same traffic in 3 runs before" || x.Since.Before(v.Before[2].Started) || x.Since.After(time.Now()) {
+			t.Errorf("%s: control %q, since %s", x.Indicator.Name(), x.Control, x.Since)
+		}
+	}
+	if restarts, err := os.ReadFile(b.path("restarts")); err != nil || strings.Count(string(restarts), "again") != 4 {
+		t.Errorf("restarts %q, %v, want two a phase", restarts, err)
+	}
+	if _, stderr, status := play(t, short("--phase", "before", "--profile", b.path("profile.yml"), "--repeats", "3", "--replace", "--max-duration", "5s")); status != exitUsage || !strings.Contains(stderr, "a phase takes 6.02s with its warm-ups and pauses, the cap is 5s") {
+		t.Errorf("over the cap: status %d, %s", status, stderr)
 	}
 }

@@ -70,6 +70,15 @@ type Measured struct {
 	P99     float64 `json:"p99_seconds"`
 	LateP99 float64 `json:"late_p99_seconds"`
 	Late    bool    `json:"late,omitempty"`
+	// Logins counts logins, those before the measurement and in the warm-up included, and
+	// LoginsFailed those that failed. Flows counts the flows that began while it was
+	// measured, FlowsCompleted those that came to their end by then, and FlowsBroken those
+	// that couldn't go on.
+	Logins         int `json:"logins,omitempty"`
+	LoginsFailed   int `json:"logins_failed,omitempty"`
+	Flows          int `json:"flows,omitempty"`
+	FlowsCompleted int `json:"flows_completed,omitempty"`
+	FlowsBroken    int `json:"flows_broken,omitempty"`
 	// Partial says why the phase ended early, empty where it didn't.
 	Partial string `json:"partial,omitempty"`
 	// Doubts are sentences on what the figures can't be trusted with.

@@ -77,7 +77,7 @@ func TestParametersAreFilled(t *testing.T) {
 		{"/time/12:30", nil, "/time/12:30", nil},
 	} {
 		r := Route{Route: tt.path, Path: tt.path, Method: "GET", Rate: 1, Values: tt.values}
-		open := r.Parameters()
+		open := r.open(nil)
 		if diff := cmp.Diff(tt.open, open); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", tt.path, diff)
 		}
@@ -212,4 +212,14 @@ func FuzzParseProfile(f *testing.F) {
 			t.Fatal(fmt.Errorf("write what was read: %w", err))
 		}
 	})
+}
+
+// Where telemetry doesn't tell the method, the recording does.
+func TestAttachTellsTheMethod(t *testing.T) {
+	t.Parallel()
+	p := Profile{Routes: []Route{{Route: "/pay", Method: "GET", guessed: true}, {Route: "/told", Method: "GET"}}}
+	all := []Recorded{{Method: "POST", Target: "/pay", Body: "1"}, {Method: "GET", Target: "/pay"}, {Method: "POST", Target: "/told"}}
+	if n := p.Attach(all); n != 1 || p.Routes[0].Method != "POST" || len(p.Routes[0].recorded) != 1 || p.Routes[1].Method != "GET" {
+		t.Errorf("%d matched: %+v", n, p.Routes)
+	}
 }

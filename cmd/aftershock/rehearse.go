@@ -266,7 +266,7 @@ func (r *rehearse) traffic(ctx context.Context, store rehearsal.Store) (rehearsa
 		r.say("Left out, %.1f%% of the traffic, since nothing says what to put into their paths (give values in a profile, or --recording): %s%s",
 			100*share, strings.Join(dropped[:min(len(dropped), 10)], ", "), more)
 	}
-	if len(p.Routes) == 0 {
+	if len(p.Routes)+len(p.Flows) == 0 {
 		return p, errors.New("no route is left to be rehearsed")
 	}
 	return p, nil

@@ -24,7 +24,7 @@ type verdict struct {
 	// Before and After are the runs of the phases.
 	Before      []*rehearsal.Measured `json:"before"`
 	After       []*rehearsal.Measured `json:"after"`
-	Differences []mirror.Difference `json:"differences,omitempty"`
+	Differences []mirror.Difference   `json:"differences,omitempty"`
 	// Unfailing counts the routes of which no request failed in either phase: whether
 	// they fail more often isn't asked.
 	Unfailing int                `json:"unfailing_routes"`

@@ -135,7 +135,6 @@ func (w world) told(t *testing.T, seed uint64) detector.State {
 	return v.Verdicts[0].State
 }
 
-
 // states counts the verdicts on so many imagined rehearsals.
 func (w world) states(t *testing.T, n int) map[detector.State]int {
 	t.Helper()

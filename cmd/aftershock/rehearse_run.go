@@ -138,6 +138,12 @@ func oneLine(err error) error {
 func (r *rehearse) introduce(target *rehearsal.Target, p *rehearsal.Profile) {
 	r.say("%s (%s): %d routes, %.4g requests/s, up to %.4g, for %s %s after %s of warm-up; seed %d.",
 		target, target.Address(), len(p.Routes), p.Rate(), p.Peak(), r.duration, often(r.repeats), r.warmup, r.seed)
+	if p.Sessions != nil {
+		r.say("%d sessions are logged in before each run.", p.Sessions.Size)
+	}
+	for i := range p.Flows {
+		r.say("Flow %s: %.4g/s of %d steps.", p.Flows[i].Flow, p.Flows[i].Rate, len(p.Flows[i].Steps))
+	}
 	switch {
 	case r.production == "":
 		r.say("Whether the copy is like production isn't known: give --production and --copy.")

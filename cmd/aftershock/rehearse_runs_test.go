@@ -1,6 +1,10 @@
 package main
 
 import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,5 +43,52 @@ func TestRunsInARow(t *testing.T) {
 				t.Errorf("of %d: a minute after run %d began is %s, its end %s", n, i, v.Since, v.Onset.At)
 			}
 		}
+	}
+}
+
+// With several runs a phase, each has a schedule of its own, which its like after the
+// upgrade has again; the copy is restarted between them by the command given, and a call of
+// its own takes their number from the phase before.
+func TestRehearseRepeats(t *testing.T) {
+	t.Parallel()
+	s := newStaging(t, 3, 200)
+	b := stage(t, s)
+	short := func(args ...string) *exec.Cmd {
+		return b.rehearse(s, append([]string{
+			"--duration", "2s", "--warmup", "0s", "--pause", "10ms", "--scale", "0.2", "--restart", "echo again >> " + b.path("restarts"),
+		}, args...)...)
+	}
+	_, stderr, status := play(t, short("--phase", "before", "--profile", b.path("profile.yml"), "--repeats", "3"))
+	if status != exitOK || !strings.Contains(stderr, "3 runs a phase") || !strings.Contains(stderr, "Phase before 3/3: ") {
+		t.Fatalf("status %d, %s", status, stderr)
+	}
+	stdout, stderr, status := play(t, short("--phase", "after", "--format", "json"))
+	var v verdict
+	if err := json.Unmarshal([]byte(stdout), &v); err != nil {
+		t.Fatalf("status %d, %v: %s", status, err, stderr)
+	}
+	if len(v.Before) != 3 || len(v.After) != 3 {
+		t.Fatalf("%d runs before and %d after, want 3 of each", len(v.Before), len(v.After))
+	}
+	seeds := map[uint64]bool{}
+	for i, m := range v.Before {
+		seeds[m.Seed] = true
+		if m.Run != i+1 || v.After[i].Seed != m.Seed || v.After[i].Sent != m.Sent {
+			t.Errorf("run %d: %+v before, %+v after", i+1, m, v.After[i])
+		}
+	}
+	if len(seeds) != 3 {
+		t.Errorf("the runs have the seeds %v, want three", seeds)
+	}
+	for _, x := range v.Verdicts {
+		if x.Control != "the same traffic in 3 runs before" || x.Since.Before(v.Before[2].Started) || x.Since.After(time.Now()) {
+			t.Errorf("%s: control %q, since %s", x.Indicator.Name(), x.Control, x.Since)
+		}
+	}
+	if restarts, err := os.ReadFile(b.path("restarts")); err != nil || strings.Count(string(restarts), "again") != 4 {
+		t.Errorf("restarts %q, %v, want two a phase", restarts, err)
+	}
+	if _, stderr, status := play(t, short("--phase", "before", "--profile", b.path("profile.yml"), "--repeats", "3", "--replace", "--max-duration", "5s")); status != exitUsage || !strings.Contains(stderr, "a phase takes 6.02s with its warm-ups and pauses, the cap is 5s") {
+		t.Errorf("over the cap: status %d, %s", status, stderr)
 	}
 }

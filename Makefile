@@ -69,7 +69,7 @@ pictures: tools ## Make the README's picture anew from a directory that the demo
 
 .PHONY: demo-rehearsal
 demo-rehearsal: ## Rehearse the demo's upgrade on a copy of its fleet, and compare with production
-	go test -count=1 -v -run TestRehearsalForeseesTheStory ./demo/story
+	AFTERSHOCK_REHEARSAL=1 go test -count=1 -v -run TestRehearsalForeseesTheStory ./demo/story
 
 .PHONY: soak
 soak: build ## Run the demo ten times (SOAK=10), with harm and without

@@ -97,7 +97,16 @@ func (i *inspection) server() migrations.Server {
 		}
 		s.Version = serverVersion(s.Dialect, d.Version)
 		for _, t := range d.Tables {
-			s.Tables[t.Name] = migrations.Table{Rows: t.Rows, Bytes: t.Bytes}
+			var known migrations.Table
+			if t.Rows != nil {
+				known.Rows = *t.Rows
+			}
+			if t.Bytes != nil {
+				known.Bytes = *t.Bytes
+			}
+			if t.Rows != nil || known.Bytes > 0 { // else nothing is known of it, not even that it is empty
+				s.Tables[t.Name] = known
+			}
 		}
 		break
 	}

@@ -82,7 +82,7 @@ func (i *inspection) checkMigrations() error {
 
 // server is the database of the inventory, if there is one that is understood.
 func (i *inspection) server() migrations.Server {
-	s := migrations.Server{Tables: map[string]migrations.Table{}}
+	s := migrations.Server{Tables: map[string]migrations.Table{}, Squawk: i.o.Squawk}
 	if i.o.Inventory == nil {
 		return s
 	}

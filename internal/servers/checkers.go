@@ -1,9 +1,9 @@
 package servers
 
 import (
+	"os/exec"
 	"path/filepath"
 	"runtime"
-	"os/exec"
 	"testing"
 )
 

@@ -29,8 +29,11 @@ func MySQL(t testing.TB) *MySQLServer {
 	if !executable(program) {
 		t.Skipf("MySQL isn't in %s: run make tools, which fetches it from Debian sid", ToolsDir())
 	}
+	// Names aren't resolved, so localhost's root can't come by TCP.
+	root := filepath.Join(t.TempDir(), "root.sql")
+	write(t, root, "CREATE USER root@'127.0.0.1';\nGRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n")
 	return mysqlServer(t, func(data string) []string {
-		return []string{program, "--initialize-insecure", "--datadir=" + data, "--innodb-flush-method=nosync"}
+		return []string{program, "--initialize-insecure", "--init-file=" + root, "--datadir=" + data, "--innodb-flush-method=nosync"}
 	}, program, "--mysqlx=OFF", "--innodb-flush-method=nosync", "--skip-log-bin", "--innodb-redo-log-capacity=8M", "--secure-file-priv=")
 }
 

@@ -39,8 +39,8 @@ type Text struct {
 // Server is what is known of the database. The zero value knows nothing.
 type Server struct {
 	Dialect string
-	// Version is the server's as its own number: 150004 for PostgreSQL 15.4, 80036 for MySQL 8.0.36; 0
-	// where it isn't known.
+	// Version is the server's as its own number: 150004 for PostgreSQL 15.4, 80036 for MySQL 8.0.36, 101119 for
+	// MariaDB 10.11.19; 0 where it isn't known. ServerOf gives it.
 	Version int
 	// Tables are the tables by name, with their schema where it isn't "public"; one that isn't here has a size
 	// that isn't known, and its locks are risks.

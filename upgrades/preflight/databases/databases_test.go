@@ -188,7 +188,7 @@ func mysqlOrMariaDB(t *testing.T, server *servers.MySQLServer, engine string) {
 	defer pool.Close()
 	for _, s := range []string{
 		"CREATE TABLE orders (id INT PRIMARY KEY AUTO_INCREMENT, note VARCHAR(200))", "INSERT INTO orders (note) VALUES (REPEAT('x', 100)), (REPEAT('x', 100))",
-		"CREATE TABLE empty (id INT PRIMARY KEY)", "CREATE TABLE `odd ``name` (id INT)", "INSERT INTO `odd ``name` VALUES (1)", "CREATE VIEW seen AS SELECT 1",
+		"CREATE TABLE hollow (id INT PRIMARY KEY)", "CREATE TABLE `odd ``name` (id INT)", "INSERT INTO `odd ``name` VALUES (1)", "CREATE VIEW seen AS SELECT 1",
 		"CREATE TABLE events (id INT) PARTITION BY HASH (id) PARTITIONS 4", "INSERT INTO events VALUES (1), (2), (3), (4)",
 		"CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'geheim'", "GRANT SELECT ON " + name + ".* TO reader@'127.0.0.1'",
 		"CREATE USER stranger@'127.0.0.1' IDENTIFIED BY 'geheim'", "GRANT INSERT ON " + name + ".* TO stranger@'127.0.0.1'",
@@ -202,7 +202,7 @@ func mysqlOrMariaDB(t *testing.T, server *servers.MySQLServer, engine string) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := pool.ExecContext(t.Context(), "ANALYZE TABLE orders, empty, events"); err != nil {
+	if _, err := pool.ExecContext(t.Context(), "ANALYZE TABLE orders, hollow, events"); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("MYSQL_PWD", "geheim")
@@ -214,7 +214,7 @@ func mysqlOrMariaDB(t *testing.T, server *servers.MySQLServer, engine string) {
 	rows, bytes := size(t, d, "orders")
 	about(t, "rows", rows, 32_768, 3500)
 	about(t, "bytes", bytes, 5_000_000, 2_000_000)
-	if rows, bytes := size(t, d, "empty"); rows != 0 || bytes != 0 {
+	if rows, bytes := size(t, d, "hollow"); rows != 0 || bytes != 0 {
 		t.Errorf("an empty table has %d rows and %d bytes", rows, bytes)
 	}
 	if _, bytes := size(t, d, "odd `name"); bytes <= 0 {
@@ -225,7 +225,7 @@ func mysqlOrMariaDB(t *testing.T, server *servers.MySQLServer, engine string) {
 		t.Errorf("%d tables, want 4: %+v, %q", len(d.Tables), d.Tables, notes)
 	}
 	d, notes = take(t, as("stranger"))
-	if rows, _ := size(t, d, "empty"); rows != -1 || len(notes) != 1 || !strings.Contains(notes[0], "aren't known") {
+	if rows, _ := size(t, d, "hollow"); rows != -1 || len(notes) != 1 || !strings.Contains(notes[0], "aren't known") {
 		t.Errorf("a user who can't look into the table knows of %d rows: %q", rows, notes)
 	}
 	t.Setenv("MYSQL_PWD", "falsch")

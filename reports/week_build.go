@@ -275,7 +275,7 @@ func (w *Week) chores() []string {
 	}
 	for _, u := range w.Upgrades {
 		if u.Upgrade.FinishedAt.IsZero() && w.Now.Sub(u.Upgrade.StartedAt) > 24*time.Hour {
-			out = append(out, fmt.Sprintf("upgrade %s began %s and isn't finished: some instances still run the old build", words.Name(u.Upgrade.ID), words.Time(u.Upgrade.StartedAt)))
+			out = append(out, fmt.Sprintf("%s began %s and isn't finished: some instances still run the old build", words.OfUpgrade(u.Upgrade), words.Time(u.Upgrade.StartedAt)))
 		}
 	}
 	out = append(out, w.uncleaned()...)

@@ -43,6 +43,7 @@ func (l *Loop) tellStories(now time.Time, tick *Tick) {
 			l.tellStory(key, u, s, now, tick)
 		}
 	}
+	l.accuse(tick)
 	var over []string
 	for key := range l.memory.Open {
 		if !told[key] {
@@ -91,7 +92,10 @@ func (l *Loop) tellStory(key string, u detector.Upgrade, s detector.Story, now t
 	if fire {
 		a.State = detector.AlertFiring
 	}
-	a.Binaries = u.Binaries
+	if fire && words.Named(s.Cause) {
+		u.Culprit = s.Cause.Name
+	}
+	a.Title, a.Binaries = words.Upgrade(u), u.Binaries
 	a.Flags = l.gating(s.Cause.Name)
 	a.UpdatedAt = now
 	a.Revision++

@@ -25,7 +25,7 @@ var pages embed.FS
 // Everything that comes from outside goes through words, which takes control
 // characters out and bounds the length; html/template escapes the rest.
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"indicator": words.Indicator, "series": words.Series, "versions": words.Versions, "suspect": words.Suspect, "foreseen": words.Foreseen, "accepted": func(a *detector.Acceptance) string { return words.Accepted(*a) },
+	"indicator": words.Indicator, "series": words.Series, "versions": words.Versions, "upgrade": words.Upgrade, "binaries": words.Binaries, "ofUpgrade": func(u detector.Upgrade) string { return words.Capital(words.OfUpgrade(u)) }, "titled": words.Title, "suspect": words.Suspect, "foreseen": words.Foreseen, "accepted": func(a *detector.Acceptance) string { return words.Accepted(*a) },
 	"ratio":       func(e *detector.Effect) string { return words.Ratio(*e) },
 	"change":      func(e *detector.Effect) string { return words.Change(*e) },
 	"onset":       func(o *detector.Onset) string { return words.Onset(*o) },
@@ -209,6 +209,26 @@ type shift struct {
 	Marks    []mark
 }
 
+// Scale says on which axis the picture is drawn.
+func (s shift) Scale() string { return words.Axis(s.Indicator, words.Unit(s.Verdict)) }
+
+// Level is the figure of before, "" where none is known.
+func (s shift) Level() string {
+	if s.Effect == nil {
+		return ""
+	}
+	return words.Value(s.Effect.What, s.Effect.Before)
+}
+
+// Now is the figure of the last point of the course, with its time; "" without one.
+func (s shift) Now() string {
+	p, ok := latest(s.Course)
+	if !ok {
+		return ""
+	}
+	return words.Value(words.Unit(s.Verdict), share(p)) + " at " + words.Clock(p.Time)
+}
+
 func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "find")
 	if err != nil {
@@ -255,7 +275,7 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.render(w, r, http.StatusOK, "upgrade.html", map[string]any{
 		"Rollout": lanes(u, s.o.Loop.Status().Time, onset), "Onset": onset,
-		"Title": u.ID, "Card": c, "Alerts": told, "MoreAlerts": len(told) == maxAlerts, "Shifts": shifts,
+		"Title": words.Upgrade(u), "Card": c, "Alerts": told, "MoreAlerts": len(told) == maxAlerts, "Shifts": shifts,
 		"Others": others[:min(len(others), maxOthers)], "MoreOthers": max(len(others)-maxOthers, 0), "Find": q.Get("find"), "Judged": len(all) > len(shifts),
 		"Gates": s.gates(u), "Refresh": 15, "Chores": detector.CountChores(chores, time.Now()),
 	})

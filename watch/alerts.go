@@ -43,7 +43,6 @@ func (l *Loop) tellStories(now time.Time, tick *Tick) {
 			l.tellStory(key, u, s, now, tick)
 		}
 	}
-	l.accuse(tick)
 	var over []string
 	for key := range l.memory.Open {
 		if !told[key] {
@@ -78,6 +77,9 @@ func (l *Loop) tellStory(key string, u detector.Upgrade, s detector.Story, now t
 	stood := now.Sub(a.StartsAt)
 	fire := s.Cause.Probability >= surely && stood >= surelySteps*l.o.Config.Step ||
 		stood >= pendingSteps*l.o.Config.Step
+	if fire {
+		l.accuse(u, s.Cause, tick)
+	}
 	reasoned := words.Accusation(detector.Alert{Cause: s.Cause, Binaries: u.Binaries}) != "" && words.Accusation(a) == ""
 	changed := !known || news || a.State == detector.AlertPending && fire || joined(a, s) || reasoned ||
 		now.Sub(a.UpdatedAt) >= repeat*l.o.Config.Step
@@ -92,9 +94,7 @@ func (l *Loop) tellStory(key string, u detector.Upgrade, s detector.Story, now t
 	if fire {
 		a.State = detector.AlertFiring
 	}
-	if fire && words.Named(s.Cause) {
-		u.Culprit = s.Cause.Name
-	}
+	u.Culprit = l.memory.Culprits[u.ID]
 	a.Title, a.Binaries = words.Upgrade(u), u.Binaries
 	a.Flags = l.gating(s.Cause.Name)
 	a.UpdatedAt = now

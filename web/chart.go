@@ -97,14 +97,16 @@ func (c *chart) last(marks []mark) {
 	c.put(`<text class="figure" text-anchor="end" x="%s" dx="-4" y="%.1f">%s</text>`, c.x(p.Time), top, esc(words.Value(c.what, v)))
 }
 
-// thinned brings neighbours together until there are at most so many points.
+// thinned brings neighbours together until there are at most so many points. The last
+// stays as it is: it is told with its figure.
 func thinned(points []detector.CoursePoint, most int) []detector.CoursePoint {
-	every := (len(points) + most - 1) / most
-	if every < 2 {
+	if len(points) <= most || most < 2 {
 		return points
 	}
+	last := len(points) - 1
+	every := (last + most - 2) / (most - 1)
 	out := make([]detector.CoursePoint, 0, most)
-	for some := range slices.Chunk(points, every) {
+	for some := range slices.Chunk(points[:last], every) {
 		sum := detector.CoursePoint{Time: some[len(some)-1].Time}
 		for _, p := range some {
 			sum.Bad += p.Bad
@@ -115,7 +117,7 @@ func thinned(points []detector.CoursePoint, most int) []detector.CoursePoint {
 		}
 		out = append(out, sum)
 	}
-	return out
+	return append(out, points[last])
 }
 
 // chart is a picture being drawn.

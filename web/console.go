@@ -57,12 +57,22 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"quantile":    words.Quantile,
 	"amount":      words.Count,
 	"count":       func(n int) string { return words.Count(float64(n)) },
+	"plural":      plural,
+	"suspected":   func(c detector.Cause, b []detector.Binary) suspected { return suspected{c, b} },
 	"decision":    func(t detector.Toggle, who access.Principal) decision { return decision{t, who} },
 	"onExpiry":    onExpiry,
 	"field":       planning.field,
 	"rest":        func(t time.Time) string { return words.Duration(time.Until(t).Round(time.Minute)) },
 	"ago":         func(t time.Time) string { return words.Duration(time.Since(t).Round(time.Second)) },
 }).ParseFS(pages, "pages/*.html"))
+
+// plural counts things: 1 indicator, 1,200 indicators.
+func plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return words.Count(float64(n)) + " " + what
+}
 
 // lines is a text with its lines kept, each of them as people may see it.
 func lines(text string) string {
@@ -134,6 +144,9 @@ type card struct {
 	detector.Upgrade
 	Regressed, Accepted, Recovered, Improved, Clear, Undecided int
 	Answers                                                    []advice
+	// Past says what a shift that is over was put down to, and how it stands with the flags
+	// that gate it; "" where none was, or something is worse still.
+	Past string
 }
 
 // Judged says whether anything is known of any indicator: no data is no good news.
@@ -172,6 +185,9 @@ func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []journal.
 		c.Answers = append(c.Answers, s.advise(a))
 	}
 	slices.SortStableFunc(c.Answers, func(a, b advice) int { return cmp.Compare(a.rank(), b.rank()) })
+	if len(c.Answers) == 0 && c.Regressed == 0 && c.Recovered+c.Accepted > 0 {
+		c.Past = s.past(u)
+	}
 	return c, all, err
 }
 
@@ -207,6 +223,30 @@ type shift struct {
 	Chart    template.HTML
 	Binaries []detector.Binary
 	Marks    []mark
+}
+
+// suspected is a cause with the binaries that say its versions.
+type suspected struct {
+	detector.Cause
+	Binaries []detector.Binary
+}
+
+// unlikely is below which probability a suspect is folded away, but for the first.
+const unlikely = 0.01
+
+// Likely and Unlikely are the suspects in two parts, the likeliest first.
+func (s shift) Likely() []detector.Cause { return s.Causes[:s.doubtful()] }
+
+// Unlikely are the suspects that hardly come into question.
+func (s shift) Unlikely() []detector.Cause { return s.Causes[s.doubtful():] }
+
+func (s shift) doubtful() int {
+	for n, c := range s.Causes {
+		if n > 0 && c.Probability < unlikely {
+			return n
+		}
+	}
+	return len(s.Causes)
 }
 
 // Scale says on which axis the picture is drawn.
@@ -261,9 +301,9 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
+		v.Course = thinned(v.Course, maxPoints)
 		x := shift{Verdict: v, Binaries: u.Binaries, Marks: marks}
 		if n < maxCharts {
-			v.Course = thinned(v.Course, maxPoints)
 			x.Chart = course(u, v, marks)
 		}
 		shifts = append(shifts, x)

@@ -319,7 +319,11 @@ func (w *Week) uncleaned() (out []string) {
 		if more := len(by[id]) - most; more > 0 {
 			names = append(names, fmt.Sprintf("%d more", more))
 		}
-		text := fmt.Sprintf("after upgrade %s: %s", words.Name(id), strings.Join(names, ", "))
+		of := "upgrade " + words.Name(id)
+		if u, ok := w.upgrade(id); ok {
+			of = words.OfUpgrade(u)
+		}
+		text := fmt.Sprintf("after %s: %s", of, strings.Join(names, ", "))
 		if overdue > 0 {
 			text += fmt.Sprintf("; %d overdue", overdue)
 		}

@@ -165,12 +165,18 @@ func (w Week) anchor(upgrade string) string {
 
 // called is what people call the upgrade within a sentence.
 func (w Week) called(upgrade string) string {
-	for _, u := range w.Upgrades {
-		if u.Upgrade.ID == upgrade {
-			return words.TheUpgrade(u.Upgrade)
-		}
+	if u, ok := w.upgrade(upgrade); ok {
+		return words.TheUpgrade(u)
 	}
 	return words.Name(upgrade)
+}
+
+func (w Week) upgrade(id string) (detector.Upgrade, bool) {
+	n := slices.IndexFunc(w.Upgrades, func(u WeekUpgrade) bool { return u.Upgrade.ID == id })
+	if n < 0 {
+		return detector.Upgrade{}, false
+	}
+	return w.Upgrades[n].Upgrade, true
 }
 
 // Upgraded is the upgrade that the shift is seen after.

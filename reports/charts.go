@@ -60,13 +60,18 @@ type card struct {
 	others []detector.Upgrade
 }
 
+// points are the course up to the instant that the review looks back from, in order of time.
+func (s card) points() []detector.CoursePoint {
+	points := slices.DeleteFunc(slices.Clone(s.Verdict.Course), func(p detector.CoursePoint) bool { return p.Time.After(s.Review.Now) })
+	slices.SortStableFunc(points, func(a, b detector.CoursePoint) int { return a.Time.Compare(b.Time) })
+	return words.Counted(points)
+}
+
 // course draws the indicator's share over time against what was expected of it,
 // with the windows of upgrades, the onset, the alerts and the changes of flags.
 func course(s card) template.HTML {
 	r := s.Review
-	points := slices.Clone(s.Verdict.Course)
-	slices.SortStableFunc(points, func(a, b detector.CoursePoint) int { return a.Time.Compare(b.Time) })
-	points = slices.DeleteFunc(points, func(p detector.CoursePoint) bool { return p.Time.After(r.Now) })
+	points := s.points()
 	if len(points) < 2 {
 		return ""
 	}
@@ -149,7 +154,7 @@ func counted(points []detector.CoursePoint) (last detector.CoursePoint, ok bool)
 
 // latest is the figure of the last point with its time, "" without one.
 func (s card) latest() string {
-	points := slices.DeleteFunc(slices.Clone(s.Verdict.Course), func(p detector.CoursePoint) bool { return p.Time.After(s.Review.Now) })
+	points := s.points()
 	c, ok := counted(points)
 	if !ok {
 		return ""

@@ -301,7 +301,7 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		v.Course = thinned(v.Course, maxPoints)
+		v.Course = thinned(words.Counted(v.Course), maxPoints)
 		x := shift{Verdict: v, Binaries: u.Binaries, Marks: marks}
 		if n < maxCharts {
 			x.Chart = course(u, v, marks)

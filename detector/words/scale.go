@@ -18,6 +18,15 @@ func Axis(i detector.Indicator, what string) string {
 	return "linear axis from 0"
 }
 
+// Counted is a course without its last block where that counted less than half of the one
+// before: it is hardly begun, and its figure says nothing yet.
+func Counted(course []detector.CoursePoint) []detector.CoursePoint {
+	if n := len(course) - 1; n > 1 && course[n].Total < course[n-1].Total/2 {
+		return course[:n]
+	}
+	return course
+}
+
 // Unit is the quantity in which a verdict's course is drawn: its effect's, or what the
 // indicator's kind has while no effect is known.
 func Unit(v detector.Verdict) string {

@@ -55,8 +55,10 @@ func TestUpgrade(t *testing.T) {
 		},
 	} {
 		for _, got := range [][3]string{
-			{"Upgrade", words.Upgrade(c.upgrade), c.whole}, {"UpgradeShort", words.UpgradeShort(c.upgrade), c.short},
-			{"TheUpgrade", words.TheUpgrade(c.upgrade), c.the}, {"OfUpgrade", words.OfUpgrade(c.upgrade), c.of},
+			{"Upgrade", words.Upgrade(c.upgrade), c.whole},
+			{"UpgradeShort", words.UpgradeShort(c.upgrade), c.short},
+			{"TheUpgrade", words.TheUpgrade(c.upgrade), c.the},
+			{"OfUpgrade", words.OfUpgrade(c.upgrade), c.of},
 		} {
 			if got[1] != got[2] {
 				t.Errorf("%s: %s: got %q, want %q", name, got[0], got[1], got[2])

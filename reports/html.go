@@ -37,12 +37,12 @@ func vocabulary() map[string]any {
 		"value": words.Value, "factor": words.Factor, "count": words.Count,
 		"bucket": words.Bucket, "quantile": words.Quantile,
 		"time": words.Time, "clock": words.Clock, "between": words.Range, "onset": words.Onset,
-		"name": words.Name, "line": words.Line, "versions": words.Versions,
+		"name": words.Name, "upgrade": words.Upgrade, "upgradeShort": words.UpgradeShort, "binaries": words.Binaries, "line": words.Line, "versions": words.Versions,
 		"probability": words.Probability, "decidedIn": words.DecidedIn,
 		"placebos":  words.Placebos,
 		"placebo":   func(p Placebo) string { return words.Placebos(&p.FalseAlarms) },
 		"length":    func(s *float64) string { return lengthOf(s) },
-		"capital":   capital,
+		"capital":   words.Capital,
 		"plural":    plural,
 		"instances": instances,
 		"ago":       func(from, to time.Time) string { return words.Duration(to.Sub(from)) },
@@ -116,7 +116,8 @@ func (r Review) HTML(w io.Writer) error {
 func pictures() template.FuncMap {
 	return template.FuncMap{
 		"course": course, "quantiles": quantiles, "distribution": distribution, "bar": bar,
-		"marks": func(s card) []mark { return s.Review.marks() },
+		"latest": card.latest,
+		"marks":  func(s card) []mark { return s.Review.marks() },
 	}
 }
 
@@ -171,6 +172,7 @@ func markdownWords() map[string]any {
 		"beforeAfter": func(e detector.Effect) string { return markdown(words.BeforeAfter(e)) },
 		"name":        func(s string) string { return markdown(words.Name(s)) },
 		"line":        func(s string) string { return markdown(words.Line(s)) },
+		"upgrade":     func(u detector.Upgrade) string { return markdown(words.Upgrade(u)) },
 		"versions":    func(b detector.Binary) string { return markdown(words.Versions(b)) },
 		"accepted":    func(a *detector.Acceptance) string { return markdown(words.Accepted(*a)) },
 		"left":        func(r Review, b detector.Binary) string { return markdown(left(r, b)) },
@@ -184,7 +186,7 @@ func markdownWords() map[string]any {
 		"probability": vocabulary["probability"], "decidedIn": vocabulary["decidedIn"],
 		"placebos": vocabulary["placebos"], "placebo": vocabulary["placebo"], "length": vocabulary["length"],
 		"plural": vocabulary["plural"], "instances": vocabulary["instances"], "count": vocabulary["count"],
-		"capital": capital,
+		"capital": words.Capital,
 	}
 }
 

@@ -53,6 +53,36 @@ func review(t *testing.T, j reports.Journal, at time.Time) reports.Review {
 }
 
 // rendered is the review in one of its forms.
+// TestAnUpgradeThatWasFoundByItself is called by what it is in every form of its review and of
+// the week's, with the culprit first.
+func TestAnUpgradeThatWasFoundByItself(t *testing.T) {
+	j, weeks := upgraded(), spring()
+	u := &j.upgrade
+	u.Package, u.Culprit = "", "dten-payments"
+	short := fmt.Sprintf("%d binaries on %s UTC", len(u.Binaries), u.StartedAt.UTC().Format("2006-01-02 15:04"))
+	weeks.of(u.ID).upgrade = *u
+	r, w := review(t, j, now), week(t, weeks, "2026-W10", monday)
+	for name, f := range map[string]struct {
+		form func(io.Writer) error
+		want []string
+	}{
+		"review.html": {r.HTML, []string{"<h1>" + short + " (dten-payments, ", "after the upgrade of " + short, "Upgrade of "}},
+		"review.md":   {r.Markdown, []string{"# Review of " + short + " (dten-payments, "}},
+		"week.html":   {w.HTML, []string{"<td>" + short + "<br><span class=\"note\">dten-payments ", "after the upgrade of " + short}},
+		"week.md":     {w.Markdown, []string{"- " + short + " (dten-payments, ", "after the upgrade of " + short}},
+	} {
+		got := rendered(t, f.form)
+		for _, want := range f.want {
+			if !strings.Contains(got, want) && !strings.Contains(strings.ToLower(got), strings.ToLower(want)) {
+				t.Errorf("%s lacks %q", name, want)
+			}
+		}
+		if at := strings.Index(got, u.ID); at >= 0 {
+			t.Errorf("%s tells of …%s…", name, got[max(0, at-60):at+40])
+		}
+	}
+}
+
 func rendered(t *testing.T, form func(io.Writer) error) string {
 	t.Helper()
 	var b bytes.Buffer

@@ -275,7 +275,7 @@ func (w *Week) chores() []string {
 	}
 	for _, u := range w.Upgrades {
 		if u.Upgrade.FinishedAt.IsZero() && w.Now.Sub(u.Upgrade.StartedAt) > 24*time.Hour {
-			out = append(out, fmt.Sprintf("upgrade %s began %s and isn't finished: some instances still run the old build", words.Name(u.Upgrade.ID), words.Time(u.Upgrade.StartedAt)))
+			out = append(out, fmt.Sprintf("%s began %s and isn't finished: some instances still run the old build", words.OfUpgrade(u.Upgrade), words.Time(u.Upgrade.StartedAt)))
 		}
 	}
 	out = append(out, w.uncleaned()...)
@@ -319,7 +319,11 @@ func (w *Week) uncleaned() (out []string) {
 		if more := len(by[id]) - most; more > 0 {
 			names = append(names, fmt.Sprintf("%d more", more))
 		}
-		text := fmt.Sprintf("after upgrade %s: %s", words.Name(id), strings.Join(names, ", "))
+		of := "upgrade " + words.Name(id)
+		if u, ok := w.upgrade(id); ok {
+			of = words.OfUpgrade(u)
+		}
+		text := fmt.Sprintf("after %s: %s", of, strings.Join(names, ", "))
 		if overdue > 0 {
 			text += fmt.Sprintf("; %d overdue", overdue)
 		}

@@ -67,6 +67,10 @@ pictures: tools ## Make the README's picture anew from a directory that the demo
 	@[ -n "$(DEMO)" ] || { echo "make pictures DEMO=DIR, the directory that the demo left" >&2; exit 2; }
 	go run ./tools/pictures "$(DEMO)"
 
+.PHONY: demo-rehearsal
+demo-rehearsal: ## Rehearse the demo's upgrade on a copy of its fleet, and compare with production
+	AFTERSHOCK_REHEARSAL=1 go test -count=1 -v -run TestRehearsalForeseesTheStory ./demo/story
+
 .PHONY: soak
 soak: build ## Run the demo ten times (SOAK=10), with harm and without
 	for n in $$(seq $(SOAK)); do echo "== demo $$n"; ./aftershock demo; echo "== control $$n"; ./aftershock demo --control; done
@@ -99,6 +103,13 @@ bench-delay: ## Measure the delay of the first alert (RISES=20)
 .PHONY: bench-flags
 bench-flags: tools ## Measure serving flags: evaluations with wrk, delays of toggles, a thousand clients
 	@bench/flags/run
+
+# How many imagined rehearsals of each kind are judged.
+REHEARSALS ?= 20
+
+.PHONY: bench-rehearsal
+bench-rehearsal: ## Measure how often rehearsals tell a shift, or that there is none (REHEARSALS=20)
+	REHEARSALS=$(REHEARSALS) go test -count=1 -v -timeout 3h -run TestPowerOfRehearsals ./cmd/aftershock | grep '^|'
 
 # For how many seconds the console is measured.
 LOAD ?= 60

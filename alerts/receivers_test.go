@@ -307,3 +307,30 @@ func TestFilesAreReadEachTime(t *testing.T) {
 		t.Errorf("no file: got %v, want that the key can't be read", err)
 	}
 }
+
+// TestAnUpgradeThatWasFound is called by what it is in what people read; the label, by which
+// receivers know the alert, and the links keep its ID.
+func TestAnUpgradeThatWasFound(t *testing.T) {
+	h := newHook(t, nil)
+	s := sender(t, webhookTo(h.URL))
+	a := story()
+	a.Upgrade, a.Title = "dten-checkout-4.2.0-20260306T090000Z", "2 binaries on 2026-03-06 09:00 UTC (dten-payments, dten-checkout)"
+	if err := s.Deliver(t.Context(), "oncall", a); err != nil {
+		t.Fatal(err)
+	}
+	var p struct {
+		Alerts []struct{ Labels, Annotations map[string]string }
+	}
+	if err := json.Unmarshal(h.requests()[0].body, &p); err != nil {
+		t.Fatal(err)
+	}
+	text := p.Alerts[0].Annotations["description"]
+	for _, want := range []string{"\nUpgrade: " + a.Title + "\n", "--reason '" + a.Title + ": tail latency of checkout /place worse'"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the text lacks %q:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, a.Upgrade+":") || strings.Contains(text, "(upgrade ") || p.Alerts[0].Labels["upgrade"] != a.Upgrade {
+		t.Errorf("labels %v, text\n%s", p.Alerts[0].Labels, text)
+	}
+}

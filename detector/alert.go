@@ -22,9 +22,11 @@ func (s AlertState) Fired() bool { return s == AlertFiring || s == AlertResolved
 type Alert struct {
 	// Key is stable for the life of the alert, so that receivers can drop
 	// doubles.
-	Key     string     `json:"key"`
-	Upgrade string     `json:"upgrade"`
-	State   AlertState `json:"state"`
+	Key     string `json:"key"`
+	Upgrade string `json:"upgrade"`
+	// Title is what people call the upgrade, "" where its ID is all that is known.
+	Title string     `json:"title,omitempty"`
+	State AlertState `json:"state"`
 	// Cause is the leading cause of the story.
 	Cause Cause `json:"cause"`
 	// Root is the verdict that the story is told by, Others those under it.

@@ -24,6 +24,9 @@ type Config struct {
 	Duration time.Duration `yaml:"duration"`
 	// Warmup is how long an instance counts as warming up after its start.
 	Warmup time.Duration `yaml:"warmup"`
+	// Runs is how many runs the past is made of, each a day long, where it is one of
+	// runs as a rehearsal's; 0 where it is that of something that runs on.
+	Runs int `yaml:"-"`
 }
 
 // SetDefaults fills in what was left out.

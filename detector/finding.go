@@ -87,7 +87,7 @@ type Hypothesis struct {
 }
 
 // ChoreKinds are the kinds of what is cleaned up.
-var ChoreKinds = []string{"flag", "webhook", "credential", "cron", "silence", "banner", "file", "other"}
+var ChoreKinds = []string{"flag", "webhook", "credential", "cron", "silence", "banner", "file", "instance", "other"}
 
 func (h Hypothesis) same(o Hypothesis) bool {
 	return h.Kind == o.Kind && h.Says == o.Says && h.Schedule == o.Schedule && h.Zone == o.Zone && h.Key == o.Key && h.Unit == o.Unit &&
@@ -107,7 +107,7 @@ type Chore struct {
 	// Due is when it is to be gone; zero where nobody said so.
 	Due time.Time `json:"due,omitzero" yaml:"due,omitempty"`
 	// Probe tells whether it is gone: "flag KEY", "silence ID", "url URL", "file PATH",
-	// "cron TEXT"; empty where only a person can tell.
+	// "cron TEXT", "instance BINARY"; empty where only a person can tell.
 	Probe string `json:"probe,omitempty" yaml:"probe,omitempty"`
 }
 

@@ -35,6 +35,19 @@ func (f *Fleet) Same(o *Fleet) bool {
 		slices.Equal(f.OldNames, o.OldNames) && slices.Equal(f.BornNames, o.BornNames) && slices.Equal(f.GoneNames, o.GoneNames)
 }
 
+// SameOld says whether the two tell the same instances on the old build; nil tells none.
+func (f *Fleet) SameOld(o *Fleet) bool {
+	old := func(f *Fleet) (int, []string) {
+		if f == nil {
+			return 0, nil
+		}
+		return f.Old, f.OldNames
+	}
+	n, names := old(f)
+	m, others := old(o)
+	return n == m && slices.Equal(names, others)
+}
+
 // Later is the one of the two that was found later; either may be nil.
 func (f *Fleet) Later(o *Fleet) *Fleet {
 	if f == nil || o != nil && o.Since.After(f.Since) {

@@ -58,7 +58,7 @@ func (h *hearing) flipped() []hypothesis {
 		out = append(out, hypothesis{
 			kind: CauseFlag, name: f.Flag, ways: []way{{math.Log(flipPrior * moves(own)), bf, plus, minus}},
 			why: []string{fmt.Sprintf("it went from %s to %s at %s, flipped by %s",
-				or(f.Before, "no variant"), or(f.Variant, "no variant"), f.At.UTC().Format(time.RFC3339), or(f.Actor, "somebody"))},
+				or(f.Before, "no variant"), or(f.Variant, "no variant"), instant(f.At), or(f.Actor, "somebody"))},
 		})
 	}
 	return out

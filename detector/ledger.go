@@ -21,6 +21,9 @@ type LedgerEntry struct {
 	State string `json:"state"`
 	// From says where the chore comes from: a finding with its place, a toggle, or a person.
 	From string `json:"from,omitempty"`
+	// Foreseen is the finding of the package's inspection that came true with the chore, in
+	// words; "" where none did.
+	Foreseen string `json:"foreseen,omitempty"`
 	// At is when the entry changed last, Actor by whom, Note what they said.
 	At    time.Time `json:"at"`
 	Actor string    `json:"actor,omitempty"`

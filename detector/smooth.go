@@ -240,13 +240,21 @@ func (t *Track) counted(exp float64) float64 {
 	return exp
 }
 
-// doubtful raises the noise of a quantile by how little was seen of it: a wave of hours
-// is known as far as some went by, and there are no counts to say the rest.
-func (t *Track) doubtful(noise stat.Noise) stat.Noise {
-	if t.Smooth == nil {
+// doubtful raises the noise by how little was seen of it. Of a quantile a wave of hours
+// is known as far as some went by, and there are no counts to say the rest. By how much
+// runs differ is known from as many as there were: a variance of n has the relative
+// variance 2/(n-1), and is taken to be a standard deviation larger.
+func (t *Track) doubtful(noise stat.Noise, cfg *Config) stat.Noise {
+	few := 0.0
+	if t.Smooth != nil {
+		few = seenWell / float64(max(1, t.Steps))
+	}
+	if cfg.Runs > 1 {
+		few += math.Sqrt(2 / float64(cfg.Runs-1))
+	}
+	if few == 0 {
 		return noise
 	}
-	few := seenWell / float64(max(1, t.Steps))
 	for k := range noise {
 		noise[k] *= 1 + few
 		if k > 0 {

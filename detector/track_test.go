@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"aftershock/detector/hist"
+	"aftershock/detector/stat"
 )
 
 // What never allows a bound to be chosen is kept for a while, not for ever.
@@ -43,5 +44,25 @@ func TestTrackWithoutBounds(t *testing.T) {
 				t.Errorf("the baseline has %d bounds, want a bounded number", n)
 			}
 		})
+	}
+}
+
+// What is learnt from few runs is trusted less than what is learnt from many; a past that
+// isn't one of runs is as it was.
+func TestFewRunsAreTrustedLess(t *testing.T) {
+	t.Parallel()
+	noise := stat.Noise{0.01, 0.02, 0.03, 0.04}
+	track := &Track{}
+	if got := track.doubtful(noise, &Config{}); got != noise {
+		t.Errorf("without runs: got %v, want %v", got, noise)
+	}
+	last := math.Inf(1)
+	for _, runs := range []int{2, 3, 5, 8, 20} {
+		got := track.doubtful(noise, &Config{Runs: runs})
+		over := got.Over(100)
+		if !(over < last && over > noise.Over(100)) {
+			t.Errorf("%d runs: a variance of %v over 100 steps, fewer runs have %v, the noise itself %v", runs, over, last, noise.Over(100))
+		}
+		last = over
 	}
 }

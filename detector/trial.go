@@ -91,7 +91,7 @@ func newTrial(t *Track, u *Upgrade, pool *Pool, cfg *Config) *Trial {
 	}
 	for k := range t.Models {
 		tr.Lines[k] = t.Models[k].Line
-		tr.Noise[k] = t.doubtful(t.Strays[k].noise(&pool[k]))
+		tr.Noise[k] = t.doubtful(t.Strays[k].noise(&pool[k]), cfg)
 		tr.Bias[k] = 1
 		if m := t.Strays[k].Mean; m.Den > 0 && m.Num > 0 {
 			tr.Bias[k] = m.Num / m.Den

@@ -25,6 +25,9 @@ type Upgrade struct {
 	// ClosedAt is when the watch over the upgrade ended; zero while it lasts.
 	ClosedAt time.Time `json:"closed_at,omitzero" yaml:"closed_at,omitempty"`
 	Plan     `yaml:",inline"`
+	// Culprit is the binary that an alert which fired put the shift down to, "" while none
+	// is named.
+	Culprit string `json:"culprit,omitempty" yaml:"culprit,omitempty"`
 	// Findings are what the inspection of the package found before the upgrade.
 	Findings []Finding `json:"findings,omitempty" yaml:"findings,omitempty"`
 }

@@ -15,9 +15,9 @@ const telling = 3
 func (h *hearing) whyBinary(k int, to time.Time) []string {
 	b := h.s.upgrade.Binaries[k]
 	from := h.s.upgrade.Time(b)
-	when := "at " + from.UTC().Format(time.RFC3339)
+	when := "at " + instant(from)
 	if to.Sub(from) >= h.s.cfg.Step {
-		when = fmt.Sprintf("instance by instance from %s to %s", from.UTC().Format(time.RFC3339), to.UTC().Format(time.RFC3339))
+		when = fmt.Sprintf("instance by instance from %s to %s", from.UTC().Format("2006-01-02 15:04:05"), instant(to))
 	}
 	why := []string{fmt.Sprintf("%s went from %s to %s %s, on the call path of %s",
 		b.Name, or(b.From, "an unknown version"), or(b.To, "an unknown version"), when, h.m.track.Indicator.Name())}
@@ -157,8 +157,11 @@ func (h *hearing) best() int {
 }
 
 func whyJump(at int64, size float64) string {
-	return fmt.Sprintf("traffic changed by a factor of %.2g at %s", math.Exp(size), time.Unix(0, at).UTC().Format(time.RFC3339))
+	return fmt.Sprintf("traffic changed by a factor of %.2g at %s", math.Exp(size), instant(time.Unix(0, at)))
 }
+
+// instant writes an instant for people: 2026-03-06 09:15:00 UTC.
+func instant(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // indicators counts them in words.
 func indicators(n int) string {

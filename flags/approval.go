@@ -17,6 +17,13 @@ import (
 // sweepEvery is the time between two searches for plans that nobody approved.
 const sweepEvery = 30 * time.Second
 
+// maxDecides bounds how often a decision is made anew because others decided on the
+// same plan in between: more often than a plan can need approvals.
+const maxDecides = 20
+
+// errMoved: the plan that was decided on is in another state by now.
+var errMoved = fmt.Errorf("%w: somebody else decided on it", ErrConflict)
+
 // sameActor compares names as people would.
 func sameActor(a, b string) bool {
 	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
@@ -111,18 +118,24 @@ func (s *Switchboard) decideOn(ctx context.Context, id string, r Request, decide
 	}
 	s.deciding.Lock()
 	defer s.deciding.Unlock()
-	t, err := s.find(ctx, "", id)
-	if err != nil {
-		return t, err
+	for try := 1; ; try++ {
+		t, err := s.find(ctx, "", id)
+		if err != nil {
+			return t, err
+		}
+		if t.State != detector.ToggleWaiting {
+			return t, fmt.Errorf("decide on toggle %s: it is %s by now: %w", id, t.State, ErrConflict)
+		}
+		if s.now().After(t.ApproveBy) {
+			t, err := s.lapse(ctx, t)
+			return t, errors.Join(fmt.Errorf("decide on toggle %s: %w: it waited until %s; plan it again", id, ErrConflict, t.ApproveBy.Format(time.RFC3339)), err)
+		}
+		decided, err := decide(ctx, t)
+		// Somebody was faster on another daemon: what they decided counts.
+		if !errors.Is(err, errMoved) || try == maxDecides {
+			return decided, err
+		}
 	}
-	if t.State != detector.ToggleWaiting {
-		return t, fmt.Errorf("decide on toggle %s: it is %s by now: %w", id, t.State, ErrConflict)
-	}
-	if s.now().After(t.ApproveBy) {
-		t, err := s.lapse(ctx, t)
-		return t, errors.Join(fmt.Errorf("decide on toggle %s: %w: it waited until %s; plan it again", id, ErrConflict, t.ApproveBy.Format(time.RFC3339)), err)
-	}
-	return decide(ctx, t)
 }
 
 func (s *Switchboard) lapse(ctx context.Context, t detector.Toggle) (detector.Toggle, error) {
@@ -217,6 +230,9 @@ func (s *Switchboard) sweep(ctx context.Context) error {
 			now, err := s.find(ctx, t.Flag, t.ID)
 			if err == nil && now.State == detector.ToggleWaiting {
 				_, err = s.lapse(ctx, now)
+			}
+			if errors.Is(err, errMoved) {
+				err = nil
 			}
 			errs = append(errs, err)
 		}

@@ -68,6 +68,9 @@ type Store interface {
 	PutDefinitions(ctx context.Context, expected int64, document []byte, t detector.Toggle) (revision int64, err error)
 	// AuditToggle adds a state of a toggle to the audit.
 	AuditToggle(ctx context.Context, t detector.Toggle) error
+	// DecideToggle adds a state that follows on last, or returns a conflict where the
+	// toggle's last state is another by now.
+	DecideToggle(ctx context.Context, last, next detector.Toggle) error
 	// Toggles returns the latest state of each toggle of a flag ("" for all
 	// flags), the latest act first.
 	Toggles(ctx context.Context, flag string, limit int) ([]detector.Toggle, error)

@@ -87,6 +87,24 @@ func (m *memory) AuditToggle(_ context.Context, t detector.Toggle) error {
 	return m.at("audit " + string(t.State) + " done")
 }
 
+func (m *memory) DecideToggle(_ context.Context, last, next detector.Toggle) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.at("audit " + string(next.State)); err != nil {
+		return err
+	}
+	for _, t := range slices.Backward(m.audit) {
+		if t.ID == next.ID {
+			if t.State != last.State || !t.Updated.Equal(last.Updated) {
+				return conflict{}
+			}
+			break
+		}
+	}
+	m.audit = append(m.audit, next)
+	return m.at("audit " + string(next.State) + " done")
+}
+
 func (m *memory) Toggles(_ context.Context, flag string, limit int) ([]detector.Toggle, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

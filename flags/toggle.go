@@ -286,7 +286,17 @@ func (s *Switchboard) recordBy(ctx context.Context, t detector.Toggle, state det
 	if why, ok := Unverifiable(t); ok && state == t.State && !unverifiable(next) {
 		next.Evidence += "; " + cantVerify + why
 	}
-	if err := s.store.AuditToggle(ctx, next); err != nil {
+	audit := s.store.AuditToggle
+	if t.State == detector.ToggleWaiting { // somebody may decide on it on another daemon
+		audit = func(ctx context.Context, next detector.Toggle) error {
+			err := s.store.DecideToggle(ctx, t, next)
+			if isConflict(err) {
+				err = fmt.Errorf("%w: %w", errMoved, err)
+			}
+			return err
+		}
+	}
+	if err := audit(ctx, next); err != nil {
 		return t, fmt.Errorf("audit toggle %s of flag %q as %s: %w", t.ID, t.Flag, state, err)
 	}
 	s.metrics.toggles.WithLabelValues(string(state)).Inc()

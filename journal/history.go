@@ -76,6 +76,17 @@ func (j *Journal) UpgradesWithin(ctx context.Context, from, to time.Time) (all [
 	return slices.DeleteFunc(all, func(u detector.Upgrade) bool { return !u.Begun() }), err
 }
 
+// UpgradesKept gives the upgrades that are planned, or were under watch at some time since
+// an instant, the latest first, at most 1000.
+func (j *Journal) UpgradesKept(ctx context.Context, since time.Time) (all []detector.Upgrade, err error) {
+	err = j.read("read the upgrades since a time", func(t tx) error {
+		return t.each(ctx, documents(&all), `
+			SELECT document FROM upgrades WHERE closed_us = 0 OR closed_us > $1
+			ORDER BY started_us DESC, id LIMIT $2`, micros(since), maxLimit)
+	})
+	return all, err
+}
+
 // Upgrade gives one upgrade, or ErrNotFound.
 func (j *Journal) Upgrade(ctx context.Context, id string) (u detector.Upgrade, err error) {
 	err = j.read("read upgrade "+id, func(t tx) error {

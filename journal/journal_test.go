@@ -72,6 +72,7 @@ var promises = []promise{
 	{"summaries", testSummaries},
 	{"definitions", testDefinitions},
 	{"definitions in a race", testDefinitionsRace},
+	{"decisions in a race", testDecisionsRace},
 	{"audit", testAudit},
 	{"audit is append-only", testAppendOnly},
 	{"audit in pages", testAuditPages},

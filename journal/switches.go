@@ -75,6 +75,28 @@ func (j *Journal) AuditToggle(ctx context.Context, t detector.Toggle, jobs ...Jo
 	})
 }
 
+// DecideToggle is AuditToggle of a state that follows on last, and ErrConflict when the
+// toggle's last state in the audit is another by now: of two who decide at once on
+// two daemons, one does.
+func (j *Journal) DecideToggle(ctx context.Context, last, next detector.Toggle, jobs ...Job) error {
+	return j.write(ctx, "audit toggle "+next.ID, func(x tx) error {
+		var state string
+		var updated int64
+		err := one(ctx, x, func(r row) error { return r.Scan(&state, &updated) },
+			`SELECT state, updated_us FROM toggles WHERE id = $1 ORDER BY seq DESC LIMIT 1`, text(next.ID))
+		if err != nil {
+			return err
+		}
+		if state != string(last.State) || updated != micros(last.Updated) {
+			return fmt.Errorf("%w: toggle %s is %s by now", ErrConflict, next.ID, state)
+		}
+		if err := audit(ctx, x, next); err != nil {
+			return err
+		}
+		return j.jobs.insert(ctx, x, jobs)
+	})
+}
+
 func audit(ctx context.Context, x tx, t detector.Toggle) error {
 	if t.ID == "" || t.Flag == "" || t.State == "" {
 		return fmt.Errorf("%w: toggle %q of flag %q in state %q lacks one of these", ErrInvalid, t.ID, t.Flag, t.State)

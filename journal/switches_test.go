@@ -80,6 +80,46 @@ func testDefinitionsRace(t *testing.T, p place) {
 	}
 }
 
+// Of many who decide on one toggle at once, one does.
+func testDecisionsRace(t *testing.T, p place) {
+	j := p.open(t)
+	last := toggle("t1", detector.ToggleWaiting, noon)
+	if err := j.AuditToggle(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	states := []detector.ToggleState{detector.ToggleApproved, detector.ToggleRejected, detector.ToggleLapsed}
+	for round := range 5 {
+		var won, lost atomic.Int64
+		var all sync.WaitGroup
+		for n := range 8 {
+			all.Go(func() {
+				next := toggle("t1", states[n%3], noon.Add(time.Duration(1+round)*time.Hour+time.Duration(n)*time.Second))
+				switch err := j.DecideToggle(t.Context(), last, next, Job{Kind: "remind", Key: fmt.Sprint(round, n)}); {
+				case err == nil:
+					won.Add(1)
+				case errors.Is(err, ErrConflict):
+					lost.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if won.Load() != 1 || lost.Load() != 7 || rows(t, j, "toggles") != 2+round || rows(t, j, "river_job") != 1+round {
+			t.Fatalf("got %d winners, %d losers, %d audited, %d jobs; want 1, 7, %d, %d", won.Load(), lost.Load(),
+				rows(t, j, "toggles"), rows(t, j, "river_job"), 2+round, 1+round)
+		}
+		history, err := j.ToggleHistory(t.Context(), "t1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = history[len(history)-1]
+	}
+	if err := j.DecideToggle(t.Context(), last, toggle("nobody's", detector.ToggleApproved, noon)); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a toggle that isn't there: got %v", err)
+	}
+}
+
 func testAudit(t *testing.T, p place) {
 	j := p.open(t)
 	steps := []detector.ToggleState{detector.TogglePlanned, detector.ToggleApplied, detector.ToggleVerified, detector.ToggleRecovered}

@@ -37,6 +37,11 @@ func testWithin(t *testing.T, p place) {
 		got = append(got, u.ID)
 	}
 	equal(t, "upgrades", got, []string{"wide", "open", "into", "inside"})
+	got = nil
+	for _, u := range must[[]detector.Upgrade](t)(j.UpgradesKept(t.Context(), at(12))) {
+		got = append(got, u.ID)
+	}
+	equal(t, "upgrades kept", got, []string{"later", "inside", "planned", "open", "wide"})
 	all, _, err := j.Upgrades(t.Context(), Page{Limit: 3})
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,8 @@ const (
 	CeilingRate     = 10_000 // requests per second
 	CeilingDuration = 24 * time.Hour
 	CeilingInFlight = 10_000 // requests under way at once
+	// MaxRepeats is how often a phase runs at most.
+	MaxRepeats = 20
 )
 
 // Config says what may be rehearsed against, and how hard.
@@ -18,7 +20,7 @@ type Config struct {
 	// range. Nothing is allowed by itself, this machine included.
 	Allow []string `yaml:"allow"`
 	// MaxRate caps the requests per second (default 200, at most 10,000), MaxDuration
-	// the length of a phase (default 1h, at most 24h), MaxInFlight the requests under
+	// the length of a phase with all its runs (default 1h, at most 24h), MaxInFlight the requests under
 	// way at once (default 1,000, at most 10,000).
 	MaxRate     float64       `yaml:"max_rate"`
 	MaxDuration time.Duration `yaml:"max_duration"`

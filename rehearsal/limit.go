@@ -1,13 +1,21 @@
 package rehearsal
 
-import "time"
+import (
+	"context"
+	"sync"
+	"time"
+)
 
 // limiter holds what is sent under a rate: of any n+1 requests in a row the first and
-// the last lie a window apart. It is asked by one goroutine.
+// the last lie a window apart. Traffic claims its turn when a request is handed out and
+// uses it when that was taken; logins, which come between, use theirs at once.
 type limiter struct {
 	window time.Duration
-	sent   []time.Time // the last n, a ring
-	n      int
+
+	mu      sync.Mutex
+	sent    []time.Time // the last n, a ring
+	n       int
+	claimed bool
 }
 
 func newLimiter(rate float64) *limiter {
@@ -27,4 +35,60 @@ func (l *limiter) earliest() time.Time {
 func (l *limiter) note(at time.Time) {
 	l.sent[l.n%len(l.sent)] = at
 	l.n++
+}
+
+// claim takes the turn where it has come, and answers else when it comes.
+func (l *limiter) claim(now time.Time) (ok bool, from time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if from = l.earliest(); from.After(now) {
+		return false, from
+	}
+	l.claimed = true
+	return true, now
+}
+
+// use says that what was claimed has been sent, at this instant or before.
+func (l *limiter) use(at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.claimed {
+		l.note(at)
+		l.claimed = false
+	}
+}
+
+// between is how often a login looks whether what was handed out has been taken.
+const between = time.Millisecond
+
+// wait waits for a turn beside the traffic's, and uses it.
+func (l *limiter) wait(ctx context.Context) error {
+	for {
+		l.mu.Lock()
+		now := time.Now()
+		from := l.earliest()
+		if l.claimed && from.Before(now.Add(between)) {
+			from = now.Add(between)
+		}
+		if !from.After(now) {
+			l.note(now)
+			l.mu.Unlock()
+			return ctx.Err()
+		}
+		l.mu.Unlock()
+		if err := sleep(ctx, from.Sub(now)); err != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -9,8 +9,9 @@ import (
 const most = 10_000
 
 // Attach gives the routes the recorded requests that match them by method and path,
-// each to the route with the fewest open parts, at most 10,000 a route. It answers
-// how many matched.
+// each to the route with the fewest open parts, at most 10,000 a route. A route of which
+// telemetry doesn't tell the method takes that of the first that matches by path. It
+// answers how many matched.
 func (p *Profile) Attach(all []Recorded) (matched int) {
 	for _, q := range all {
 		if pathError(q.Target) != nil {
@@ -21,7 +22,7 @@ func (p *Profile) Attach(all []Recorded) (matched int) {
 		for i := range p.Routes {
 			r := &p.Routes[i]
 			template, _, _ := strings.Cut(r.Route, "?")
-			if r.Method != q.Method {
+			if r.Method != q.Method && !r.guessed {
 				continue
 			}
 			if n, ok := matches(template, path); ok && (best < 0 || n < open) {
@@ -33,6 +34,9 @@ func (p *Profile) Attach(all []Recorded) (matched int) {
 		}
 		matched++
 		r := &p.Routes[best]
+		if r.guessed {
+			r.Method, r.guessed = q.Method, false
+		}
 		if len(r.recorded) >= most {
 			continue
 		}

@@ -35,10 +35,12 @@ func (s *Seconds) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Measured is what one phase measured. Its JSON form is what a rehearsal's directory
+// Measured is what one run of a phase measured. Its JSON form is what a rehearsal's directory
 // keeps beside the telemetry.
 type Measured struct {
-	Phase   string `json:"phase"`
+	Phase string `json:"phase"`
+	// Run counts the runs of the phase from 1 on.
+	Run     int    `json:"run"`
 	Target  string `json:"target"`
 	Service string `json:"service,omitempty"`
 	// Started is when the measurement began, warm-up over. It has Steps steps of Step
@@ -68,6 +70,15 @@ type Measured struct {
 	P99     float64 `json:"p99_seconds"`
 	LateP99 float64 `json:"late_p99_seconds"`
 	Late    bool    `json:"late,omitempty"`
+	// Logins counts logins, those before the measurement and in the warm-up included, and
+	// LoginsFailed those that failed. Flows counts the flows that began while it was
+	// measured, FlowsCompleted those that came to their end by then, and FlowsBroken those
+	// that couldn't go on.
+	Logins         int `json:"logins,omitempty"`
+	LoginsFailed   int `json:"logins_failed,omitempty"`
+	Flows          int `json:"flows,omitempty"`
+	FlowsCompleted int `json:"flows_completed,omitempty"`
+	FlowsBroken    int `json:"flows_broken,omitempty"`
 	// Partial says why the phase ended early, empty where it didn't.
 	Partial string `json:"partial,omitempty"`
 	// Doubts are sentences on what the figures can't be trusted with.
@@ -153,17 +164,41 @@ func (m *Measured) doubtCodes() {
 	}
 }
 
-// Comparable says why two phases can't be compared, nil where they can.
-func Comparable(before, after *Measured) error {
+// Comparable says why two phases can't be compared, nil where they can: each run after
+// has the traffic and the schedule of its like before.
+func Comparable(before, after []*Measured) error {
+	if len(before) == 0 || len(after) == 0 || len(after) > len(before) {
+		return fmt.Errorf("%d runs before and %d after: want as many", len(before), len(after))
+	}
+	for i, b := range before {
+		if b.Profile != before[0].Profile || b.Uniform != before[0].Uniform || b.Length != before[0].Length || b.Step != before[0].Step {
+			return fmt.Errorf("the runs before had different traffic: run %d isn't like the first", i+1)
+		}
+		if i > 0 && !b.Started.After(before[i-1].Started) {
+			return fmt.Errorf("run %d before began before run %d", i+1, i)
+		}
+	}
+	last := before[len(before)-1]
+	for i, a := range after {
+		if err := comparable(before[i], a, i+1); err != nil {
+			return err
+		}
+		if !a.Started.After(last.Started) {
+			return fmt.Errorf("run %d after began at %s, not after the run that goes before it (%s)", i+1, a.Started.Format(time.RFC3339), last.Started.Format(time.RFC3339))
+		}
+		last = a
+	}
+	return nil
+}
+
+func comparable(before, after *Measured, run int) error {
 	switch {
 	case before.Phase != Before || after.Phase != After:
 		return fmt.Errorf("want the phases before and after, have %.20q and %.20q", before.Phase, after.Phase)
 	case before.Profile != after.Profile:
 		return fmt.Errorf("the phases had different traffic: profile %.24s before, %.24s after", before.Profile, after.Profile)
 	case before.Seed != after.Seed || before.Uniform != after.Uniform || before.Length != after.Length || before.Step != after.Step:
-		return fmt.Errorf("the phases had different schedules: give both the same --seed, --pacing and --duration")
-	case !after.Started.After(before.Started):
-		return fmt.Errorf("the phase after began at %s, not after the phase before (%s)", after.Started.Format(time.RFC3339), before.Started.Format(time.RFC3339))
+		return fmt.Errorf("the phases had different schedules in run %d: give both the same --seed, --pacing and --duration", run)
 	}
 	return nil
 }

@@ -41,7 +41,10 @@ type Profile struct {
 	// comparison; 0 where that isn't known. It isn't asked for: in an open model it
 	// follows from the rate and the copy's latency.
 	Concurrency float64 `yaml:"concurrency,omitempty"`
-	Routes      []Route `yaml:"routes"`
+	Routes      []Route `yaml:"routes,omitempty"`
+	// Flows are sequences of requests beside the routes; Sessions log both in.
+	Flows    []Flow    `yaml:"flows,omitempty"`
+	Sessions *Sessions `yaml:"sessions,omitempty"`
 	// Course are the rates of equal parts of the time, relative to the mean; empty
 	// where the rate is constant.
 	Course []float64 `yaml:"course,omitempty,flow"`
@@ -54,7 +57,9 @@ type Route struct {
 	// Method is the HTTP method; GET where it is left out.
 	Method string `yaml:"method,omitempty"`
 	// Rate is the mean of requests per second.
-	Rate float64 `yaml:"rate"`
+	Rate float64 `yaml:"rate,omitempty"`
+	// Anonymous requests belong to no session, where there are any.
+	Anonymous bool `yaml:"anonymous,omitempty"`
 	// Path is what is asked for, with a query if need be; Route where it is left out.
 	Path string `yaml:"path,omitempty"`
 	// Values are what stands for a parameter of the path; one of each is drawn.
@@ -64,6 +69,8 @@ type Route struct {
 
 	// recorded are requests that were seen, which stand in for Path and Body.
 	recorded []Recorded
+	// guessed says that nothing told the method: it is that of the recorded requests.
+	guessed bool
 }
 
 // Recorded is a request that a recording has.
@@ -101,10 +108,28 @@ func (p Profile) Marshal() ([]byte, error) { return yaml.Marshal(p) }
 
 func (p *Profile) setDefaults() {
 	for i := range p.Routes {
-		r := &p.Routes[i]
-		r.Method = cmp.Or(r.Method, "GET")
-		r.Path = cmp.Or(r.Path, r.Route)
+		p.Routes[i].setDefaults()
 	}
+	for i := range p.Flows {
+		for k := range p.Flows[i].Steps {
+			p.Flows[i].Steps[k].setDefaults()
+		}
+	}
+	if s := p.Sessions; s != nil {
+		s.Size = cmp.Or(s.Size, 10)
+		if len(s.RenewOn) == 0 {
+			s.RenewOn = []int{http.StatusUnauthorized}
+		}
+		for i := range s.Login {
+			s.Login[i].Route.Route = cmp.Or(s.Login[i].Route.Route, s.Login[i].Path)
+			s.Login[i].setDefaults()
+		}
+	}
+}
+
+func (r *Route) setDefaults() {
+	r.Method = cmp.Or(r.Method, "GET")
+	r.Path = cmp.Or(r.Path, r.Route)
 }
 
 // Validate names every problem of the profile by its path in the file, at most 20.
@@ -121,7 +146,7 @@ func (p *Profile) Validate() []error {
 	if !(p.Concurrency >= 0) || math.IsInf(p.Concurrency, 0) {
 		fail("concurrency: want a number from 0 on")
 	}
-	if len(p.Routes) == 0 || len(p.Routes) > maxRoutes {
+	if len(p.Routes)+len(p.Flows) == 0 || len(p.Routes) > maxRoutes {
 		fail("routes: %d of them, want 1 to %d", len(p.Routes), maxRoutes)
 	}
 	seen := map[string]bool{}
@@ -136,6 +161,7 @@ func (p *Profile) Validate() []error {
 			fail("routes[%d].%w", i, err)
 		}
 	}
+	p.validateSessions(fail)
 	if len(p.Course) > maxCourse {
 		fail("course: %d parts, want at most %d", len(p.Course), maxCourse)
 	}
@@ -154,6 +180,8 @@ func (p *Profile) Validate() []error {
 
 var methods = regexp.MustCompile(`^[A-Z]{1,20}$`)
 
+var errRate = fmt.Errorf("rate: want requests per second, over 0 and at most %d", CeilingRate)
+
 func (r *Route) validate() []error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -164,7 +192,7 @@ func (r *Route) validate() []error {
 		fail("method: %.40q is no method in capitals that can be sent", r.Method)
 	}
 	if !(r.Rate > 0 && r.Rate <= CeilingRate) {
-		fail("rate: want requests per second, over 0 and at most %d", CeilingRate)
+		fail("%w", errRate)
 	}
 	if err := r.validatePath(); err != nil {
 		fail("path: %w", err)
@@ -234,11 +262,14 @@ func sendable(name, value string) error {
 	return nil
 }
 
-// Rate is the mean of requests per second over all routes.
+// Rate is the mean of requests per second over all routes and the steps of all flows.
 func (p *Profile) Rate() float64 {
 	sum := 0.0
 	for i := range p.Routes {
 		sum += p.Routes[i].Rate
+	}
+	for i := range p.Flows {
+		sum += p.Flows[i].Rate * float64(len(p.Flows[i].Steps))
 	}
 	return sum
 }
@@ -260,6 +291,9 @@ func (p *Profile) Peak() float64 {
 func (p *Profile) Scale(by float64) {
 	for i := range p.Routes {
 		p.Routes[i].Rate *= by
+	}
+	for i := range p.Flows {
+		p.Flows[i].Rate *= by
 	}
 	p.Concurrency *= by
 }
@@ -285,16 +319,16 @@ func (p *Profile) Digest() string {
 // :id, <id>, <int:id>, * and **.
 var parameter = regexp.MustCompile(`\{[^{}/]*\}|<[^<>/]*>|(?:^|/):[A-Za-z_][A-Za-z0-9_]*|\*+`)
 
-// Parameters are the names of what the path leaves open and neither values nor
-// recorded requests fill.
-func (r *Route) Parameters() []string {
+// open are the names of what the path leaves open and neither values, recorded requests
+// nor known variables fill.
+func (r *Route) open(known map[string]bool) []string {
 	if len(r.recorded) > 0 {
 		return nil
 	}
 	path, _, _ := strings.Cut(r.Path, "?")
 	var open []string
 	for _, m := range parameter.FindAllString(path, -1) {
-		if name := parameterName(m); len(r.Values[name]) == 0 {
+		if name := parameterName(m); len(r.Values[name]) == 0 && !(known[name] && m == "{"+name+"}") {
 			open = append(open, name)
 		}
 	}
@@ -320,7 +354,7 @@ func (p *Profile) Drop() (dropped []string, share float64) {
 	var kept []Route
 	for i := range p.Routes {
 		r := &p.Routes[i]
-		if open := r.Parameters(); len(open) > 0 {
+		if open := r.open(p.Sessions.variables()); len(open) > 0 {
 			dropped = append(dropped, r.Method+" "+r.Route)
 			share += r.Rate / total
 			continue

@@ -77,7 +77,7 @@ func TestParametersAreFilled(t *testing.T) {
 		{"/time/12:30", nil, "/time/12:30", nil},
 	} {
 		r := Route{Route: tt.path, Path: tt.path, Method: "GET", Rate: 1, Values: tt.values}
-		open := r.Parameters()
+		open := r.open(nil)
 		if diff := cmp.Diff(tt.open, open); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", tt.path, diff)
 		}
@@ -187,6 +187,7 @@ func TestScheduleRepeatsItself(t *testing.T) {
 }
 
 func FuzzParseProfile(f *testing.F) {
+	f.Add([]byte(shopProfile))
 	f.Add([]byte("routes: [{route: /a/{id}, rate: 1, values: {id: [x]}}]"))
 	f.Add([]byte(`{"routes":[{"route":"/","rate":1e-300,"headers":{"a":"b"}}],"course":[1,2]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -195,8 +196,20 @@ func FuzzParseProfile(f *testing.F) {
 			return
 		}
 		p.Drop()
-		if len(p.Routes) == 0 {
+		if len(p.Routes)+len(p.Flows) == 0 {
 			return
+		}
+		plan, vars := p.plan(), p.Sessions.variables()
+		values := map[string]string{}
+		for _, e := range plan.entries {
+			for _, l := range e.legs {
+				for name := range l.step.Capture {
+					vars[name] = true
+				}
+			}
+		}
+		for name := range vars {
+			values[name] = `a/b?c d#"%\`
 		}
 		s := NewSchedule(&p, 1e9, 1, false)
 		for range 50 {
@@ -204,12 +217,24 @@ func FuzzParseProfile(f *testing.F) {
 			if !ok {
 				break
 			}
-			if q := p.Routes[a.Route].request(a.Draw); pathError(q.Target) != nil {
-				t.Fatalf("%+v asks for %q: %v", p.Routes[a.Route], q.Target, pathError(q.Target))
+			for _, l := range plan.entries[a.Route].legs {
+				if q := l.step.request(a.Draw).filled(values); pathError(q.Target) != nil {
+					t.Fatalf("%+v asks for %q: %v", l.step, q.Target, pathError(q.Target))
+				}
 			}
 		}
 		if _, err := p.Marshal(); err != nil {
 			t.Fatal(fmt.Errorf("write what was read: %w", err))
 		}
 	})
+}
+
+// Where telemetry doesn't tell the method, the recording does.
+func TestAttachTellsTheMethod(t *testing.T) {
+	t.Parallel()
+	p := Profile{Routes: []Route{{Route: "/pay", Method: "GET", guessed: true}, {Route: "/told", Method: "GET"}}}
+	all := []Recorded{{Method: "POST", Target: "/pay", Body: "1"}, {Method: "GET", Target: "/pay"}, {Method: "POST", Target: "/told"}}
+	if n := p.Attach(all); n != 1 || p.Routes[0].Method != "POST" || len(p.Routes[0].recorded) != 1 || p.Routes[1].Method != "GET" {
+		t.Errorf("%d matched: %+v", n, p.Routes)
+	}
 }

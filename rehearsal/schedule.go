@@ -10,8 +10,10 @@ import (
 type Arrival struct {
 	// At is when it arrives, from the beginning on.
 	At time.Duration
-	// Route is its place in the profile's routes, Draw chooses among recorded requests
-	// and values.
+	// First is when the first request of its flow arrived, where it is a step of one.
+	First time.Duration
+	// Route is its place in the profile's routes, those before its flows, Draw chooses
+	// among recorded requests and values.
 	Route int
 	Draw  uint64
 }
@@ -32,15 +34,15 @@ type Schedule struct {
 // NewSchedule draws arrivals over a length of time: those of a Poisson process with
 // the profile's rate and course, or evenly spaced ones (uniform).
 func NewSchedule(p *Profile, length time.Duration, seed uint64, uniform bool) *Schedule {
-	s := &Schedule{length: length, uniform: uniform, rng: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)), rate: p.Rate()}
+	s := &Schedule{length: length, uniform: uniform, rng: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))}
 	course := p.Course
 	if len(course) == 0 {
 		course = []float64{1}
 	}
 	s.course = sums(course)
-	shares := make([]float64, len(p.Routes))
-	for i := range p.Routes {
-		shares[i] = p.Routes[i].Rate
+	shares := p.shares()
+	for _, x := range shares {
+		s.rate += x
 	}
 	s.routes = sums(shares)
 	return s
@@ -89,4 +91,17 @@ func (s *Schedule) Next() (Arrival, bool) {
 		At:    min(time.Duration(at*float64(s.length)), s.length-1),
 		Route: min(route, len(s.routes)-1), Draw: s.rng.Uint64(),
 	}, true
+}
+
+// RunSeed is the seed of a phase's run, from 1 on: the first has the seed itself, the
+// others have such as nothing connects with it (Steele, Lea and Flood 2014, "Fast
+// splittable pseudorandom number generators"), exact as numbers of JSON.
+func RunSeed(seed uint64, run int) uint64 {
+	if run <= 1 {
+		return seed
+	}
+	x := seed + uint64(run-1)*0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return (x ^ x>>31) >> 12
 }

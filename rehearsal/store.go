@@ -16,35 +16,49 @@ import (
 	"time"
 )
 
-// Store is a directory that keeps one rehearsal: the phases' telemetry
-// (before.om.gz, after.om.gz) and what is known of them (before.json, after.json),
-// and the profile (profile.yml). Each file is there whole or not at all, and a
-// phase is there once its JSON is.
+// Store is a directory that keeps one rehearsal: the telemetry of the phases' runs
+// (before.om.gz, before-2.om.gz, …, after.om.gz, …), what is known of them (before.json,
+// …), and the profile (profile.yml). Each file is there whole or not at all, and a run
+// is there once its JSON is.
 type Store struct{ Dir string }
 
-// Telemetry is the path of a phase's telemetry.
-func (s Store) Telemetry(phase string) string { return filepath.Join(s.Dir, phase+".om.gz") }
+// Telemetry is the path of a run's telemetry.
+func (s Store) Telemetry(phase string, run int) string { return s.file(phase, run, ".om.gz") }
 
 // ProfilePath is the path of the profile.
 func (s Store) ProfilePath() string { return filepath.Join(s.Dir, "profile.yml") }
 
-func (s Store) meta(phase string) string { return filepath.Join(s.Dir, phase+".json") }
+func (s Store) meta(phase string, run int) string { return s.file(phase, run, ".json") }
 
-// Has says whether a phase was kept.
+func (s Store) file(phase string, run int, ext string) string {
+	if run > 1 {
+		phase += "-" + strconv.Itoa(run)
+	}
+	return filepath.Join(s.Dir, phase+ext)
+}
+
+// Has says whether a phase was kept, or a run of it.
 func (s Store) Has(phase string) bool {
-	_, err := os.Stat(s.meta(phase))
+	_, err := os.Stat(s.meta(phase, 1))
 	return err == nil
 }
 
-// Keep writes a phase down in place of one of before.
+// Keep writes a run down in place of one of before. The first of a phase takes the place
+// of all that the phase had.
 func (s Store) Keep(m *Measured) error {
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return fmt.Errorf("keep the rehearsal: %w", err)
 	}
-	if err := os.Remove(s.meta(m.Phase)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("keep the rehearsal: %w", err)
+	m.Run = max(1, m.Run)
+	for run := MaxRepeats; run >= m.Run; run-- {
+		if err := os.Remove(s.meta(m.Phase, run)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("keep the rehearsal: %w", err)
+		}
+		if err := os.Remove(s.Telemetry(m.Phase, run)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("keep the rehearsal: %w", err)
+		}
 	}
-	err := Replace(s.Telemetry(m.Phase), func(w io.Writer) error {
+	err := Replace(s.Telemetry(m.Phase, m.Run), func(w io.Writer) error {
 		z := gzip.NewWriter(w)
 		if err := m.OpenMetrics(z); err != nil {
 			return err
@@ -58,7 +72,7 @@ func (s Store) Keep(m *Measured) error {
 	if err != nil {
 		return fmt.Errorf("keep the rehearsal: %w", err)
 	}
-	return s.write(s.meta(m.Phase), append(text, '\n'))
+	return s.write(s.meta(m.Phase, m.Run), append(text, '\n'))
 }
 
 // KeepProfile writes the profile down.
@@ -84,25 +98,42 @@ func (s Store) write(path string, text []byte) error {
 	return nil
 }
 
-// Load reads what is known of a phase.
-func (s Store) Load(phase string) (*Measured, error) {
-	f, err := os.Open(s.meta(phase))
+// Load reads what is known of a phase's runs, in order; there is at least one.
+func (s Store) Load(phase string) ([]*Measured, error) {
+	var runs []*Measured
+	for run := 1; run <= MaxRepeats; run++ {
+		m, err := s.load(phase, run)
+		if errors.Is(err, fs.ErrNotExist) && run > 1 {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the phase %s: %w", phase, err)
+		}
+		runs = append(runs, m)
+	}
+	return runs, nil
+}
+
+func (s Store) load(phase string, run int) (*Measured, error) {
+	path := s.meta(phase, run)
+	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the phase %s: %w", phase, err)
+		return nil, err
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, MaxProfileSize))
 	if err != nil {
-		return nil, fmt.Errorf("read the phase %s: %w", phase, err)
+		return nil, err
 	}
 	m := &Measured{}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(m); err != nil {
-		return nil, fmt.Errorf("read the phase %s: %s: %w", phase, s.meta(phase), err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if m.Phase != phase || m.Step < Seconds(time.Millisecond) || m.Steps < 0 || m.Steps > 1_000_000 || m.Started.IsZero() {
-		return nil, fmt.Errorf("read the phase %s: %s isn't what a rehearsal wrote", phase, s.meta(phase))
+	m.Run = max(1, m.Run) // what was written when a phase was one run
+	if m.Phase != phase || m.Run != run || m.Step < Seconds(time.Millisecond) || m.Steps < 0 || m.Steps > 1_000_000 || m.Length < m.Step || m.Started.IsZero() {
+		return nil, fmt.Errorf("%s isn't what a rehearsal wrote", path)
 	}
 	return m, nil
 }

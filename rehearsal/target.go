@@ -23,6 +23,12 @@ type Target struct {
 // String is the URL.
 func (t *Target) String() string { return t.url.String() }
 
+// at is the URL of a path with its query.
+func (t *Target) at(path string) string {
+	u := url.URL{Scheme: t.url.Scheme, Host: t.url.Host}
+	return u.String() + t.url.EscapedPath() + path
+}
+
 // Address is the address that is dialled.
 func (t *Target) Address() netip.AddrPort { return t.addr }
 

@@ -37,7 +37,10 @@ type counted struct {
 	total  float64
 }
 
-type seen struct{ total, seconds, timed float64 }
+type seen struct {
+	total, seconds, timed float64
+	told                  bool // the method
+}
 
 // maxCounted bounds what hostile label values can cost.
 const maxCounted = 20_000
@@ -83,6 +86,7 @@ func (r *Reading) point(at time.Time, p *detector.Point) {
 		s = &seen{}
 		c.routes[[2]string{method, route}] = s
 	}
+	s.told = s.told || tellsMethod(in.Labels)
 	s.total += p.Total
 	c.total += p.Total
 	lower := 0.0
@@ -147,7 +151,7 @@ func (r *Reading) Profile() (p Profile, doubts []string, err error) {
 	span := r.To.Sub(r.From).Seconds()
 	timed, seconds := 0.0, 0.0
 	for k, s := range c.routes {
-		p.Routes = append(p.Routes, Route{Method: k[0], Route: k[1], Path: k[1], Rate: s.total / span})
+		p.Routes = append(p.Routes, Route{Method: k[0], Route: k[1], Path: k[1], Rate: s.total / span, guessed: !s.told})
 		timed += s.timed
 		seconds += s.seconds
 	}

@@ -5,9 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +20,10 @@ import (
 type Options struct {
 	// Phase is Before or After, Agent the User-Agent of requests that have none.
 	Phase, Agent string
+	// Run is which of the phase's Runs this is, from 1 on, with a Pause between them; Runs
+	// of 0 is one.
+	Run, Runs int
+	Pause     time.Duration
 	// Length is how long is measured, after a Warmup with the same traffic that isn't.
 	Length, Warmup time.Duration
 	// Seed and Uniform are those of the schedule, see NewSchedule.
@@ -47,15 +49,30 @@ func (o *Options) Check(p *Profile) error {
 	if peak := p.Peak(); peak > o.Limits.MaxRate {
 		errs = append(errs, fmt.Errorf("the traffic is up to %.4g requests/s, the cap is %.4g: raise --max-rate or lower --scale", peak, o.Limits.MaxRate))
 	}
-	if o.Length+o.Warmup > o.Limits.MaxDuration {
-		errs = append(errs, fmt.Errorf("a phase takes %s with its warm-up, the cap is %s: raise --max-duration", o.Length+o.Warmup, o.Limits.MaxDuration))
+	// A length of centuries times the runs would overflow.
+	runs := time.Duration(max(1, o.Runs))
+	if all := min(o.Length, CeilingDuration+1) + o.Warmup; all > o.Limits.MaxDuration || all*runs+o.Pause*(runs-1) > o.Limits.MaxDuration {
+		took := "warm-up"
+		if all = o.Length + o.Warmup; runs > 1 {
+			all, took = all*runs+o.Pause*(runs-1), "warm-ups and pauses"
+		}
+		errs = append(errs, fmt.Errorf("a phase takes %s with its %s, the cap is %s: raise --max-duration", all, took, o.Limits.MaxDuration))
+	}
+	if runs > MaxRepeats || o.Pause < 0 || o.Pause > CeilingDuration {
+		errs = append(errs, fmt.Errorf("a phase has at most %d runs, and pauses of at most %s", MaxRepeats, CeilingDuration))
 	}
 	if o.Length < time.Second || o.Warmup < 0 || o.Timeout <= 0 || o.Timeout > 10*time.Minute {
 		errs = append(errs, errors.New("a phase takes at least a second, and a request's timeout is over 0 and at most 10m"))
 	}
-	for i := range p.Routes {
-		if open := p.Routes[i].Parameters(); len(open) > 0 {
-			errs = append(errs, fmt.Errorf("%s %s has nothing to put in for %s", p.Routes[i].Method, p.Routes[i].Route, strings.Join(open, ", ")))
+	for _, e := range p.plan().entries {
+		known := p.Sessions.variables()
+		for _, l := range e.legs {
+			if open := l.step.open(known); len(open) > 0 {
+				errs = append(errs, fmt.Errorf("%s %s has nothing to put in for %s", l.step.Method, l.step.Route.Route, strings.Join(open, ", ")))
+			}
+			for name := range l.step.Capture {
+				known[name] = true
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -83,16 +100,22 @@ type run struct {
 	warm    *Schedule
 	main    *Schedule
 	limit   *limiter
-	began   bool // something was sent
+	plan    plan
+	pool    *pool // nil where there are no sessions
 
 	stopping context.Context
 	stop     context.CancelCauseFunc
 
 	mu    sync.Mutex
-	queue []Arrival       // handed out by Pace, not yet taken by a worker
-	under map[int]Arrival // under way, by number
+	ahead *job         // of the schedule, the next
+	dry   bool         // the schedule is at its end
+	later later        // steps of flows under way
+	queue []*job       // handed out by Pace, not yet taken by a worker
+	under map[int]*job // under way, by number
 	n     int
 	asked lately
+	flows flows
+	wake  chan struct{} // told when later or flows change
 	// unsent is when the first arrival that wasn't sent was to start.
 	unsent  time.Duration
 	pending atomic.Int64
@@ -113,51 +136,53 @@ func Run(ctx context.Context, t *Target, p *Profile, o Options) (*Measured, erro
 	}
 	cut, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
-	r := &run{o: &o, profile: p, target: t, limit: newLimiter(o.Limits.MaxRate), under: map[int]Arrival{}, unsent: -1}
+	r := &run{
+		o: &o, profile: p, target: t, limit: newLimiter(o.Limits.MaxRate), plan: p.plan(), under: map[int]*job{}, unsent: -1, wake: make(chan struct{}, 1),
+	}
 	r.stopping, r.stop = context.WithCancelCause(ctx)
 	defer r.stop(nil)
-	if o.Warmup > 0 {
-		flat := *p
-		flat.Course = nil
-		if len(p.Course) > 0 { // as much as at the beginning of what is measured
-			flat.Routes = slices.Clone(p.Routes)
-			flat.Scale(max(0.01, p.Course[0]*p.Peak()/p.Rate()/slices.Max(p.Course)))
-		}
-		r.warm = NewSchedule(&flat, o.Warmup, o.Seed^1, o.Uniform)
-	}
-	r.main = NewSchedule(p, o.Length, o.Seed, o.Uniform)
-	tr := newTransport(cut, t, &o)
+	tr := newTransport(cut, r)
 	defer tr.inner.CloseIdleConnections()
-	attacker := vegeta.NewAttacker(
-		vegeta.Client(&http.Client{
-			Transport: tr, Timeout: o.Timeout,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}),
-		vegeta.Workers(10), vegeta.MaxWorkers(uint64(o.Limits.MaxInFlight)), vegeta.MaxBody(0),
-	)
-	// Times count from here; a whole millisecond, as files have them.
-	r.base = time.Now()
+	client := &http.Client{
+		Transport: tr, Timeout: o.Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	if p.Sessions != nil {
+		pool, err := newPool(r.stopping, p.Sessions, t, client, r.limit)
+		if err != nil {
+			return nil, err
+		}
+		r.pool = pool
+		defer pool.wg.Wait()
+		defer r.stop(nil)
+	}
+	r.begin()
+	attacker := vegeta.NewAttacker(vegeta.Client(client), vegeta.Workers(10), vegeta.MaxWorkers(uint64(o.Limits.MaxInFlight)), vegeta.MaxBody(0))
 	results := attacker.Attack(r.draw, r, 0, "")
 	m := &Measured{
-		Phase: o.Phase, Target: t.String(), Service: p.Service, Started: r.base.Add(o.Warmup).Truncate(time.Millisecond).UTC(),
+		Phase: o.Phase, Run: max(1, o.Run), Target: t.String(), Service: p.Service, Started: r.base.Add(o.Warmup).Truncate(time.Millisecond).UTC(),
 		Step: Seconds(Step(o.Length)), Length: Seconds(o.Length), Seed: o.Seed, Uniform: o.Uniform, Profile: p.Digest(), Rate: p.Rate(),
-		tally: newTally(Step(o.Length), o.Length, len(p.Routes)), routes: p.Routes,
+		tally: newTally(Step(o.Length), o.Length, len(r.plan.kinds)), routes: r.plan.kinds,
 	}
 	r.collect(m, results, attacker, kill, tr)
 	return m, nil
 }
 
-// next is the next arrival, from the beginning of the warm-up on.
-func (r *run) next() (Arrival, bool) {
-	if r.warm != nil {
-		if a, ok := r.warm.Next(); ok {
-			return a, true
+// begin draws the schedules. Times count from here on; a whole millisecond, as files have
+// them.
+func (r *run) begin() {
+	p, o := r.profile, r.o
+	if o.Warmup > 0 {
+		flat := *p
+		flat.Course = nil
+		if len(p.Course) > 0 { // as much as at the beginning of what is measured
+			flat.Routes, flat.Flows = slices.Clone(p.Routes), slices.Clone(p.Flows)
+			flat.Scale(max(0.01, p.Course[0]*p.Peak()/p.Rate()/slices.Max(p.Course)))
 		}
-		r.warm = nil
+		r.warm = NewSchedule(&flat, o.Warmup, o.Seed^1, o.Uniform)
 	}
-	a, ok := r.main.Next()
-	a.At += r.o.Warmup
-	return a, ok
+	r.main = NewSchedule(p, o.Length, o.Seed, o.Uniform)
+	r.base = time.Now()
 }
 
 // errBehind and errFailing are why a phase ends early.
@@ -165,77 +190,6 @@ var (
 	errBehind  = errors.New("the copy is too slow")
 	errFailing = errors.New("the copy fails")
 )
-
-// Pace waits until the next arrival is due. It is called by the one goroutine that
-// hands out work, which comes back once the one before was taken.
-func (r *run) Pace(time.Duration, uint64) (time.Duration, bool) {
-	if r.began {
-		r.limit.note(time.Now())
-	}
-	a, ok := r.next()
-	if !ok {
-		return 0, true
-	}
-	due := r.base.Add(a.At)
-	if e := r.limit.earliest(); e.After(due) {
-		due = e
-	}
-	if d := time.Until(due); d > 0 {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-r.stopping.Done():
-		}
-	}
-	if late := time.Since(r.base.Add(a.At)); late > behind {
-		r.stop(fmt.Errorf("%w: requests were sent %s late, with %d under way and at most %.4g/s", errBehind,
-			late.Round(time.Second), r.pending.Load(), r.o.Limits.MaxRate))
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.stopping.Err() != nil {
-		r.unsent = a.At
-		return 0, true
-	}
-	r.queue = append(r.queue, a)
-	r.asked.second(time.Since(r.base)).asked++
-	r.began = true
-	return 0, false
-}
-
-// Rate is that of the profile; Pace alone says when.
-func (r *run) Rate(time.Duration) float64 { return r.profile.Rate() }
-
-// draw gives a worker the request that is due. Its number among those sent goes
-// along in the URL's fragment, which is never sent, since results come back by URL.
-func (r *run) draw(tgt *vegeta.Target) error {
-	r.mu.Lock()
-	a := r.queue[0]
-	r.queue = r.queue[1:]
-	n := r.n
-	r.n++
-	r.under[n] = a
-	r.mu.Unlock()
-	if r.pending.Add(1) >= int64(r.o.Limits.MaxInFlight) {
-		r.full.Store(int64(time.Since(r.base)))
-	}
-	q := r.profile.Routes[a.Route].request(a.Draw)
-	tgt.Method, tgt.URL = q.Method, r.url(q.Target)+"#"+strconv.Itoa(n)
-	tgt.Header = make(http.Header, len(q.Headers))
-	for _, name := range slices.Sorted(maps.Keys(q.Headers)) {
-		tgt.Header.Set(name, q.Headers[name])
-	}
-	if q.Body != "" {
-		tgt.Body = []byte(q.Body)
-	}
-	return nil
-}
-
-func (r *run) url(path string) string {
-	u := url.URL{Scheme: r.target.url.Scheme, Host: r.target.url.Host}
-	return u.String() + r.target.url.EscapedPath() + path
-}
 
 // collect takes in the results until there are no more.
 func (r *run) collect(m *Measured, results <-chan *vegeta.Result, attacker *vegeta.Attacker, kill context.CancelFunc, tr *transport) {
@@ -298,7 +252,8 @@ func (r *run) outcome(res *vegeta.Result) (o outcome, warm bool, late time.Durat
 	delete(r.under, n)
 	r.mu.Unlock()
 	due := r.base.Add(a.At)
-	o = outcome{route: a.Route, at: a.At - r.o.Warmup, latency: res.End().Sub(due)}
+	o = outcome{route: a.leg().kind, at: a.At - r.o.Warmup, latency: res.End().Sub(due)}
+	r.goOn(a, int(res.Code), res.End().Sub(r.base))
 	switch {
 	case res.Code > 0:
 		o.code = strconv.Itoa(int(res.Code))
@@ -342,6 +297,12 @@ func (r *run) failing(recent *lately) error {
 func (r *run) finish(m *Measured, stopped time.Duration, lost []time.Duration) {
 	m.Abandoned = len(lost)
 	m.conclude()
+	r.mu.Lock()
+	r.flows.tell(m)
+	r.mu.Unlock()
+	if r.pool != nil {
+		r.pool.tell(m)
+	}
 	if stopped < 0 {
 		return
 	}

@@ -21,14 +21,14 @@ type transport struct {
 	inner    *http.Transport
 	cut      context.Context // ends what is under way
 	inFlight atomic.Int64
-	phase    string
-	agent    string
+	run      *run
 }
 
-func newTransport(cut context.Context, t *Target, o *Options) *transport {
+func newTransport(cut context.Context, r *run) *transport {
+	t, o := r.target, r.o
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &transport{
-		target: t, cut: cut, phase: o.Phase, agent: o.Agent,
+		target: t, cut: cut, run: r,
 		inner: &http.Transport{
 			Proxy: nil,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -61,15 +61,18 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req.Header = req.Header.Clone()
 	req.Header.Del("X-Vegeta-Seq")
 	if req.Header.Get("User-Agent") == "" {
-		req.Header.Set("User-Agent", t.agent)
+		req.Header.Set("User-Agent", t.run.o.Agent)
 	}
-	req.Header.Set("X-Aftershock-Rehearsal", t.phase)
+	req.Header.Set("X-Aftershock-Rehearsal", t.run.o.Phase)
 	res, err := t.inner.RoundTrip(req)
 	if err != nil {
 		done()
 		return nil, err
 	}
 	res.Body = &body{Reader: io.LimitReader(res.Body, largest), closer: res.Body, done: done}
+	if j := t.run.jobOf(req.URL.Fragment); j != nil {
+		t.run.answered(j, req, res)
+	}
 	return res, nil
 }
 

@@ -60,13 +60,18 @@ type card struct {
 	others []detector.Upgrade
 }
 
+// points are the course up to the instant that the review looks back from, in order of time.
+func (s card) points() []detector.CoursePoint {
+	points := slices.DeleteFunc(slices.Clone(s.Verdict.Course), func(p detector.CoursePoint) bool { return p.Time.After(s.Review.Now) })
+	slices.SortStableFunc(points, func(a, b detector.CoursePoint) int { return a.Time.Compare(b.Time) })
+	return words.Counted(points)
+}
+
 // course draws the indicator's share over time against what was expected of it,
 // with the windows of upgrades, the onset, the alerts and the changes of flags.
 func course(s card) template.HTML {
 	r := s.Review
-	points := slices.Clone(s.Verdict.Course)
-	slices.SortStableFunc(points, func(a, b detector.CoursePoint) int { return a.Time.Compare(b.Time) })
-	points = slices.DeleteFunc(points, func(p detector.CoursePoint) bool { return p.Time.After(r.Now) })
+	points := s.points()
 	if len(points) < 2 {
 		return ""
 	}
@@ -74,19 +79,19 @@ func course(s card) template.HTML {
 	if !over.to.After(over.from) {
 		return ""
 	}
-	what := ""
-	if s.Verdict.Effect != nil {
-		what = s.Verdict.Effect.What
-	}
+	what := words.Unit(s.Verdict)
 	var values []float64
 	for _, p := range points {
 		values = append(values, share(p), p.Expected, p.High)
 	}
-	y := newAxis(slices.DeleteFunc(values, math.IsNaN), courseHeight)
+	if e := s.Verdict.Effect; e != nil {
+		values = append(values, e.Before)
+	}
+	y := newAxis(slices.DeleteFunc(values, math.IsNaN), courseHeight, words.Logarithmic(s.Verdict.Indicator, what))
 	p := newPicture(courseHeight+24, fmt.Sprintf("Course of %s: %s, %s", words.Indicator(s.Verdict.Indicator), words.Name(what), words.Range(over.from, over.to)))
-	title := words.Clean(what, 34) // it fits on a phone
+	title := words.Clean(what, 34) + ", linear axis" // it fits on a phone
 	if y.log {
-		title += ", log axis"
+		title = words.Clean(what, 34) + ", log axis"
 	}
 	p.text("label", "start", 0, -34, -10, title)
 	s.windows(p, over)
@@ -106,6 +111,10 @@ func course(s card) template.HTML {
 			}
 		}
 	}
+	if e := s.Verdict.Effect; e != nil && e.Before > 0 {
+		p.line("level", 0, y.at(e.Before), 1, y.at(e.Before))
+	}
+	s.last(p, points, over, y, what)
 	for _, m := range r.marks() {
 		if over.holds(m.At) {
 			x := over.at(m.At)
@@ -116,6 +125,41 @@ func course(s card) template.HTML {
 	}
 	p.timeAxis(over, courseHeight)
 	return p.done()
+}
+
+// last marks the last point with its figure: how it stands at the end.
+func (s card) last(p *picture, points []detector.CoursePoint, over span, y axis, what string) {
+	if c, ok := counted(points); ok {
+		v := share(c)
+		x, at := over.at(c.Time), y.at(v)
+		p.circle("now", x, at, 4, words.Time(c.Time)+": "+words.Value(what, v))
+		// Badges of flags stand at the top.
+		above := at - 10
+		if above < 34 {
+			above = max(at+20, 34)
+		}
+		p.text("figure", "end", x, -6, above, words.Value(what, v))
+	}
+}
+
+// counted is the last of the points that counted anything.
+func counted(points []detector.CoursePoint) (last detector.CoursePoint, ok bool) {
+	for _, c := range points {
+		if !math.IsNaN(share(c)) && !c.Time.Before(last.Time) {
+			last, ok = c, true
+		}
+	}
+	return last, ok
+}
+
+// latest is the figure of the last point with its time, "" without one.
+func (s card) latest() string {
+	points := s.points()
+	c, ok := counted(points)
+	if !ok {
+		return ""
+	}
+	return words.Value(words.Unit(s.Verdict), share(c)) + " at " + words.Clock(c.Time)
 }
 
 // windows shades the upgrades' windows, the alerts and the onset interval.
@@ -130,7 +174,7 @@ func (s card) windows(p *picture, over span) {
 	}
 	shade("window", s.Review.Upgrade.StartedAt, s.Review.Upgrade.FinishedAt, 0, courseHeight, "upgrade window")
 	for _, u := range s.others {
-		shade("window", u.StartedAt, u.FinishedAt, 0, courseHeight, "upgrade window of "+words.Name(u.ID))
+		shade("window", u.StartedAt, u.FinishedAt, 0, courseHeight, "upgrade window of "+words.TheUpgrade(u))
 	}
 	for _, a := range s.Review.Alerts {
 		shade("incident", a.StartsAt, a.EndsAt, -5, 4, "alert: "+words.Headline(a))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"maps"
 	"strings"
 	texttemplate "text/template"
 	"time"
@@ -36,17 +37,18 @@ func vocabulary() map[string]any {
 		"value": words.Value, "factor": words.Factor, "count": words.Count,
 		"bucket": words.Bucket, "quantile": words.Quantile,
 		"time": words.Time, "clock": words.Clock, "between": words.Range, "onset": words.Onset,
-		"name": words.Name, "line": words.Line, "versions": words.Versions,
+		"name": words.Name, "upgrade": words.Upgrade, "upgradeShort": words.UpgradeShort, "binaries": words.Binaries, "line": words.Line, "versions": words.Versions,
 		"probability": words.Probability, "decidedIn": words.DecidedIn,
 		"placebos": words.Placebos,
 		"placebo":  func(p Placebo) string { return words.Placebos(&p.FalseAlarms) },
 		"length":   func(s *float64) string { return lengthOf(s) },
-		"capital":  capital, "stand": words.Stand, "acted": words.Acted, "verdict": words.Verdict,
+		"capital":  words.Capital, "stand": words.Stand, "acted": words.Acted, "verdict": words.Verdict,
 		"plural":    plural,
 		"instances": instances,
 		"ago":       func(from, to time.Time) string { return words.Duration(to.Sub(from)) },
 		"accepted":  func(a *detector.Acceptance) string { return words.Accepted(*a) },
 		"foreseen":  words.Foreseen,
+		"left":      left,
 		"suspect": func(r *Review, c detector.Cause) string {
 			return words.Suspect(c, r.Upgrade.Binaries)
 		},
@@ -82,6 +84,16 @@ func instances(b detector.Binary) string {
 	return s
 }
 
+// left says which instances of the binary were left behind, as far as is known then.
+func left(r Review, b detector.Binary) string {
+	for _, l := range r.Upgrade.Leftovers(nil, r.Now) {
+		if l.Binary.Name == b.Name && maps.Equal(l.Binary.Selector, b.Selector) {
+			return words.Leftover(l)
+		}
+	}
+	return ""
+}
+
 // HTML writes the review as one self-contained page: no script, no request to
 // anywhere, light and dark, for a phone, a screen and paper.
 func (r Review) HTML(w io.Writer) error {
@@ -104,7 +116,8 @@ func (r Review) HTML(w io.Writer) error {
 func pictures() template.FuncMap {
 	return template.FuncMap{
 		"course": course, "quantiles": quantiles, "distribution": distribution, "bar": bar,
-		"marks": func(s card) []mark { return s.Review.marks() },
+		"latest": card.latest,
+		"marks":  func(s card) []mark { return s.Review.marks() },
 	}
 }
 
@@ -159,8 +172,10 @@ func markdownWords() map[string]any {
 		"beforeAfter": func(e detector.Effect) string { return markdown(words.BeforeAfter(e)) },
 		"name":        func(s string) string { return markdown(words.Name(s)) },
 		"line":        func(s string) string { return markdown(words.Line(s)) },
+		"upgrade":     func(u detector.Upgrade) string { return markdown(words.Upgrade(u)) },
 		"versions":    func(b detector.Binary) string { return markdown(words.Versions(b)) },
 		"accepted":    func(a *detector.Acceptance) string { return markdown(words.Accepted(*a)) },
+		"left":        func(r Review, b detector.Binary) string { return markdown(left(r, b)) },
 		"foreseen":    func(c detector.Cause) string { return markdown(words.Foreseen(c)) },
 		"suspect": func(r Review, c detector.Cause) string {
 			return markdown(words.Suspect(c, r.Upgrade.Binaries))
@@ -171,7 +186,7 @@ func markdownWords() map[string]any {
 		"probability": vocabulary["probability"], "decidedIn": vocabulary["decidedIn"],
 		"placebos": vocabulary["placebos"], "placebo": vocabulary["placebo"], "length": vocabulary["length"],
 		"plural": vocabulary["plural"], "instances": vocabulary["instances"], "count": vocabulary["count"],
-		"capital": capital,
+		"capital": words.Capital,
 		"acted":   words.Acted, "stand": words.Stand, "verdict": words.Verdict,
 	}
 }

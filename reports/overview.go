@@ -63,11 +63,11 @@ func (r Review) stretch() (span, bool) {
 }
 
 func (r Review) upgradeLane(p *picture, over span, y float64) {
-	end, text := r.Upgrade.FinishedAt, "upgrade "+words.Name(r.Upgrade.ID)
+	end, text := r.Upgrade.FinishedAt, words.OfUpgrade(r.Upgrade)
 	if end.IsZero() {
 		end = over.to
 	}
-	p.text("label", "start", 0, 2, y+14, text)
+	p.label("start", 0, 2, y+14, text, labelLetters)
 	p.rect("bar upgrade", over.at(r.Upgrade.StartedAt), over.at(end), y+20, 10, words.Range(r.Upgrade.StartedAt, end))
 	for _, b := range r.Upgrade.Binaries {
 		for _, d := range b.Instances {
@@ -91,7 +91,7 @@ func (r Review) shiftLane(p *picture, over span, s Shift, y float64) {
 	if v.Onset != nil {
 		start = v.Onset.At
 	}
-	p.text("label", "start", 0, 2, y+14, words.Clean(words.Indicator(v.Indicator), 44))
+	p.label("start", 0, 2, y+14, words.Indicator(v.Indicator), labelLetters)
 	if start.IsZero() {
 		return
 	}
@@ -118,7 +118,7 @@ func (r Review) toggled() []string {
 }
 
 func (r Review) flagLane(p *picture, over span, flag string, y float64) {
-	p.text("label", "start", 0, 2, y+14, "flag "+words.Clean(flag, 40))
+	p.label("start", 0, 2, y+14, "flag "+words.Name(flag), labelLetters)
 	var acts []detector.Toggle
 	for _, t := range r.Toggles {
 		if t.Flag == flag && applied(t) {

@@ -53,6 +53,36 @@ func review(t *testing.T, j reports.Journal, at time.Time) reports.Review {
 }
 
 // rendered is the review in one of its forms.
+// TestAnUpgradeThatWasFoundByItself is called by what it is in every form of its review and of
+// the week's, with the culprit first.
+func TestAnUpgradeThatWasFoundByItself(t *testing.T) {
+	j, weeks := upgraded(), spring()
+	u := &j.upgrade
+	u.Package, u.Culprit = "", "dten-payments"
+	short := fmt.Sprintf("%d binaries on %s UTC", len(u.Binaries), u.StartedAt.UTC().Format("2006-01-02 15:04"))
+	weeks.of(u.ID).upgrade = *u
+	r, w := review(t, j, now), week(t, weeks, "2026-W10", monday)
+	for name, f := range map[string]struct {
+		form func(io.Writer) error
+		want []string
+	}{
+		"review.html": {r.HTML, []string{"<h1>" + short + " (dten-payments, ", "after the upgrade of " + short, "Upgrade of "}},
+		"review.md":   {r.Markdown, []string{"# Review of " + short + " (dten-payments, "}},
+		"week.html":   {w.HTML, []string{"<td>" + short + "<br><span class=\"note\">dten-payments ", "after the upgrade of " + short}},
+		"week.md":     {w.Markdown, []string{"- " + short + " (dten-payments, ", "after the upgrade of " + short}},
+	} {
+		got := rendered(t, f.form)
+		for _, want := range f.want {
+			if !strings.Contains(got, want) && !strings.Contains(strings.ToLower(got), strings.ToLower(want)) {
+				t.Errorf("%s lacks %q", name, want)
+			}
+		}
+		if at := strings.Index(got, u.ID); at >= 0 {
+			t.Errorf("%s tells of …%s…", name, got[max(0, at-60):at+40])
+		}
+	}
+}
+
 func rendered(t *testing.T, form func(io.Writer) error) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -257,5 +287,32 @@ func TestLostAndProposed(t *testing.T) {
 	}
 	if acts := r.Head[3]; strings.Contains(acts, "automation") {
 		t.Errorf("a proposal is told as done: %s", acts)
+	}
+}
+
+// The review says which instances an upgrade left behind, and which finding foresaw it.
+func TestLeftBehind(t *testing.T) {
+	j := upgraded()
+	j.upgrade.Source = "record"
+	j.upgrade.Binaries = slices.Clone(j.upgrade.Binaries)
+	b := &j.upgrade.Binaries[0]
+	b.From, b.To, b.Fleet = "4.1.3", "4.2.0", &detector.Fleet{New: 2, Old: 1, OldNames: []string{"pod-<2>"}}
+	j.upgrade.Findings = []detector.Finding{{
+		Rule: "scripts/unit-missing", Place: detector.Place{File: "install.sh", Line: 7},
+		Hypotheses: []detector.Hypothesis{{Kind: detector.HypothesisOldBuild, Binaries: []string{b.Name}, Says: "dtend.service wasn't restarted"}},
+	}}
+	r := review(t, j, j.upgrade.FinishedAt.Add(31*time.Minute))
+	var md, page strings.Builder
+	if err := errors.Join(r.Markdown(&md), r.HTML(&page)); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		md.String():   "**left behind**: 1 of 3 instances still runs 4.1.3 (pod-\\<2\\>), foreseen before the upgrade: dtend.service wasn't restarted (scripts/unit-missing, install.sh:7)",
+		page.String(): "<b>left behind</b>: 1 of 3 instances still runs 4.1.3 (pod-&lt;2&gt;), foreseen before the upgrade: dtend.service wasn&#39;t restarted (scripts/unit-missing, install.sh:7)",
+	} {
+		if !strings.Contains(text, want) {
+			i := strings.Index(text, "left behind")
+			t.Errorf("want %q in …%s", want, text[max(0, i):min(len(text), max(0, i)+300)])
+		}
 	}
 }

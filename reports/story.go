@@ -27,7 +27,7 @@ func (r Review) result() string {
 }
 
 func (r Review) verdict() string {
-	c, name := r.Counts, words.Name(r.Upgrade.ID)
+	c, name := r.Counts, words.TheUpgrade(r.Upgrade)
 	some := func(n int) string { return fmt.Sprintf("%d of %s", n, plural(c.Indicators, "indicator")) }
 	switch r.Outcome {
 	case Blind:
@@ -76,7 +76,7 @@ func (r Review) size() string {
 	if !ok {
 		return "No indicator has shifted by more than the margin."
 	}
-	text := capital(words.Indicator(s.Verdict.Indicator))
+	text := words.Capital(words.Indicator(s.Verdict.Indicator))
 	if e := s.Verdict.Effect; e != nil {
 		text += ", " + words.Change(*e)
 	}
@@ -268,12 +268,4 @@ func isAre(n int) string {
 		return "is"
 	}
 	return "are"
-}
-
-func capital(s string) string {
-	if s == "" {
-		return ""
-	}
-	first, size := []rune(s)[0], len(string([]rune(s)[0]))
-	return strings.ToUpper(string(first)) + s[size:]
 }

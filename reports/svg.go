@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"aftershock/detector/words"
 )
 
 // picture writes an SVG that is as wide as its surroundings: horizontal places
@@ -67,6 +69,17 @@ func (p *picture) text(class, anchor string, x, dx, y float64, text string) {
 	fmt.Fprintf(&p.b, `<text class="%s" text-anchor="%s" x="%s" dx="%s" y="%s">%s</text>`, class, anchor, pc(x), px(dx), px(y), html.EscapeString(text))
 }
 
+// label is text whose middle is left out where it has more characters than fit on a
+// phone; a pointer on it tells the whole.
+func (p *picture) label(anchor string, x, dx, y float64, text string, most int) {
+	fmt.Fprintf(&p.b, `<text class="label" text-anchor="%s" x="%s" dx="%s" y="%s">`, anchor, pc(x), px(dx), px(y))
+	short := words.Middle(text, most)
+	if short != text {
+		p.title(text)
+	}
+	fmt.Fprintf(&p.b, `%s</text>`, html.EscapeString(short))
+}
+
 // fits says whether a text goes into a share of the width on the narrowest screen.
 func fits(text string, share float64) bool {
 	const narrowest, letter = 320, 7
@@ -75,12 +88,18 @@ func fits(text string, share float64) bool {
 
 // caption names what begins at x: from there on, or up to the edge where that is too near.
 func (p *picture) caption(x, y float64, text string) {
-	if fits(text, 1-x) {
-		p.text("label", "start", x, 2, y, text)
+	if fits(words.Middle(text, captionLetters), 1-x) {
+		p.label("start", x, 2, y, text, captionLetters)
 	} else {
-		p.text("label", "end", 1, -2, y, text)
+		p.label("end", 1, -2, y, text, captionLetters)
 	}
 }
+
+// captionLetters and labelLetters fit on a phone.
+const (
+	captionLetters = 40
+	labelLetters   = 44
+)
 
 // curves opens the stretched drawing of the given height at the top; the
 // function draws paths into it.
@@ -125,9 +144,9 @@ type axis struct {
 	ticks             []float64
 }
 
-// newAxis spans the values: from 0 on a linear axis, or on a logarithmic one
-// where the values differ by a factor of more than 30.
-func newAxis(values []float64, height float64) axis {
+// newAxis spans the values: from 0 on a linear axis, or from a power of ten below them
+// on a logarithmic one.
+func newAxis(values []float64, height float64, log bool) axis {
 	low, high := math.Inf(1), 0.0
 	for _, v := range values {
 		if v > 0 && !math.IsInf(v, 0) {
@@ -137,8 +156,9 @@ func newAxis(values []float64, height float64) axis {
 	if high == 0 {
 		low, high = 0.1, 1
 	}
-	if high/low > 30 {
+	if log {
 		a := axis{low: math.Pow(10, math.Floor(math.Log10(low))), high: high * 1.2, height: height, log: true}
+		a.high = max(a.high, 10*a.low) // two figures at least
 		for v := a.low; v <= a.high*1.0001; v *= 10 {
 			a.ticks = append(a.ticks, v)
 		}

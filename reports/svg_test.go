@@ -34,13 +34,16 @@ func TestAxis(t *testing.T) {
 		log    bool
 	}{
 		{"linear", []float64{0.01, 0.02}, false},
+		{"linear, far apart", []float64{1e-12, 1}, false},
 		{"logarithmic", []float64{0.01, 0.9}, true},
+		{"logarithmic, close together", []float64{0.01, 0.02}, true},
+		{"logarithmic zeros", []float64{0, 0}, true},
 		{"zeros alone", []float64{0, 0}, false},
 		{"nothing", nil, false},
 		{"far apart", []float64{1e-12, 1}, true},
 		{"infinite", []float64{1, math.Inf(1)}, false},
 	} {
-		a := newAxis(tc.values, 200)
+		a := newAxis(tc.values, 200, tc.log)
 		if a.log != tc.log || len(a.ticks) < 2 || len(a.ticks) > 6 {
 			t.Errorf("%s: got log %v, ticks %v", tc.name, a.log, a.ticks)
 		}

@@ -96,8 +96,10 @@ type Week struct {
 	Chores []string `json:"open_work"`
 	// Ledger counts the chores in the clean-up ledgers of all upgrades.
 	Ledger detector.ChoreCount `json:"ledger"`
-	// Foreseen are the findings of packages' inspections that came true in the week.
+	// Foreseen are the findings of packages' inspections that came true in the week, of
+	// Looked that telemetry can show.
 	Foreseen []string `json:"came_true"`
+	Looked   int      `json:"looked_for"`
 	Data     WeekData `json:"data"`
 
 	flips  []detector.Flip

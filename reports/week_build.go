@@ -201,7 +201,7 @@ func (w *Week) finish(toggles []detector.Toggle, coverage []detector.Coverage) {
 	w.On = stillOn(m.toggles)
 	w.flips = slices.DeleteFunc(w.flips, func(f detector.Flip) bool { return f.At.After(w.Now) })
 	w.cover(coverage)
-	w.Chores, w.Foreseen = w.chores(), w.cameTrue()
+	w.Chores, w.Foreseen, w.Looked = w.chores(), w.cameTrue(), w.looked()
 	w.Head = w.head()
 }
 
@@ -275,7 +275,7 @@ func (w *Week) chores() []string {
 	}
 	for _, u := range w.Upgrades {
 		if u.Upgrade.FinishedAt.IsZero() && w.Now.Sub(u.Upgrade.StartedAt) > 24*time.Hour {
-			out = append(out, fmt.Sprintf("upgrade %s began %s and isn't finished: some instances still run the old build", words.Name(u.Upgrade.ID), words.Time(u.Upgrade.StartedAt)))
+			out = append(out, fmt.Sprintf("%s began %s and isn't finished: some instances still run the old build", words.OfUpgrade(u.Upgrade), words.Time(u.Upgrade.StartedAt)))
 		}
 	}
 	out = append(out, w.uncleaned()...)
@@ -319,7 +319,11 @@ func (w *Week) uncleaned() (out []string) {
 		if more := len(by[id]) - most; more > 0 {
 			names = append(names, fmt.Sprintf("%d more", more))
 		}
-		text := fmt.Sprintf("after upgrade %s: %s", words.Name(id), strings.Join(names, ", "))
+		of := "upgrade " + words.Name(id)
+		if u, ok := w.upgrade(id); ok {
+			of = words.OfUpgrade(u)
+		}
+		text := fmt.Sprintf("after %s: %s", of, strings.Join(names, ", "))
 		if overdue > 0 {
 			text += fmt.Sprintf("; %d overdue", overdue)
 		}
@@ -328,9 +332,29 @@ func (w *Week) uncleaned() (out []string) {
 	return out
 }
 
-// cameTrue are the findings that the leading causes of the week's shifts had foreseen.
+// looked counts the findings of the upgrades' inspections that telemetry can show.
+func (w *Week) looked() (n int) {
+	for _, u := range w.Upgrades {
+		for _, f := range u.Upgrade.Findings {
+			if len(f.Hypotheses) > 0 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// cameTrue are the findings that the leading causes of the week's shifts had foreseen, and
+// those of what its upgrades left behind.
 func (w *Week) cameTrue() []string {
 	out := []string{}
+	for _, e := range w.ledger {
+		text := words.Line(e.Foreseen)
+		ours := func(u WeekUpgrade) bool { return u.Upgrade.ID == e.Upgrade }
+		if text != "" && slices.ContainsFunc(w.Upgrades, ours) && !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
 	for _, s := range w.Shifts {
 		c := leading(s.Verdict)
 		if text := words.Line(c.Foreseen); text != "" && c.Probability >= 0.5 && !slices.Contains(out, text) {

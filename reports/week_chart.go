@@ -64,7 +64,7 @@ func (w Week) upgradeLane(p *picture, over span, u WeekUpgrade, y float64) {
 		return t
 	}
 	watch, window := until(u.Upgrade.ClosedAt), until(u.Upgrade.FinishedAt)
-	p.caption(over.at(u.Upgrade.StartedAt), y+12, words.Clean(u.Upgrade.ID, 40))
+	p.caption(over.at(u.Upgrade.StartedAt), y+12, words.UpgradeShort(u.Upgrade))
 	bar := func(class string, from, to time.Time, dy, height float64, title string) {
 		if to.After(over.from) && from.Before(over.to) {
 			p.rect(class, over.at(from), over.at(to), y+dy, height, title)
@@ -129,7 +129,7 @@ func (w Week) flags() []lane {
 }
 
 func (w Week) flagLane(p *picture, over span, l lane, y float64) {
-	p.caption(over.at(l.acts[0].Began()), y+12, "flag "+words.Clean(l.flag, 35))
+	p.caption(over.at(l.acts[0].Began()), y+12, "flag "+words.Name(l.flag))
 	for n, t := range l.acts {
 		end := w.Now
 		if n+1 < len(l.acts) {
@@ -161,6 +161,22 @@ func (w Week) Cards() []card {
 // anchor is the place of an upgrade on the page.
 func (w Week) anchor(upgrade string) string {
 	return fmt.Sprintf("u%d", 1+slices.IndexFunc(w.Upgrades, func(u WeekUpgrade) bool { return u.Upgrade.ID == upgrade }))
+}
+
+// called is what people call the upgrade within a sentence.
+func (w Week) called(upgrade string) string {
+	if u, ok := w.upgrade(upgrade); ok {
+		return words.TheUpgrade(u)
+	}
+	return words.Name(upgrade)
+}
+
+func (w Week) upgrade(id string) (detector.Upgrade, bool) {
+	n := slices.IndexFunc(w.Upgrades, func(u WeekUpgrade) bool { return u.Upgrade.ID == id })
+	if n < 0 {
+		return detector.Upgrade{}, false
+	}
+	return w.Upgrades[n].Upgrade, true
 }
 
 // Upgraded is the upgrade that the shift is seen after.

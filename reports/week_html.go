@@ -48,6 +48,7 @@ func (w Week) HTML(to io.Writer) error {
 		"style":    func() template.CSS { return template.CSS(style) }, //nolint:gosec // our own file
 		"overview": w.overview,
 		"anchor":   w.anchor,
+		"called":   w.called,
 	}).ParseFS(files, "templates/week.html.tmpl", "templates/shift.html.tmpl")
 	if err != nil {
 		return fmt.Errorf("write the review: %w", err)
@@ -61,6 +62,8 @@ func (w Week) Markdown(to io.Writer) error {
 	for name, f := range weekWords() {
 		own[name] = f
 	}
+	own["called"] = func(id string) string { return markdown(w.called(id)) }
+	own["theUpgrade"] = func(u detector.Upgrade) string { return markdown(words.TheUpgrade(u)) }
 	own["headline"] = func(a detector.Alert) string { return markdown(words.Headline(a)) }
 	own["cause"] = func(v detector.Verdict, u detector.Upgrade) string {
 		return markdown(words.Suspect(leading(v), u.Binaries))

@@ -47,7 +47,7 @@ func (w *Week) worst() string {
 	if !s.Worse() {
 		return fmt.Sprintf("Nothing got worse; %s better.", plural(len(w.Shifts), "indicator"))
 	}
-	text := capital(words.Indicator(s.Verdict.Indicator)) + " after " + words.Name(s.Upgrade)
+	text := words.Capital(words.Indicator(s.Verdict.Indicator)) + " after " + words.TheUpgrade(s.review.Upgrade)
 	if e := s.Verdict.Effect; e != nil {
 		text += ", " + words.Change(*e)
 	}

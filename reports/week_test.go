@@ -96,6 +96,13 @@ func spring() *weeks {
 	calm.upgrade.FinishedAt = instant("2026-03-03T09:30:00Z")
 	old.upgrade.ID, old.upgrade.StartedAt = "dten-4.1.8", instant("2026-02-26T09:00:00Z")
 	old.upgrade.FinishedAt, old.upgrade.ClosedAt = instant("2026-02-26T09:20:00Z"), instant("2026-03-05T09:00:00Z")
+	story.upgrade.Findings = []detector.Finding{
+		{Rule: "settings/required", Hypotheses: []detector.Hypothesis{{Kind: detector.HypothesisFallback}}},
+		{Rule: "scripts/unit-missing", Hypotheses: []detector.Hypothesis{{Kind: detector.HypothesisOldBuild, Unit: "dtend.service", Says: "dtend.service wasn't restarted"}}},
+		{Rule: "scripts/sudo"},
+	}
+	story.upgrade.Binaries = slices.Clone(story.upgrade.Binaries)
+	story.upgrade.Binaries[0].Fleet = &detector.Fleet{New: 2, Old: 1, OldNames: []string{"pod-2"}}
 	for n := range calm.verdicts {
 		calm.verdicts[n].Upgrade, old.verdicts[n].Upgrade = calm.upgrade.ID, old.upgrade.ID
 	}
@@ -129,6 +136,10 @@ func spring() *weeks {
 			{Upgrade: "dten-4.1.8", Chore: detector.Chore{Kind: "banner", Name: "/srv/banner", Due: instant("2026-03-05T09:00:00Z")}, State: detector.ChoreOpen},
 			{Upgrade: "dten-4.2.0", Chore: detector.Chore{Kind: "cron", Name: "export <b>"}, State: detector.ChoreOpen},
 			{Upgrade: "dten-4.2.0", Chore: detector.Chore{Kind: "silence", Name: "ab12"}, State: detector.ChoreDone},
+			{
+				Upgrade: "dten-4.2.0", Chore: detector.Chore{Kind: "instance", Name: "dten-payments"}, State: detector.ChoreOpen,
+				Foreseen: "dtend.service wasn't restarted (scripts/unit-missing, install.sh:7)",
+			},
 		},
 	}
 	for hour := instant("2026-03-02T05:00:00Z"); hour.Before(instant("2026-03-09T00:00:00Z")); hour = hour.Add(time.Hour) {

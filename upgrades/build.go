@@ -63,10 +63,13 @@ func (b build) compare(o build) int {
 	)
 }
 
+// shortRevision is how much of a revision a name has.
+const shortRevision = 12
+
 // names gives what to call two different builds of a binary: their versions,
 // and where these are equal what tells the builds apart.
 func (b build) names(o build) (from, to string) {
-	const short = 12
+	const short = shortRevision
 	switch {
 	case !agrees(b.Version, o.Version):
 		return b.Version, o.Version

@@ -33,7 +33,8 @@ type Ledger struct {
 	// serving holds the services of the series, each with its label's name. It
 	// is learnt anew from the first frames after a start.
 	serving map[string]string
-	known   names // until the next frame, nil until they are needed
+	known   names     // until the next frame, nil until they are needed
+	stood   time.Time // when the fleets of upgrades that are done were looked at
 	log     logrus.FieldLogger
 	book    book
 }
@@ -50,6 +51,9 @@ type book struct {
 	// Inside is what changed inside the binaries of an upgrade, by its ID and their
 	// names.
 	Inside map[string]map[string]*detector.Inside `json:"inside,omitempty"`
+	// Standing is what the instances of an upgrade's binaries run since it is done, by its
+	// ID and their names and selectors.
+	Standing map[string]map[string]*detector.Fleet `json:"standing,omitempty"`
 }
 
 // maxKnown bounds how many upgrades are remembered for merging.
@@ -73,6 +77,7 @@ func newBook() book {
 	return book{
 		Found: map[string]detector.Upgrade{}, Reported: map[string]detector.Upgrade{},
 		As: map[string]string{}, Closed: map[string]time.Time{}, Inside: map[string]map[string]*detector.Inside{},
+		Standing: map[string]map[string]*detector.Fleet{},
 	}
 }
 
@@ -104,6 +109,7 @@ func (l *Ledger) Observe(f detector.Frame) []detector.Upgrade {
 	if l.files != nil {
 		l.observeInside(f.Time, changed)
 	}
+	l.observeStanding(f.Time, changed)
 	var out []detector.Upgrade
 	for _, id := range slices.Sorted(maps.Keys(changed)) {
 		if u := l.whole(id); u.ClosedAt.IsZero() {
@@ -200,6 +206,7 @@ func (l *Ledger) whole(id string) detector.Upgrade {
 	out.ID = id
 	out.ClosedAt = l.book.Closed[id]
 	l.inside(&out)
+	l.standing(&out)
 	return out
 }
 
@@ -247,6 +254,7 @@ func (l *Ledger) prune() {
 	}
 	maps.DeleteFunc(l.book.Closed, func(id string, _ time.Time) bool { return !left[id] })
 	maps.DeleteFunc(l.book.Inside, func(id string, _ map[string]*detector.Inside) bool { return !left[id] })
+	maps.DeleteFunc(l.book.Standing, func(id string, _ map[string]*detector.Fleet) bool { return !left[id] })
 }
 
 type ledgerState struct {
@@ -279,6 +287,9 @@ func (l *Ledger) Restore(state []byte) error {
 	}
 	if b.Inside == nil {
 		b.Inside = map[string]map[string]*detector.Inside{}
+	}
+	if b.Standing == nil {
+		b.Standing = map[string]map[string]*detector.Fleet{}
 	}
 	if err := l.found.Restore(s.Detector); err != nil {
 		return err

@@ -152,6 +152,7 @@ func (p *parser) upgrade(n *yaml.Node) detector.Upgrade {
 		"finished_at": func(path string, n *yaml.Node) { u.FinishedAt, finished = p.time(path, n), n },
 		"closed_at":   func(path string, n *yaml.Node) { u.ClosedAt = p.time(path, n) },
 		"source":      func(path string, n *yaml.Node) { u.Source = p.text(path, n) },
+		"culprit":     func(path string, n *yaml.Node) { p.text(path, n) }, // alerts alone tell
 
 		"planned_start":   func(path string, n *yaml.Node) { u.PlannedStart = p.time(path, n) },
 		"planned_minutes": func(path string, n *yaml.Node) { u.PlannedMinutes = p.minutes(path, n, 1) },

@@ -216,3 +216,12 @@ func TestMakeIDBounds(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+// TestRecordWithACulprit: what alerts told of an upgrade is passed over when its record comes
+// back, as the API gives it.
+func TestRecordWithACulprit(t *testing.T) {
+	u, err := ParseRecord([]byte(`{"id": "x", "started_at": "2026-03-06T09:00:00Z", "culprit": "pay", "binaries": [{"name": "pay"}]}`))
+	if err != nil || u.Culprit != "" {
+		t.Errorf("got %+v, %v", u, err)
+	}
+}

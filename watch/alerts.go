@@ -77,6 +77,9 @@ func (l *Loop) tellStory(key string, u detector.Upgrade, s detector.Story, now t
 	stood := now.Sub(a.StartsAt)
 	fire := s.Cause.Probability >= surely && stood >= surelySteps*l.o.Config.Step ||
 		stood >= pendingSteps*l.o.Config.Step
+	if fire {
+		l.accuse(u, s.Cause, tick)
+	}
 	reasoned := words.Accusation(detector.Alert{Cause: s.Cause, Binaries: u.Binaries}) != "" && words.Accusation(a) == ""
 	changed := !known || news || a.State == detector.AlertPending && fire || joined(a, s) || reasoned ||
 		now.Sub(a.UpdatedAt) >= repeat*l.o.Config.Step
@@ -91,7 +94,8 @@ func (l *Loop) tellStory(key string, u detector.Upgrade, s detector.Story, now t
 	if fire {
 		a.State = detector.AlertFiring
 	}
-	a.Binaries = u.Binaries
+	u.Culprit = l.memory.Culprits[u.ID]
+	a.Title, a.Binaries = words.Upgrade(u), u.Binaries
 	a.Flags = l.gating(s.Cause.Name)
 	a.UpdatedAt = now
 	a.Revision++

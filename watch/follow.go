@@ -60,6 +60,7 @@ func (l *Loop) flipped(t Treatment) {
 
 // upgrade begins or goes on with the watch over an upgrade.
 func (l *Loop) upgrade(u detector.Upgrade, tick *Tick) {
+	u.Culprit = l.memory.Culprits[u.ID]
 	tick.Upgrades = append(tick.Upgrades, u)
 	if !u.ClosedAt.IsZero() {
 		l.judge.Unwatch(u.ID)

@@ -27,6 +27,8 @@ type memory struct {
 	// Doubts say, for an upgrade's binary, which toggle of a flag that gates it
 	// didn't help.
 	Doubts map[string]string
+	// Culprits are the binaries that alerts named, by upgrade.
+	Culprits map[string]string
 	// Seen are the upgrades that the log told of lately.
 	Seen map[string]seen
 	// Hours are those whose coverage isn't put down, and the one under way.

@@ -38,6 +38,7 @@ func (l *Loop) headings(t Tick) []string {
 		}
 		l.memory.Seen[u.ID] = now
 	}
+	maps.DeleteFunc(l.memory.Culprits, func(id, _ string) bool { _, known := l.memory.Seen[id]; return !known })
 	return all
 }
 

@@ -88,7 +88,7 @@ func (c *changes) Observe(f detector.Frame) []detector.Upgrade {
 		return nil
 	}
 	c.told = true
-	return []detector.Upgrade{{ID: "u", StartedAt: c.at, Binaries: []detector.Binary{{
+	return []detector.Upgrade{{ID: "u", StartedAt: c.at, Source: "build-info", Binaries: []detector.Binary{{
 		Name: "pay-bin", From: "1", To: "2", Selector: map[string]string{"service": "pay"}, DeployedAt: c.at,
 	}}}}
 }
@@ -113,11 +113,13 @@ type book struct {
 	alerts map[string]detector.Alert
 	jobs   map[string]json.RawMessage
 	hours  map[time.Time]detector.Coverage
-	fail   func() bool
+	// upgrades are as they were put down last.
+	upgrades map[string]detector.Upgrade
+	fail     func() bool
 }
 
 func newBook() *book {
-	return &book{events: map[string]bool{}, alerts: map[string]detector.Alert{}, jobs: map[string]json.RawMessage{}, hours: map[time.Time]detector.Coverage{}}
+	return &book{events: map[string]bool{}, alerts: map[string]detector.Alert{}, jobs: map[string]json.RawMessage{}, hours: map[time.Time]detector.Coverage{}, upgrades: map[string]detector.Upgrade{}}
 }
 
 func (b *book) State(context.Context) (time.Time, []byte, error) { return b.at, b.state, nil }
@@ -128,6 +130,9 @@ func (b *book) Commit(_ context.Context, t Tick) error {
 	}
 	if t.State != nil {
 		b.at, b.state = t.Time, t.State
+	}
+	for _, u := range t.Upgrades {
+		b.upgrades[u.ID] = u
 	}
 	for _, e := range t.Events {
 		b.events[fmt.Sprintln(e.Time, e.Event, e.Indicator.Key(), e.Verdict)] = true

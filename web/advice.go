@@ -101,6 +101,27 @@ func (s *Server) action(a detector.Alert, v flags.View, g flags.Gate) action {
 	}
 }
 
+// past says what the upgrade's shifts were put down to by an alert, and what the flags
+// serve that gate it, "" where no binary was named.
+func (s *Server) past(u detector.Upgrade) string {
+	if u.Culprit == "" {
+		return ""
+	}
+	text := "It was put down to " + words.Suspect(detector.Cause{Kind: detector.CauseBinary, Name: u.Culprit}, u.Binaries) + "."
+	for _, v := range s.o.Switchboard.List() {
+		for _, g := range v.Gates {
+			if detector.SameBinary(g.Binary, u.Culprit) {
+				text += fmt.Sprintf(" The flag %s, which gates it, serves the variant “%s” at present", words.Name(v.Key), words.Name(v.Serving))
+				if g.Safe != "" && g.Safe != v.Serving {
+					text += fmt.Sprintf("; its safe variant is “%s”", words.Name(g.Safe))
+				}
+				text += "."
+			}
+		}
+	}
+	return text
+}
+
 // flagLink leads to the plan of a toggle, with what is known filled in.
 func flagLink(flag, variant, upgrade, reason string) template.URL {
 	q := url.Values{}

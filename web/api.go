@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	_ "embed"
@@ -171,8 +172,22 @@ func (s *Server) review(w http.ResponseWriter, r *http.Request, known []string, 
 	}
 	maps.Copy(w.Header(), whole.header)
 	w.Header().Set("Content-Security-Policy", reviewPolicy)
-	_, _ = w.Write(whole.body.Bytes())
+	page := whole.body.Bytes()
+	if format == "html" && !strings.HasPrefix(r.URL.Path, "/api/") {
+		page = bytes.Replace(page, []byte("<body>\n"), []byte("<body>\n"+wayBack(r)), 1)
+	}
+	_, _ = w.Write(page)
 	return nil
+}
+
+// wayBack leads from a review in the console to where it came from: the document itself
+// stands alone, and knows of no console.
+func wayBack(r *http.Request) string {
+	back := ""
+	if id := r.PathValue("id"); id != "" {
+		back = `<a href="/upgrades/` + esc(url.PathEscape(id)) + `">The upgrade</a> · `
+	}
+	return `<nav aria-label="Console"><p>` + back + `<a href="/">All upgrades</a> · <a href="/reports">All reports</a></p></nav>` + "\n"
 }
 
 // event is an event with its number.

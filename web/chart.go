@@ -32,11 +32,11 @@ func course(u detector.Upgrade, v detector.Verdict, marks []mark) template.HTML 
 	if len(points) < 2 || !points[len(points)-1].Time.After(points[0].Time) {
 		return ""
 	}
-	what := ""
+	what := words.Unit(v)
+	c := newChart(points, what, words.Logarithmic(v.Indicator, what))
 	if v.Effect != nil {
-		what = v.Effect.What
+		c.include(v.Effect.Before)
 	}
-	c := newChart(points, what)
 	for _, m := range marks {
 		// A flip made just now is to be seen before the next block is counted.
 		if late := m.At.Sub(c.to); late > 0 && late < c.to.Sub(c.from)/10 {
@@ -45,10 +45,13 @@ func course(u detector.Upgrade, v detector.Verdict, marks []mark) template.HTML 
 	}
 	over := words.Range(c.from, c.to)
 	c.put(`<svg class="chart" width="100%%" height="%.0f" role="img" aria-label="%s">`, chartHeight+24,
-		esc(fmt.Sprintf("Course of %s, %s, %s: %s", words.Indicator(v.Indicator), words.Name(what), over, c.told(v))))
+		esc(fmt.Sprintf("Course of %s, %s, %s, %s: %s", words.Indicator(v.Indicator), words.Name(what), over, words.Axis(v.Indicator, what), c.told(v))))
 	c.window(u)
 	c.ticks()
 	c.curves()
+	if e := v.Effect; e != nil && e.Before >= c.low && e.Before <= c.high {
+		c.put(`<line class="level" x1="0" x2="100%%" y1="%.1f" y2="%[1]f"><title>before: %[2]s</title></line>`, c.y(e.Before), esc(words.Value(what, e.Before)))
+	}
 	if o := v.Onset; o != nil {
 		if !o.Earliest.After(c.to) && !o.Latest.Before(c.from) {
 			c.put(`<rect class="onset-interval" x="%s" y="%.0f" width="%.2f%%" height="6"><title>onset: %s</title></rect>`,
@@ -62,18 +65,48 @@ func course(u detector.Upgrade, v detector.Verdict, marks []mark) template.HTML 
 			c.put(`<circle class="badge" cx="%s" cy="9" r="9"/><text class="number" text-anchor="middle" x="%[1]s" y="13">%d</text>`, c.x(m.At), m.Number)
 		}
 	}
+	c.last(marks)
 	c.put(`</svg>`)
 	return template.HTML(c.b.String()) //nolint:gosec // every text in it went through esc
 }
 
-// thinned brings neighbours together until there are at most so many points.
+// latest is the last point that counted anything.
+func latest(points []detector.CoursePoint) (p detector.CoursePoint, ok bool) {
+	for _, q := range points {
+		if !math.IsNaN(share(q)) && !q.Time.Before(p.Time) {
+			p, ok = q, true
+		}
+	}
+	return p, ok
+}
+
+// last marks the last point with its figure.
+func (c *chart) last(marks []mark) {
+	p, ok := latest(c.points)
+	if !ok {
+		return
+	}
+	v := share(p)
+	y := c.y(v)
+	c.put(`<circle class="now" cx="%s" cy="%.1f" r="4"><title>%s: %s</title></circle>`, c.x(p.Time), y, esc(words.Time(p.Time)), esc(words.Value(c.what, v)))
+	// The figure stands above its point, unless there is no room or a badge is there.
+	top := y - 10
+	if top < 12 || top < 34 && slices.ContainsFunc(marks, func(m mark) bool { return c.part(m.At) > 0.7 }) {
+		top = max(y+20, 34)
+	}
+	c.put(`<text class="figure" text-anchor="end" x="%s" dx="-4" y="%.1f">%s</text>`, c.x(p.Time), top, esc(words.Value(c.what, v)))
+}
+
+// thinned brings neighbours together until there are at most so many points. The last
+// stays as it is: it is told with its figure.
 func thinned(points []detector.CoursePoint, most int) []detector.CoursePoint {
-	every := (len(points) + most - 1) / most
-	if every < 2 {
+	if len(points) <= most || most < 2 {
 		return points
 	}
+	last := len(points) - 1
+	every := (last + most - 2) / (most - 1)
 	out := make([]detector.CoursePoint, 0, most)
-	for some := range slices.Chunk(points, every) {
+	for some := range slices.Chunk(points[:last], every) {
 		sum := detector.CoursePoint{Time: some[len(some)-1].Time}
 		for _, p := range some {
 			sum.Bad += p.Bad
@@ -84,7 +117,7 @@ func thinned(points []detector.CoursePoint, most int) []detector.CoursePoint {
 		}
 		out = append(out, sum)
 	}
-	return out
+	return append(out, points[last])
 }
 
 // chart is a picture being drawn.
@@ -97,8 +130,8 @@ type chart struct {
 	log       bool
 }
 
-func newChart(points []detector.CoursePoint, what string) *chart {
-	c := &chart{points: points, what: what, from: points[0].Time, to: points[len(points)-1].Time, low: math.Inf(1)}
+func newChart(points []detector.CoursePoint, what string, log bool) *chart {
+	c := &chart{points: points, what: what, log: log, from: points[0].Time, to: points[len(points)-1].Time, low: math.Inf(1)}
 	band := 0.0
 	for _, p := range points {
 		for _, v := range []float64{share(p), p.Expected} {
@@ -115,14 +148,29 @@ func newChart(points []detector.CoursePoint, what string) *chart {
 		c.high = min(c.high, 1)
 	}
 	switch {
+	case c.high == 0 && log:
+		c.low, c.high = 0.01, 1
 	case c.high == 0:
 		c.low, c.high = 0, 1
-	case c.high/c.low > 30:
-		c.log, c.low, c.high = true, math.Pow(10, math.Floor(math.Log10(c.low))), c.high*1.3
+	case log:
+		// One decade at least, so that there are figures to read by.
+		c.low, c.high = math.Pow(10, math.Floor(math.Log10(c.low))), c.high*1.3
+		c.high = max(c.high, 10*c.low*1.01)
 	default:
 		c.low, c.high = 0, c.high*1.12
 	}
 	return c
+}
+
+// include makes room for a level.
+func (c *chart) include(v float64) {
+	switch {
+	case !(v > 0) || math.IsInf(v, 0):
+	case c.log && v < c.low:
+		c.low = math.Pow(10, math.Floor(math.Log10(v)))
+	case v > c.high:
+		c.high = v * 1.12
+	}
 }
 
 func esc(s string) string { return html.EscapeString(s) }

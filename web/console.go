@@ -25,7 +25,7 @@ var pages embed.FS
 // Everything that comes from outside goes through words, which takes control
 // characters out and bounds the length; html/template escapes the rest.
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"indicator": words.Indicator, "series": words.Series, "versions": words.Versions, "suspect": words.Suspect, "foreseen": words.Foreseen, "accepted": func(a *detector.Acceptance) string { return words.Accepted(*a) },
+	"indicator": words.Indicator, "series": words.Series, "versions": words.Versions, "upgrade": words.Upgrade, "binaries": words.Binaries, "ofUpgrade": func(u detector.Upgrade) string { return words.Capital(words.OfUpgrade(u)) }, "titled": words.Title, "suspect": words.Suspect, "foreseen": words.Foreseen, "accepted": func(a *detector.Acceptance) string { return words.Accepted(*a) },
 	"ratio":       func(e *detector.Effect) string { return words.Ratio(*e) },
 	"change":      func(e *detector.Effect) string { return words.Change(*e) },
 	"onset":       func(o *detector.Onset) string { return words.Onset(*o) },
@@ -42,7 +42,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"acted":       words.Acted,
 	"back":        words.Back,
 	"gain":        words.Gain,
-	"capital":     capital,
+	"capital":     words.Capital,
 	"percent":     func(p float64) string { return fmt.Sprintf("%.0f", p*100) },
 	"name":        words.Name,
 	"line":        words.Line,
@@ -62,12 +62,22 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"quantile":    words.Quantile,
 	"amount":      words.Count,
 	"count":       func(n int) string { return words.Count(float64(n)) },
+	"plural":      plural,
+	"suspected":   func(c detector.Cause, b []detector.Binary) suspected { return suspected{c, b} },
 	"decision":    func(t detector.Toggle, who access.Principal) decision { return decision{t, who} },
 	"onExpiry":    onExpiry,
 	"field":       planning.field,
 	"rest":        func(t time.Time) string { return words.Duration(time.Until(t).Round(time.Minute)) },
 	"ago":         func(t time.Time) string { return words.Duration(time.Since(t).Round(time.Second)) },
 }).ParseFS(pages, "pages/*.html"))
+
+// plural counts things: 1 indicator, 1,200 indicators.
+func plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return words.Count(float64(n)) + " " + what
+}
 
 // lines is a text with its lines kept, each of them as people may see it.
 func lines(text string) string {
@@ -77,14 +87,6 @@ func lines(text string) string {
 		all[i] = strings.Repeat(" ", min(indent, 20)) + words.Clean(all[i], 500)
 	}
 	return strings.Join(all, "\n")
-}
-
-// capital is a sentence with its first letter as it begins one.
-func capital(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 // asset serves a file of the pages' own.
@@ -150,6 +152,9 @@ type card struct {
 	// Lost are those that had improved and are back at their old level.
 	Lost    int
 	Answers []advice
+	// Past says what a shift that is over was put down to, and how it stands with the flags
+	// that gate it; "" where none was, or something is worse still.
+	Past string
 }
 
 // Judged says whether anything is known of any indicator: no data is no good news.
@@ -193,6 +198,9 @@ func (s *Server) card(ctx context.Context, u detector.Upgrade) (card, []journal.
 		return c, nil, err
 	}
 	slices.SortStableFunc(c.Answers, func(a, b advice) int { return cmp.Compare(a.rank(), b.rank()) })
+	if len(c.Answers) == 0 && c.Regressed == 0 && c.Recovered+c.Accepted > 0 {
+		c.Past = s.past(u)
+	}
 	return c, all, err
 }
 
@@ -230,6 +238,50 @@ type shift struct {
 	Marks    []mark
 }
 
+// suspected is a cause with the binaries that say its versions.
+type suspected struct {
+	detector.Cause
+	Binaries []detector.Binary
+}
+
+// unlikely is below which probability a suspect is folded away, but for the first.
+const unlikely = 0.01
+
+// Likely and Unlikely are the suspects in two parts, the likeliest first.
+func (s shift) Likely() []detector.Cause { return s.Causes[:s.doubtful()] }
+
+// Unlikely are the suspects that hardly come into question.
+func (s shift) Unlikely() []detector.Cause { return s.Causes[s.doubtful():] }
+
+func (s shift) doubtful() int {
+	for n, c := range s.Causes {
+		if n > 0 && c.Probability < unlikely {
+			return n
+		}
+	}
+	return len(s.Causes)
+}
+
+// Scale says on which axis the picture is drawn.
+func (s shift) Scale() string { return words.Axis(s.Indicator, words.Unit(s.Verdict)) }
+
+// Level is the figure of before, "" where none is known.
+func (s shift) Level() string {
+	if s.Effect == nil {
+		return ""
+	}
+	return words.Value(s.Effect.What, s.Effect.Before)
+}
+
+// Now is the figure of the last point of the course, with its time; "" without one.
+func (s shift) Now() string {
+	p, ok := latest(s.Course)
+	if !ok {
+		return ""
+	}
+	return words.Value(words.Unit(s.Verdict), share(p)) + " at " + words.Clock(p.Time)
+}
+
 func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 	q, err := query(r, "find")
 	if err != nil {
@@ -262,9 +314,9 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
+		v.Course = thinned(words.Counted(v.Course), maxPoints)
 		x := shift{Verdict: v, Binaries: u.Binaries, Marks: marks}
 		if n < maxCharts {
-			v.Course = thinned(v.Course, maxPoints)
 			x.Chart = course(u, v, marks)
 		}
 		shifts = append(shifts, x)
@@ -276,7 +328,7 @@ func (s *Server) upgradePage(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.render(w, r, http.StatusOK, "upgrade.html", map[string]any{
 		"Rollout": lanes(u, s.o.Loop.Status().Time, onset), "Onset": onset,
-		"Title": u.ID, "Card": c, "Alerts": told, "MoreAlerts": len(told) == maxAlerts, "Shifts": shifts,
+		"Title": words.Upgrade(u), "Card": c, "Alerts": told, "MoreAlerts": len(told) == maxAlerts, "Shifts": shifts,
 		"Others": others[:min(len(others), maxOthers)], "MoreOthers": max(len(others)-maxOthers, 0), "Find": q.Get("find"), "Judged": len(all) > len(shifts),
 		"Gates": s.gates(u), "Refresh": 15, "Chores": detector.CountChores(chores, time.Now()),
 	})

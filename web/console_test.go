@@ -224,7 +224,7 @@ func TestToggleFromThePage(t *testing.T) {
 		t.Errorf("the same form again: %d", got.StatusCode)
 	}
 	after := ask(t, "GET", s.URL+"/upgrades/dten-4.2.0", "").body
-	for _, want := range []string{"serves <b>legacy</b>, its safe variant, already", `class="flip"`, "payments-backoff → legacy"} {
+	for _, want := range []string{"serves <code>legacy</code>, its safe variant, already", `class="flip"`, "payments-backoff → legacy"} {
 		if !strings.Contains(after, want) {
 			t.Errorf("the upgrade's page lacks %q after the toggle", want)
 		}

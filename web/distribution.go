@@ -108,11 +108,16 @@ func tails(v detector.Verdict, rows []bucket) template.HTML {
 // apart are the rows whose bounds may be written without running into one another on
 // a phone; the last is always among them.
 func apart(rows []bucket, x func(float64) float64) (out []int) {
-	const between = 0.17
+	// Figures stand about their bound, those at the edges within it.
+	const between, edge = 0.17, 0.25
 	last := len(rows) - 1
 	for n := range rows {
 		at := x(rows[n].Bounds.Upper)
-		if n == last || (len(out) == 0 || at-x(rows[out[len(out)-1]].Bounds.Upper) > between) && 1-at > between {
+		room := between
+		if len(out) == 1 {
+			room = edge
+		}
+		if n == last || (len(out) == 0 || at-x(rows[out[len(out)-1]].Bounds.Upper) > room) && 1-at > edge {
 			out = append(out, n)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"aftershock/detector"
+	"aftershock/detector/words"
 	"aftershock/journal"
 )
 
@@ -165,7 +166,7 @@ func (s *Server) toggleAs(w http.ResponseWriter, r *http.Request, status int, d 
 		}
 		var shifts []shift
 		for _, v := range d.Indicators {
-			v.Course = thinned(v.Course, maxPoints)
+			v.Course = thinned(words.Counted(v.Course), maxPoints)
 			shifts = append(shifts, shift{Verdict: v, Binaries: u.Binaries, Marks: marks, Chart: course(u, v, marks)})
 		}
 		data["Evidence"] = shifts

@@ -66,7 +66,7 @@ func (s *Server) statusAtom(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	f := atomFeed{
-		ID: tag(v.Upgrade.ID, ""), Title: "Upgrade " + words.Name(v.Upgrade.ID), Updated: v.Upgrade.Begins().UTC(), Author: "Aftershock",
+		ID: tag(v.Upgrade.ID, ""), Title: words.Capital(words.OfUpgrade(v.Upgrade)), Updated: v.Upgrade.Begins().UTC(), Author: "Aftershock",
 		Links: []atomLink{{"self", "application/atom+xml", page + "/feed.atom"}, {"alternate", "text/html", page}},
 	}
 	for _, p := range newestFirst(v.Sent) {
@@ -119,7 +119,7 @@ func (s *Server) statusFeed(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f := jsonFeed{"https://jsonfeed.org/version/1.1", "Upgrade " + words.Name(v.Upgrade.ID), page, page + "/feed.json", []feedItem{}}
+	f := jsonFeed{"https://jsonfeed.org/version/1.1", words.Capital(words.OfUpgrade(v.Upgrade)), page, page + "/feed.json", []feedItem{}}
 	for _, p := range newestFirst(v.Sent) {
 		f.Items = append(f.Items, itemOf(p, page))
 	}

@@ -147,9 +147,11 @@ func (s *Server) indicatorPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	drawn := i.Verdict
+	drawn.Course = words.Counted(drawn.Course)
 	return s.render(w, r, http.StatusOK, "indicator.html", map[string]any{
 		"Title": words.Indicator(i.Indicator), "Indicator": i, "Upgrade": i.upgrade,
-		"Shift":        shift{Verdict: i.Verdict, Chart: course(i.upgrade, i.Verdict, i.Flips), Binaries: i.upgrade.Binaries, Marks: i.Flips},
+		"Shift":        shift{Verdict: drawn, Chart: course(i.upgrade, drawn, i.Flips), Binaries: i.upgrade.Binaries, Marks: i.Flips},
 		"Distribution": distribution(i.Verdict), "Refresh": 15,
 	})
 }

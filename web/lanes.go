@@ -16,9 +16,9 @@ const (
 	maxLanes    = 12
 	maxSwitches = 100 // steps drawn in a lane; those of more instances come together
 	laneHeight  = 22.0
-	laneRow     = 46.0
-	// laneLetters fit on a phone; the list below the picture has the whole.
-	laneLetters = 50
+	laneRow     = 64.0
+	// laneLetters fit on a phone; a pointer on them, and the list below, tell the whole.
+	laneLetters = 46
 	maxNamed    = 8  // instances of one kind in the list, the rest as a count
 	nameLetters = 60 // of an instance there
 )
@@ -88,23 +88,21 @@ func (l lane) Kinds() (all []string) {
 	return all
 }
 
-// text says in words what the lane shows.
-func (l lane) text() string {
-	if l.Fleet != nil && l.Known {
-		text := l.Counted() + ": " + words.Versions(l.Binary) + ", " + words.Clock(l.First())
-		if l.Last().After(l.First()) {
-			text += "–" + words.Clock(l.Last())
+// facts say in words what the lane shows: how many run the new build, and when they
+// switched.
+func (l lane) facts() string {
+	text := l.Counted()
+	if text == "" && l.Known {
+		many := "s"
+		if len(l.Switches) == 1 {
+			many = ""
 		}
-		return text
+		text = fmt.Sprintf("%s instance%s", words.Count(float64(len(l.Switches))), many)
 	}
-	if !l.Known {
-		return words.Versions(l.Binary) + ", " + words.Clock(l.First())
+	if text != "" {
+		text += ", "
 	}
-	many := "s"
-	if len(l.Switches) == 1 {
-		many = ""
-	}
-	text := fmt.Sprintf("%s: %s instance%s, %s", words.Versions(l.Binary), words.Count(float64(len(l.Switches))), many, words.Clock(l.First()))
+	text += words.Clock(l.First())
 	if l.Last().After(l.First()) {
 		text += "–" + words.Clock(l.Last())
 	}
@@ -120,7 +118,7 @@ func lanes(u detector.Upgrade, until time.Time, onset *detector.Onset) rollout {
 	if to.IsZero() {
 		to = until
 	}
-	for _, b := range u.Binaries {
+	for _, b := range words.Binaries(u) {
 		l := lane{Binary: b, Known: len(b.Instances) > 0}
 		for _, d := range b.Instances {
 			l.Switches = append(l.Switches, d.At)
@@ -145,12 +143,12 @@ func lanes(u detector.Upgrade, until time.Time, onset *detector.Onset) rollout {
 	drawn := out.Lanes[:min(len(out.Lanes), maxLanes)]
 	told := make([]string, 0, len(drawn))
 	for _, l := range drawn {
-		told = append(told, l.text())
+		told = append(told, words.Versions(l.Binary)+": "+l.facts())
 	}
 	height := laneRow * float64(len(drawn))
 	c.put(`<svg class="chart lanes" width="100%%" height="%.0f" role="img" aria-label="%s">`, height+22, esc("Instances on the new build: "+strings.Join(told, "; ")))
 	for n, l := range drawn {
-		c.lane(l, laneRow*float64(n), told[n])
+		c.lane(l, laneRow*float64(n))
 	}
 	if onset != nil && c.holds(onset.At) {
 		c.put(`<line class="onset" x1="%s" x2="%[1]s" y1="0" y2="%.0f"><title>the worst shift began %s</title></line>`, c.x(onset.At), height, esc(words.Onset(*onset)))
@@ -162,10 +160,12 @@ func lanes(u detector.Upgrade, until time.Time, onset *detector.Onset) rollout {
 }
 
 // lane draws one lane from y on: a bar of the old build that the new one fills from
-// below, instance by instance.
-func (c *chart) lane(l lane, y float64, text string) {
-	c.put(`<text class="label" x="2" y="%.0f">%s</text>`, y+13, esc(words.Clean(text, laneLetters)))
-	top := y + 18
+// below, instance by instance. Its name and its facts stand above it, a line each.
+func (c *chart) lane(l lane, y float64) {
+	for n, text := range []string{words.Versions(l.Binary), l.facts()} {
+		c.put(`<text class="label%s" x="2" y="%.0f"><title>%s</title>%s</text>`, []string{" strong", ""}[n], y+14+16*float64(n), esc(text), esc(words.Middle(text, laneLetters)))
+	}
+	top := y + 36
 	c.put(`<rect class="old" x="0" y="%.0f" width="100%%" height="%.0f"/><svg y="%.0f" width="100%%" height="%.0f" viewBox="0 0 %.0f %.0f" preserveAspectRatio="none"><path class="new" d="M%.0f %.0f`,
 		top, laneHeight, top, laneHeight, chartWidth, laneHeight, chartWidth, laneHeight)
 	// The path goes back in time along the top of what is new.

@@ -89,7 +89,7 @@ func TestRolloutThatStopped(t *testing.T) {
 	s.Tell(t, journal.Tick{Time: time.Now(), Upgrades: []detector.Upgrade{u}})
 	got := ask(t, "GET", s.URL+"/upgrades/half", "").body
 	for _, want := range []string{
-		`aria-label="Instances on the new build: 3 of 5 on the new build: dten-payments 4.1.3 → 4.2.0, `,
+		`aria-label="Instances on the new build: dten-payments 4.1.3 → 4.2.0: 3 of 5 on the new build, `,
 		"<b>3 of 5 on the new build</b> since ", "3 instances switched, ",
 		"Not on the new build: p-4, &lt;p&gt;5<", "Vanished: p-0<", "New instances: p-9<",
 		"<b>1 of 1,235 on the new build</b>", "c-07 and 1,226 more<", "<b>0 of 1 on the new build</b>",

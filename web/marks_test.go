@@ -163,7 +163,7 @@ func TestAlertPage(t *testing.T) {
 		t.Errorf("asked for silences of alerts that are %v, want those alone that aren't over", asked)
 	}
 	over := s.URL + "/alerts/u%2Fover%2F1"
-	if got := ask(t, "GET", over, "", "Cookie", cookie).body; strings.Contains(got, "Acknowledge<") || !strings.Contains(got, "It was none") {
+	if got := ask(t, "GET", over, "", "Cookie", cookie).body; strings.Contains(got, "Acknowledge<") || !strings.Contains(got, "It was a true alarm") {
 		t.Errorf("one that is over can be marked alone:\n%s", got)
 	}
 	// What has come since is no longer covered.

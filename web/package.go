@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"aftershock/detector"
+	"aftershock/detector/words"
 	"aftershock/journal"
 	"aftershock/upgrades/cleanup"
 	"aftershock/web/access"
@@ -19,6 +20,7 @@ import (
 // upgrade is taken back, and what has to be cleaned up after it.
 type PackageDetail struct {
 	Upgrade  string             `json:"upgrade"`
+	Title    string             `json:"title"` // what people call the upgrade
 	Package  string             `json:"package,omitempty"`
 	Findings []detector.Finding `json:"findings"`
 	// True are the findings that came true: what the leading cause of a shift had foreseen.
@@ -66,11 +68,16 @@ func (s *Server) packageOf(ctx context.Context, id string, now time.Time) (d Pac
 		return d, err
 	}
 	d = PackageDetail{
-		Upgrade: u.ID, Package: u.Package, Findings: append([]detector.Finding{}, u.Findings...), True: []string{},
+		Upgrade: u.ID, Title: words.Upgrade(u), Package: u.Package, Findings: append([]detector.Finding{}, u.Findings...), True: []string{},
 		Rollback: cleanup.Plan(u, toggles), Chores: append([]detector.LedgerEntry{}, chores...), Count: detector.CountChores(chores, now), At: now,
 	}
 	if len(u.Findings) == 0 {
 		return d, nil
+	}
+	for _, e := range chores {
+		if e.Foreseen != "" && !slices.Contains(d.True, e.Foreseen) {
+			d.True = append(d.True, e.Foreseen)
+		}
 	}
 	alerts, _, err := s.o.Journal.Alerts(ctx, journal.AlertQuery{Upgrade: id, Fired: true, Page: journal.Page{Limit: maxAlerts}})
 	for _, a := range alerts {
@@ -88,7 +95,7 @@ func (s *Server) packagePage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.render(w, r, http.StatusOK, "package.html", map[string]any{"Title": "Package of " + d.Upgrade, "Detail": d, "Kinds": detector.ChoreKinds})
+	return s.render(w, r, http.StatusOK, "package.html", map[string]any{"Title": "Package of " + d.Title, "Detail": d, "Kinds": detector.ChoreKinds})
 }
 
 func (s *Server) showPackage(w http.ResponseWriter, r *http.Request) error {

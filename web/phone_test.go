@@ -34,6 +34,17 @@ func TestPagesOnAPhone(t *testing.T) {
 	tick := webtest.Story(time.Now())
 	long := &tick.Upgrades[1].Binaries[0]
 	long.Name, long.From = strings.Repeat("dten-checkout-", 8), strings.Repeat("4.1.3-rc", 5)
+	// Buckets of a native histogram are many, and their bounds have many digits.
+	narrow := &detector.Distribution{}
+	for bound := 0.0341; bound < 7; bound *= 1.189 {
+		narrow.Bounds = append(narrow.Bounds, bound)
+	}
+	narrow.Before = make([]float64, len(narrow.Bounds)+1)
+	for n := range narrow.Before {
+		narrow.Before[n] = 1 / float64(len(narrow.Before))
+	}
+	narrow.After = narrow.Before
+	tick.Verdicts[2].Distribution = narrow
 	s.Tell(t, tick)
 	hour := time.Now().UTC().Truncate(time.Hour)
 	s.Tell(t, journal.Tick{Coverage: []detector.Coverage{{Hour: hour.Add(-time.Hour), Step: 60, Steps: 30}, {Hour: hour.Add(-2 * time.Hour), Step: 60, Steps: 60, Silent: 9}}})
@@ -48,7 +59,7 @@ func TestPagesOnAPhone(t *testing.T) {
 	var made detector.Toggle
 	ask(t, "PUT", s.URL+"/api/v1/flags/payments-backoff", `{"variant":"legacy","reason":"retries","actor":"ana","upgrade":"`+webtest.UpgradeID+`"}`, "Authorization", bearer).decode(t, &made)
 	for _, path := range []string{
-		"/", "/upgrades/" + webtest.UpgradeID, pageOf(tick.Verdicts[0]), "/health", "/reports", statusPage, alertPath,
+		"/", "/upgrades/" + webtest.UpgradeID, pageOf(tick.Verdicts[0]), pageOf(tick.Verdicts[2]), "/health", "/reports", statusPage, alertPath,
 		"/toggles/" + made.ID, "/flags/payments-backoff/tuning", "/flags/payments-backoff", packagePage,
 	} {
 		for _, scheme := range []string{"light", "dark"} {

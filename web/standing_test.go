@@ -57,11 +57,11 @@ func proposed(t testing.TB, s *webtest.Server) detector.Toggle {
 	return g
 }
 
-var tags = regexp.MustCompile(`(?s)<(script|style|svg).*?</(script|style|svg)>|<[^>]*>`)
+var markup = regexp.MustCompile(`(?s)<(script|style|svg).*?</(script|style|svg)>|<[^>]*>`)
 
 // reading is a page's text as people read it.
 func reading(body string) string {
-	return strings.Join(strings.Fields(html.UnescapeString(tags.ReplaceAllString(body, " "))), " ")
+	return strings.Join(strings.Fields(html.UnescapeString(markup.ReplaceAllString(body, " "))), " ")
 }
 
 // What the upgrade improved is told before the toggle as what may be lost, and after it as

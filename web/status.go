@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"aftershock/detector"
+	"aftershock/detector/words"
 	"aftershock/journal"
 	"aftershock/web/access"
 	"aftershock/web/channel"
@@ -23,7 +24,7 @@ func (s *Server) statusPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	now := v.Outside()
 	data := map[string]any{
-		"Title": "Upgrade " + v.Upgrade.ID, "View": v, "Now": now, "Posts": newestFirst(v.Sent),
+		"Title": words.Capital(words.OfUpgrade(v.Upgrade)), "View": v, "Now": now, "Posts": newestFirst(v.Sent),
 		"Bad":  now.Step == detector.StepShift || now.Step == detector.StepBufferGone,
 		"Good": now.Step == detector.StepFinished || now.Step == detector.StepRecovered || now.Step == detector.StepWatching,
 		"Feed": statusPath(v.Upgrade.ID),
@@ -70,6 +71,8 @@ func (s *Server) sendForm(w http.ResponseWriter, r *http.Request) error {
 // statusAnswer is an upgrade's part of the channel for machines.
 type statusAnswer struct {
 	Upgrade string `json:"upgrade"`
+	// Title is what people outside call it.
+	Title string `json:"title"`
 	channel.Now
 	Posts []detector.Post `json:"posts"`
 	// Inside is how it truly stands, for those signed in; Drafts are for those on call.
@@ -84,7 +87,7 @@ func (s *Server) showStatus(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a := statusAnswer{Upgrade: v.Upgrade.ID, Now: v.Outside(), Posts: make([]detector.Post, 0, len(v.Sent))}
+	a := statusAnswer{Upgrade: v.Upgrade.ID, Title: words.UpgradeShort(v.Upgrade), Now: v.Outside(), Posts: make([]detector.Post, 0, len(v.Sent))}
 	who := s.caller(r).Role
 	for _, p := range v.Sent {
 		if who == access.None {

@@ -39,7 +39,7 @@ func TestStatusPage(t *testing.T) {
 		t.Errorf("before anything was sent: %d %s", outside.StatusCode, outside.body)
 	}
 	inside := ask(t, "GET", s.URL+statusPage, "", "Cookie", cookie)
-	if !strings.Contains(inside.body, "Inside: Something does worse.") || !strings.Contains(inside.body, `action="/status/dten-4.2.0/shift-1"`) || strings.Contains(inside.body, `http-equiv="refresh"`) {
+	if !strings.Contains(inside.body, "Not told outside yet: Something does worse.") || !strings.Contains(inside.body, `action="/status/dten-4.2.0/shift-1"`) || strings.Contains(inside.body, `http-equiv="refresh"`) {
 		t.Errorf("on call: %s", inside.body)
 	}
 	wellFormed(t, "on call", inside.body)

@@ -35,8 +35,10 @@ type Shift struct {
 // Story is what the templates see. Every string is clean and on one line.
 type Story struct {
 	// Status is "firing" or "resolved".
-	Status  string
-	Upgrade string
+	Status string
+	// Upgrade is the upgrade's ID, Title what people call it: the same where they gave
+	// the ID.
+	Upgrade, Title string
 	// Headline is the ready first line.
 	Headline string
 	// Root is the shift that the story is told by, Others those under it (at
@@ -76,7 +78,7 @@ type Story struct {
 
 func (c *Composer) story(a detector.Alert) Story {
 	s := Story{
-		Status: StatusFiring, Upgrade: words.Name(a.Upgrade), Headline: words.Headline(a),
+		Status: StatusFiring, Upgrade: words.Name(a.Upgrade), Title: words.Title(a), Headline: words.Headline(a),
 		Root:  shift(a.Root),
 		Cause: words.Suspect(a.Cause, a.Binaries), CauseKind: words.Name(a.Cause.Kind),
 		Probability: words.Probability(a.Cause.Probability),
@@ -124,7 +126,7 @@ func (c *Composer) story(a detector.Alert) Story {
 		if n == maxFlags {
 			break
 		}
-		reason := fmt.Sprintf("%s: %s worse", words.Name(a.Upgrade), s.Root.Indicator)
+		reason := fmt.Sprintf("%s: %s worse", s.Title, s.Root.Indicator)
 		s.Commands = append(s.Commands, words.SetFlag(flag, c.Safe[flag], strings.TrimPrefix(reason, ": ")))
 		if c.ExternalURL != "" {
 			s.Pages = append(s.Pages, c.plan(words.Name(flag), c.Safe[flag], s.Upgrade))

@@ -54,6 +54,14 @@ func (s store) AuditToggle(ctx context.Context, t detector.Toggle) error {
 	return s.j.AuditToggle(ctx, t)
 }
 
+func (s store) DecideToggle(ctx context.Context, last, next detector.Toggle) error {
+	err := s.j.DecideToggle(ctx, last, next)
+	if errors.Is(err, journal.ErrConflict) {
+		return fmt.Errorf("%w: %w", flags.ErrConflict, err)
+	}
+	return err
+}
+
 func (s store) Toggles(ctx context.Context, flag string, limit int) ([]detector.Toggle, error) {
 	return s.j.Toggles(ctx, flag, limit)
 }

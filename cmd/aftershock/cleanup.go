@@ -17,8 +17,7 @@ func (d *daemon) newKeeper() *cleanup.Keeper {
 	return cleanup.New(cleanup.Options{
 		Store: d.journal, Log: d.log.WithField("part", "cleanup"),
 		Upgrades: func(ctx context.Context) ([]detector.Upgrade, error) {
-			now := time.Now()
-			return d.journal.UpgradesWithin(ctx, now.Add(-kept), now)
+			return d.journal.UpgradesKept(ctx, time.Now().Add(-kept))
 		},
 		Toggles: func(ctx context.Context) ([]detector.Toggle, error) { return d.journal.Toggles(ctx, "", 1000) },
 		Prober: cleanup.Prober{

@@ -331,6 +331,32 @@ func TestUpgradesListOfManyBinaries(t *testing.T) {
 	}
 }
 
+// TestUpgradesFoundByThemselves: the binary that an alert named comes first, and the upgrade
+// is called by what it is.
+func TestUpgradesFoundByThemselves(t *testing.T) {
+	u := detector.Upgrade{
+		ID: "cart-2-20260306T090000Z", StartedAt: time.Date(2026, 3, 6, 9, 0, 0, 0, time.UTC), Source: "build-info", Culprit: "pay",
+		Binaries: []detector.Binary{{Name: "cart", To: "2"}, {Name: "pay", To: "2"}},
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var v any = map[string]any{"items": []detector.Upgrade{u}, "next": ""}
+		switch {
+		case strings.HasSuffix(r.URL.Path, u.ID):
+			v = u
+		case strings.HasSuffix(r.URL.Path, "/verdicts"):
+			v = map[string]any{"items": []detector.Verdict{}, "next": ""}
+		}
+		_ = json.NewEncoder(w).Encode(v)
+	}))
+	defer s.Close()
+	if got := call(t, "", "upgrades", "list", "--server", s.URL); !strings.HasSuffix(got.out, "pay 2, cart 2\n") || !strings.Contains(got.out, u.ID) {
+		t.Errorf("list says %s", got.out)
+	}
+	if got := call(t, "", "upgrades", "show", u.ID, "--server", s.URL); !strings.HasPrefix(got.out, "2 binaries on 2026-03-06 09:00 UTC (pay, cart), from 2026-03-06T09:00:00Z\n") {
+		t.Errorf("show says %s", got.out)
+	}
+}
+
 func TestUpgradesCommand(t *testing.T) {
 	s := daemonForClients(t)
 	list := call(t, "", "upgrades", "list")

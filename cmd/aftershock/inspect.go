@@ -53,7 +53,7 @@ type inspectArgs struct {
 	flags                                             *flag.FlagSet
 	against, format, record, start, cache             *string
 	roots, settings, paths, compatibility, advisories several
-	shellcheck                                        *bool
+	shellcheck, squawk                                *bool
 	signed                                            signatureArgs
 }
 
@@ -65,7 +65,8 @@ func defineInspect(f *flag.FlagSet) func(context.Context, shell, []string) (int,
 		record:     f.String("record", "", "write the record of the upgrade, with what was found, into a `file`: for aftershock upgrades record"),
 		start:      f.String("planned-start", "", "when the upgrade is to begin, for the record, as a `time` such as 2026-03-06T09:00:00Z (default: now)"),
 		cache:      f.String("cache", "", "keep what was read of each build in a `directory`"),
-		shellcheck: f.Bool("shellcheck", true, "ask shellcheck, where it is installed"),
+		shellcheck: f.Bool("shellcheck", true, "ask shellcheck about shell scripts, where it is installed"),
+		squawk:     f.Bool("squawk", true, "ask squawk about migrations of PostgreSQL, where it is installed"),
 	}
 	f.Var(&a.roots, "config-root", "a `directory` of the live configuration; may be given several times")
 	f.Var(&a.settings, "settings", "a configuration matrix, as a `file`; may be given several times")
@@ -133,6 +134,9 @@ func (a *inspectArgs) options(ctx context.Context, path string, now time.Time) (
 	}
 	if *a.shellcheck {
 		o.Shellcheck, _ = exec.LookPath("shellcheck") // left out where it isn't there
+	}
+	if *a.squawk {
+		o.Squawk, _ = exec.LookPath("squawk")
 	}
 	if *a.against != "" {
 		inv, err := inventory.Read(*a.against)

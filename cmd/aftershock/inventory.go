@@ -5,25 +5,33 @@ import (
 	"flag"
 	"fmt"
 	"os/exec"
+	"slices"
 	"time"
 
 	"aftershock/upgrades/inside"
+	"aftershock/upgrades/preflight/databases"
 	"aftershock/upgrades/preflight/inventory"
 )
 
 var inventoryCommand = command{
 	name:    "inventory",
 	summary: "Take the inventory of this host: packages, units, programs, files, time zone.",
-	usage: "inventory [--root DIR] [--files PATTERN]… [--known FILE] [--out FILE]\n\n" +
-		"What no host can tell (retired hosts, databases with their tables, third parties, services) comes from the inventory in --known.",
-	example: "aftershock inventory --files '/opt/dten/bin/*' --known known.yaml --out inventory.yaml",
+	usage: "inventory [--root DIR] [--files PATTERN]… [--database URL|FILE]… [--known FILE] [--out FILE]\n\n" +
+		"Tables with their rows and sizes are read from each --database, PostgreSQL, MySQL or MariaDB, in a read-only transaction: a URL such as\n" +
+		"postgres://user@host:5432/name or mysql://user@host:3306/name, or a file that has one in its only line. A password comes from that file,\n" +
+		"which nobody else may read, or from PGPASSWORD, ~/.pgpass or MYSQL_PWD; it is never printed.\n" +
+		"What else no host can tell (retired hosts, third parties, services) comes from the inventory in --known.",
+	example: "aftershock inventory --files '/opt/dten/bin/*' --known known.yaml --out inventory.yaml\n" +
+		"aftershock inventory --host=false --database postgres://reader@db.internal/orders --out copy.yaml",
 	define: func(f *flag.FlagSet) func(context.Context, shell, []string) (int, error) {
 		root := f.String("root", "/", "the `directory` of the host's file system")
 		known := f.String("known", "", "an `inventory` of what no host can tell")
 		out := f.String("out", "", "write it into a `file`, YAML or JSON by its name (default: YAML to standard output)")
 		cache := f.String("cache", "", "keep what was read of each build in a `directory`")
-		var files several
+		host := f.Bool("host", true, "look at this host, not at databases alone")
+		var files, from several
 		f.Var(&files, "files", "a `pattern` of the paths of programs to put down; may be given several times")
+		f.Var(&from, "database", "a database to read tables of, as a `URL` or a file with one; may be given several times")
 		return func(ctx context.Context, sh shell, args []string) (int, error) {
 			if len(args) > 0 {
 				return exitUsage, usagef("unexpected argument %q", args[0])
@@ -37,9 +45,7 @@ var inventoryCommand = command{
 				}
 				o.Known = inv
 			}
-			done := progress(sh.stderr, "looking at the host")
-			inv, err := inventory.Take(ctx, *root, o)
-			done()
+			inv, err := takeInventory(ctx, sh, *root, *host, from, o)
 			if err != nil {
 				return exitUsage, err
 			}
@@ -53,8 +59,46 @@ var inventoryCommand = command{
 			if err := inv.Write(*out); err != nil {
 				return exitUsage, err
 			}
-			_, err = fmt.Fprintf(sh.stdout, "%s: %d packages, %d units, %d programs that run, %d files\n", *out, len(inv.Packages), len(inv.Units), len(inv.Processes), len(inv.Files))
+			_, err = fmt.Fprintf(sh.stdout, "%s: %d packages, %d units, %d programs that run, %d files, %d databases\n", *out, len(inv.Packages), len(inv.Units), len(inv.Processes), len(inv.Files), len(inv.Databases))
 			return exitOK, err
 		}
 	},
+}
+
+// takeInventory looks at the host, unless it is left out, and at databases. One that --known has by the same engine and name
+// is replaced.
+func takeInventory(ctx context.Context, sh shell, root string, host bool, from []string, o inventory.Options) (inventory.Inventory, error) {
+	var sources []databases.Source
+	for _, text := range from {
+		s, err := databases.Parse(text)
+		if err != nil {
+			return inventory.Inventory{}, err
+		}
+		sources = append(sources, s)
+	}
+	inv := o.Known
+	if host {
+		done := progress(sh.stderr, "looking at the host")
+		var err error
+		inv, err = inventory.Take(ctx, root, o)
+		done()
+		if err != nil {
+			return inv, err
+		}
+	} else if len(sources) == 0 {
+		return inv, usagef("--host=false leaves nothing to look at: give --database")
+	}
+	for _, s := range sources {
+		done := progress(sh.stderr, "reading the tables of "+s.String())
+		d, notes, err := databases.Take(ctx, s)
+		done()
+		if err != nil {
+			return inv, err
+		}
+		inv.Databases = slices.DeleteFunc(slices.Clone(inv.Databases), func(k inventory.Database) bool { return inventory.Engine(k.Engine) == d.Engine && k.Name == d.Name })
+		inv.Databases = append(inv.Databases, d)
+		inv.Notes = append(inv.Notes, notes...)
+	}
+	inv.TakenAt = o.At.UTC()
+	return inv, nil
 }

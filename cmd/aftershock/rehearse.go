@@ -28,7 +28,8 @@ var rehearseCommand = command{
 	usage: "rehearse --target URL --profile TELEMETRY|FILE --upgrade FILE [--out DIR] [--phase before|after]\n" +
 		"  aftershock rehearse verdicts --rehearsal DIR --upgrade FILE\n" +
 		"  aftershock rehearse compare --rehearsal DIR --telemetry PATH-OR-URL --upgrade FILE\n\n" +
-		"Without --phase it waits between the phases until you have upgraded the copy. The target must stand in\n" +
+		"Without --phase it waits between the phases until you have upgraded the copy. With --repeats 5 each phase runs five\n" +
+		"times, so that it is known by how much runs differ: without that, nothing is proven to be as before. The target must stand in\n" +
 		"rehearsal.allow of the configuration, or be given by --allow and --confirm.\n\n" +
 		"Exit status: 0 nothing regressed, 1 something did, 2 wrong usage or unreadable input, 3 undecided.",
 	example: "aftershock rehearse --target http://copy.staging:8080 --profile telemetry.om.zst --service checkout --upgrade upgrade.json --config aftershock.yml\n" +
@@ -57,6 +58,9 @@ type rehearse struct {
 	duration, warmup, timeout, maxDuration            time.Duration
 	maxInFlight                                       int
 	seed                                              uint64
+	repeats                                           int
+	pause                                             time.Duration
+	restart                                           string
 
 	limits  rehearsal.Config
 	judge   detector.Config
@@ -80,15 +84,18 @@ func (r *rehearse) flags(f *flag.FlagSet) {
 	f.StringVar(&r.out, "out", "rehearsal", "the `directory` that keeps the results")
 	f.StringVar(&r.phase, "phase", "", "run one `phase` alone: before or after")
 	f.StringVar(&r.between, "between", "", "a shell `command` that upgrades the copy, instead of waiting for you")
+	f.IntVar(&r.repeats, "repeats", 1, fmt.Sprintf("how often each phase runs, a `number` up to %d: from several runs before it is learnt by how much runs differ", rehearsal.MaxRepeats))
+	f.DurationVar(&r.pause, "pause", 10*time.Second, "the `duration` between the runs of a phase")
+	f.StringVar(&r.restart, "restart", "", "a shell `command` that restarts the copy between the runs of a phase, so that what a restart alone changes is known")
 	f.BoolVar(&r.replace, "replace", false, "replace a phase that the directory has")
 	f.Float64Var(&r.scale, "scale", 1, "multiply all rates by a `number`")
-	f.DurationVar(&r.duration, "duration", 10*time.Minute, "how long each phase measures, a `duration`")
+	f.DurationVar(&r.duration, "duration", 10*time.Minute, "how long each run measures, a `duration`")
 	f.DurationVar(&r.warmup, "warmup", -1, "how long traffic flows before that, a `duration` (default a tenth of it, at most 1m)")
 	f.DurationVar(&r.timeout, "timeout", 30*time.Second, "the `duration` after which a request is given up")
 	f.StringVar(&r.pacing, "pacing", "poisson", "how arrivals are spaced, `kind`: poisson or uniform")
 	f.Uint64Var(&r.seed, "seed", 0, "the `number` that the schedule is drawn from (default another each time)")
 	f.Float64Var(&r.maxRate, "max-rate", 0, fmt.Sprintf("the cap in requests a second, a `number` (default 200, at most %d)", rehearsal.CeilingRate))
-	f.DurationVar(&r.maxDuration, "max-duration", 0, fmt.Sprintf("the cap of a phase with its warm-up, a `duration` (default 1h, at most %s)", rehearsal.CeilingDuration))
+	f.DurationVar(&r.maxDuration, "max-duration", 0, fmt.Sprintf("the cap of a phase with all its runs, warm-ups and pauses, a `duration` (default 1h, at most %s)", rehearsal.CeilingDuration))
 	f.IntVar(&r.maxInFlight, "max-in-flight", 0, fmt.Sprintf("the most requests under way, a `number` (default 1000, at most %d)", rehearsal.CeilingInFlight))
 	f.Float64Var(&r.stopErrors, "stop-errors", 0, "the `share` of failed requests at which a phase ends early (default 0.5; 1 for never)")
 	f.StringVar(&r.allow, "allow", "", "allow a `host` that the configuration doesn't list: host:port, address or range")
@@ -147,6 +154,8 @@ func (r *rehearse) settings(action string) error {
 		return usagef("--pacing %.40q is neither poisson nor uniform", r.pacing)
 	case (r.production == "") != (r.copied == ""):
 		return usagef("--production and --copy go together")
+	case r.repeats < 1 || r.repeats > rehearsal.MaxRepeats || r.pause < 0:
+		return usagef("--repeats is from 1 to %d, --pause from 0 on", rehearsal.MaxRepeats)
 	case !(r.scale > 0) || r.margin < 0 || r.margin > 1:
 		return usagef("--scale is over 0, --margin from 0 to 1")
 	}
@@ -257,7 +266,7 @@ func (r *rehearse) traffic(ctx context.Context, store rehearsal.Store) (rehearsa
 		r.say("Left out, %.1f%% of the traffic, since nothing says what to put into their paths (give values in a profile, or --recording): %s%s",
 			100*share, strings.Join(dropped[:min(len(dropped), 10)], ", "), more)
 	}
-	if len(p.Routes) == 0 {
+	if len(p.Routes)+len(p.Flows) == 0 {
 		return p, errors.New("no route is left to be rehearsed")
 	}
 	return p, nil
@@ -335,10 +344,11 @@ func (r *rehearse) aim(ctx context.Context) (*rehearsal.Target, error) {
 	return t, nil
 }
 
-// options are those of a phase.
-func (r *rehearse) options(phase string) (rehearsal.Options, error) {
+// options are those of a phase's run.
+func (r *rehearse) options(phase string, run int) (rehearsal.Options, error) {
 	o := rehearsal.Options{
-		Phase: phase, Agent: "aftershock-rehearsal/" + version, Length: r.duration, Warmup: r.warmup, Seed: r.seed,
+		Phase: phase, Run: run, Runs: r.repeats, Pause: r.pause, Agent: "aftershock-rehearsal/" + version,
+		Length: r.duration, Warmup: r.warmup, Seed: rehearsal.RunSeed(r.seed, run),
 		Uniform: r.pacing == "uniform", Timeout: r.timeout, Limits: r.limits,
 	}
 	if r.authorities != "" {

@@ -21,9 +21,10 @@ import (
 
 // verdict is what a rehearsal says.
 type verdict struct {
-	Before      *rehearsal.Measured `json:"before"`
-	After       *rehearsal.Measured `json:"after"`
-	Differences []mirror.Difference `json:"differences,omitempty"`
+	// Before and After are the runs of the phases.
+	Before      []*rehearsal.Measured `json:"before"`
+	After       []*rehearsal.Measured `json:"after"`
+	Differences []mirror.Difference   `json:"differences,omitempty"`
 	// Unfailing counts the routes of which no request failed in either phase: whether
 	// they fail more often isn't asked.
 	Unfailing int                `json:"unfailing_routes"`
@@ -54,7 +55,8 @@ func indented(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// judged lets the daemon's judgement see both phases, one right after the other.
+// judged lets the daemon's judgement see the runs of both phases, one right after the
+// other.
 func (r *rehearse) judged(ctx context.Context, store rehearsal.Store) (verdict, error) {
 	v := verdict{Differences: r.unlike}
 	var err error
@@ -67,43 +69,37 @@ func (r *rehearse) judged(ctx context.Context, store rehearsal.Store) (verdict, 
 	if err := rehearsal.Comparable(v.Before, v.After); err != nil {
 		return v, fmt.Errorf("judge the rehearsal %s: %w", store.Dir, err)
 	}
-	// The gap between the phases is taken out: nothing ran in it, and the load of both
-	// is the same from their beginnings on.
-	boundary := v.Before.Started.Add(time.Duration(v.Before.Step) * time.Duration(v.Before.Steps))
-	gap := v.After.Started.Sub(boundary)
+	runs := inRow(v.Before, v.After)
+	boundary := runs[len(v.Before)].at
 	var list recordedFrames
-	for _, m := range []*rehearsal.Measured{v.Before, v.After} {
-		moved := time.Duration(0)
-		if m.Phase == rehearsal.After {
-			moved = -gap
-		}
-		if list, err = r.frames(ctx, store, m, moved, list); err != nil {
+	for _, p := range runs {
+		if list, err = r.frames(ctx, store, p, list); err != nil {
 			return v, err
 		}
 	}
 	v.Unfailing = list.dropUnfailing()
 	rare := list.padFailures(boundary)
 	cfg := r.rehearsalConfig(v.Before)
-	end := boundary.Add(time.Duration(v.After.Step) * time.Duration(v.After.Steps))
 	u := staged(r.record, boundary)
 	quiet := printer{w: io.Discard, quiet: true}
-	judge, err := judgeAll(ctx, cfg, list, v.Before.Started, end, u, 5*cfg.Step, &quiet)
+	judge, err := judgeAll(ctx, cfg, list, runs[0].at, runs[len(runs)-1].end(), u, 5*cfg.Step, &quiet)
 	if err != nil {
 		return v, err
 	}
 	v.Verdicts = list.untold(judge.Summary(u.ID).Verdicts, u)
 	for i := range v.Verdicts {
-		replace(&v.Verdicts[i], boundary, gap)
+		runs.replace(&v.Verdicts[i])
+		tellRuns(&v.Verdicts[i], len(v.Before))
 	}
 	doubtRare(v.Verdicts, rare)
 	mirror.Weaken(v.Verdicts, r.unlike, r.guesses)
 	v.distrust()
-	for _, m := range []*rehearsal.Measured{v.Before, v.After} {
+	for _, m := range v.runs() {
 		if m.Partial != "" {
-			v.Warnings = append(v.Warnings, fmt.Sprintf("the phase %s is partial: %s", m.Phase, m.Partial))
+			v.Warnings = append(v.Warnings, fmt.Sprintf("the %s is partial: %s", phaseName(m), m.Partial))
 		}
 		for _, d := range m.Doubts {
-			v.Warnings = append(v.Warnings, m.Phase+": "+d)
+			v.Warnings = append(v.Warnings, phaseName(m)+": "+d)
 		}
 	}
 	return v, nil
@@ -112,28 +108,17 @@ func (r *rehearse) judged(ctx context.Context, store rehearsal.Store) (verdict, 
 // distrust takes the verdicts back where this machine was too late to measure
 // anything but itself.
 func (v *verdict) distrust() {
-	for _, m := range []*rehearsal.Measured{v.Before, v.After} {
+	for _, m := range v.runs() {
 		if !m.Late {
 			continue
 		}
 		for i := range v.Verdicts {
 			if x := &v.Verdicts[i]; x.State != detector.Undecided && x.Indicator.Kind == detector.Latency {
-				x.Missing = fmt.Sprintf("%s can't be claimed: in the phase %s this machine sent requests %.3g s late (p99)", x.State, m.Phase, m.LateP99)
+				x.Missing = fmt.Sprintf("%s can't be claimed: in the %s this machine sent requests %.3g s late (p99)", x.State, phaseName(m), m.LateP99)
 				x.State, x.DecidedIn = detector.Undecided, 0
 			}
 		}
 	}
-}
-
-// rehearsalConfig is the judgement's for a rehearsal: in its steps, warm-ups being
-// over when it measures.
-func (r *rehearse) rehearsalConfig(m *rehearsal.Measured) detector.Config {
-	cfg := detector.Config{Step: time.Duration(m.Step), Warmup: time.Duration(m.Step), Margin: r.judge.Margin, Confidence: r.judge.Confidence}
-	if r.margin > 0 {
-		cfg.Margin = r.margin
-	}
-	cfg.SetDefaults()
-	return cfg
 }
 
 // staged is the upgrade as it happened on the copy: at once, between the phases.
@@ -144,27 +129,6 @@ func staged(u detector.Upgrade, at time.Time) detector.Upgrade {
 		out.Binaries = append(out.Binaries, b)
 	}
 	return out
-}
-
-// replace puts the instants of the phase after back to where they were.
-func replace(v *detector.Verdict, boundary time.Time, gap time.Duration) {
-	back := func(t *time.Time) {
-		if t.After(boundary) {
-			*t = t.Add(gap)
-		}
-	}
-	back(&v.Since)
-	back(&v.Recovered)
-	if v.Onset != nil {
-		o := *v.Onset
-		back(&o.At)
-		back(&o.Earliest)
-		back(&o.Latest)
-		v.Onset = &o
-	}
-	for i := range v.Course {
-		back(&v.Course[i].Time)
-	}
 }
 
 // recordedFrames are frames in memory.
@@ -180,9 +144,10 @@ func (l recordedFrames) Frames(_ context.Context, _, _ time.Time, _ time.Duratio
 	return nil
 }
 
-// frames reads those of a phase through the same source as any telemetry.
-func (r *rehearse) frames(ctx context.Context, store rehearsal.Store, m *rehearsal.Measured, moved time.Duration, list recordedFrames) (recordedFrames, error) {
-	at, err := sources.At(store.Telemetry(m.Phase))
+// frames reads those of a run through the same source as any telemetry.
+func (r *rehearse) frames(ctx context.Context, store rehearsal.Store, p placed, list recordedFrames) (recordedFrames, error) {
+	m := p.run
+	at, err := sources.At(store.Telemetry(m.Phase, m.Run))
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +159,7 @@ func (r *rehearse) frames(ctx context.Context, store rehearsal.Store, m *rehears
 	defer src.Close()
 	step := time.Duration(m.Step)
 	err = src.Frames(ctx, m.Started, m.Started.Add(step*time.Duration(m.Steps)), step, func(f detector.Frame) error {
-		f.Time = f.Time.Add(moved)
+		f.Time = f.Time.Add(p.at.Sub(m.Started))
 		list = append(list, f)
 		return nil
 	})

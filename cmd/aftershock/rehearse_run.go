@@ -32,23 +32,23 @@ func (r *rehearse) run(ctx context.Context) (int, error) {
 	if err != nil {
 		return exitUsage, err
 	}
-	var before *rehearsal.Measured
+	var before []*rehearsal.Measured
 	if r.phase == rehearsal.After {
 		if before, err = store.Load(rehearsal.Before); err != nil {
 			return exitUsage, err
 		}
-		r.seed, r.duration = before.Seed, time.Duration(before.Length)
-		r.pacing = map[bool]string{true: "uniform", false: "poisson"}[before.Uniform]
+		r.seed, r.duration, r.repeats = before[0].Seed, time.Duration(before[0].Length), len(before)
+		r.pacing = map[bool]string{true: "uniform", false: "poisson"}[before[0].Uniform]
 	}
 	p, err := r.traffic(ctx, store)
 	if err != nil {
 		return exitUsage, err
 	}
-	if before != nil && before.Profile != p.Digest() {
+	if before != nil && before[0].Profile != p.Digest() {
 		return exitUsage, fmt.Errorf("the traffic isn't that of the phase before (%s): give the same --profile, --recording and --scale, or none but the recording", store.ProfilePath())
 	}
 	r.drawSeed()
-	o, err := r.options(first)
+	o, err := r.options(first, 1)
 	if err != nil {
 		return exitUsage, err
 	}
@@ -62,14 +62,8 @@ func (r *rehearse) run(ctx context.Context) (int, error) {
 				return exitUsage, err
 			}
 		}
-		m, err := r.play(ctx, target, p, store, phase)
-		switch {
-		case err != nil:
-			return exitUsage, err
-		case ctx.Err() != nil:
-			return exitInterrupted, context.Cause(ctx)
-		case m.Partial != "" && phase == rehearsal.Before:
-			return exitUndecided, fmt.Errorf("the phase before ended early: %s", m.Partial)
+		if status, err := r.playAll(ctx, target, p, store, phase); status != exitOK || err != nil {
+			return status, err
 		}
 		if phase == last {
 			break
@@ -80,6 +74,49 @@ func (r *rehearse) run(ctx context.Context) (int, error) {
 		return exitOK, nil
 	}
 	return r.verdicts(ctx, store)
+}
+
+// playAll plays the runs of a phase. One that ends early is the last: after the upgrade it
+// tells enough, before it there is nothing to go on with.
+func (r *rehearse) playAll(ctx context.Context, target *rehearsal.Target, p rehearsal.Profile, store rehearsal.Store, phase string) (int, error) {
+	for run := 1; run <= r.repeats; run++ {
+		if run > 1 {
+			if err := r.settleCopy(ctx); ctx.Err() != nil {
+				return exitInterrupted, context.Cause(ctx)
+			} else if err != nil {
+				return exitUsage, err
+			}
+		}
+		m, err := r.play(ctx, target, p, store, phase, run)
+		switch {
+		case err != nil:
+			return exitUsage, err
+		case ctx.Err() != nil:
+			return exitInterrupted, context.Cause(ctx)
+		case m.Partial != "" && phase == rehearsal.Before:
+			return exitUndecided, fmt.Errorf("the %s ended early: %s", phaseName(m), m.Partial)
+		case m.Partial != "":
+			return exitOK, nil
+		}
+	}
+	return exitOK, nil
+}
+
+// settleCopy is what happens between two runs of a phase.
+func (r *rehearse) settleCopy(ctx context.Context) error {
+	if r.restart != "" {
+		if err := r.command(ctx, r.restart); err != nil {
+			return fmt.Errorf("restart the copy by --restart: %w; the runs until then are kept in %s", err, r.out)
+		}
+	}
+	timer := time.NewTimer(r.pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func oneLine(err error) error {
@@ -99,8 +136,14 @@ func oneLine(err error) error {
 
 // introduce says what is going to happen, and where the copy isn't like production.
 func (r *rehearse) introduce(target *rehearsal.Target, p *rehearsal.Profile) {
-	r.say("%s (%s): %d routes, %.4g requests/s, up to %.4g, for %s a phase after %s of warm-up; seed %d.",
-		target, target.Address(), len(p.Routes), p.Rate(), p.Peak(), r.duration, r.warmup, r.seed)
+	r.say("%s (%s): %d routes, %.4g requests/s, up to %.4g, for %s %s after %s of warm-up; seed %d.",
+		target, target.Address(), len(p.Routes), p.Rate(), p.Peak(), r.duration, often(r.repeats), r.warmup, r.seed)
+	if p.Sessions != nil {
+		r.say("%d sessions are logged in before each run.", p.Sessions.Size)
+	}
+	for i := range p.Flows {
+		r.say("Flow %s: %.4g/s of %d steps.", p.Flows[i].Flow, p.Flows[i].Rate, len(p.Flows[i].Steps))
+	}
 	switch {
 	case r.production == "":
 		r.say("Whether the copy is like production isn't known: give --production and --copy.")
@@ -112,6 +155,13 @@ func (r *rehearse) introduce(target *rehearsal.Target, p *rehearsal.Profile) {
 			r.say("  %s", line)
 		}
 	}
+}
+
+func often(repeats int) string {
+	if repeats == 1 {
+		return "a phase"
+	}
+	return fmt.Sprintf("a run, %d runs a phase, each", repeats)
 }
 
 // upgradeCopy waits until the copy was upgraded, or does it by the command given.
@@ -126,10 +176,7 @@ func (r *rehearse) upgradeCopy(ctx context.Context) error {
 		return nil
 	}
 	r.say("Upgrading the copy: %s", r.between)
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", r.between)
-	cmd.Stdout, cmd.Stderr = r.sh.stderr, r.sh.stderr
-	cmd.WaitDelay = 10 * time.Second
-	if err := cmd.Run(); err != nil {
+	if err := r.command(ctx, r.between); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -138,20 +185,32 @@ func (r *rehearse) upgradeCopy(ctx context.Context) error {
 	return nil
 }
 
-// play runs one phase and keeps what it measured, also when it is interrupted.
-func (r *rehearse) play(ctx context.Context, target *rehearsal.Target, p rehearsal.Profile, store rehearsal.Store, phase string) (*rehearsal.Measured, error) {
-	o, err := r.options(phase)
+// command runs a shell command that was given, with what it says beside the output.
+func (r *rehearse) command(ctx context.Context, text string) error {
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", text)
+	cmd.Stdout, cmd.Stderr = r.sh.stderr, r.sh.stderr
+	cmd.WaitDelay = 10 * time.Second
+	return cmd.Run()
+}
+
+// play does one run of a phase and keeps what it measured, also when it is interrupted.
+func (r *rehearse) play(ctx context.Context, target *rehearsal.Target, p rehearsal.Profile, store rehearsal.Store, phase string, run int) (*rehearsal.Measured, error) {
+	o, err := r.options(phase, run)
 	if err != nil {
 		return nil, err
 	}
-	live := newLive(r.sh.stderr, phase)
+	name := phase
+	if r.repeats > 1 {
+		name = fmt.Sprintf("%s %d/%d", phase, run, r.repeats)
+	}
+	live := newLive(r.sh.stderr, name)
 	o.Every, o.Show = time.Second, live.show
 	m, err := rehearsal.Run(ctx, target, &p, o)
 	live.end()
 	if err != nil {
 		return nil, oneLine(err)
 	}
-	if phase == rehearsal.Before {
+	if phase == rehearsal.Before && run == 1 {
 		if err := store.KeepProfile(p); err != nil {
 			return nil, err
 		}
@@ -163,7 +222,7 @@ func (r *rehearse) play(ctx context.Context, target *rehearsal.Target, p rehears
 	if m.Partial != "" {
 		part = ", partial (" + m.Partial + ")"
 	}
-	r.say("Phase %s%s: %d requests in %d steps of %s, %d failed; %.3g under way on average%s. Kept in %s.", phase, part, m.Sent, m.Steps,
+	r.say("Phase %s%s: %d requests in %d steps of %s, %d failed; %.3g under way on average%s. Kept in %s.", name, part, m.Sent, m.Steps,
 		time.Duration(m.Step), m.Failed, m.Concurrency, had(p.Concurrency), r.out)
 	for _, d := range m.Doubts {
 		r.say("Doubt: %s", d)

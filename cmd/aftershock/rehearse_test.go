@@ -118,7 +118,7 @@ func TestRehearseFindsTheTail(t *testing.T) {
 			found := slices.ContainsFunc(v.Verdicts, func(v detector.Verdict) bool {
 				return v.State == detector.Regressed && v.Indicator.Route() == "/place" && v.Indicator.Kind == detector.Latency
 			})
-			if v.Before.Late || v.After.Late {
+			if v.Before[0].Late || v.After[0].Late {
 				if found {
 					t.Errorf("claimed a regression where this machine was late: %+v", v.Verdicts)
 				}
@@ -133,7 +133,7 @@ func TestRehearseFindsTheTail(t *testing.T) {
 					t.Errorf("%s: the effect is %+v, want one of some 5", x.Indicator.Name(), x.Effect)
 				}
 			}
-			if v.Before.Partial != "" || v.Before.Sent < 2500 {
+			if v.Before[0].Partial != "" || v.Before[0].Sent < 2500 {
 				t.Errorf("before: %+v", v.Before)
 			}
 		})
@@ -168,10 +168,10 @@ func twoBuilds(t *testing.T, seed uint64, slow int) (v verdict, status int, stde
 		if err := json.Unmarshal([]byte(stdout), &v); err != nil {
 			t.Fatalf("%v: %s\n%s", err, stdout, stderr)
 		}
-		if !v.Before.Late && !v.After.Late {
+		if !v.Before[0].Late && !v.After[0].Late {
 			return v, status, stderr
 		}
-		t.Logf("this machine was late by %v s and %v s", v.Before.LateP99, v.After.LateP99)
+		t.Logf("this machine was late by %v s and %v s", v.Before[0].LateP99, v.After[0].LateP99)
 	}
 	return v, status, stderr
 }
@@ -246,12 +246,12 @@ func TestRehearseKeepsWhatCtrlCLeaves(t *testing.T) {
 	if got := cmd.ProcessState.ExitCode(); got != exitInterrupted {
 		t.Errorf("status %d, want %d", got, exitInterrupted)
 	}
-	m, err := rehearsal.Store{Dir: b.path("rehearsal")}.Load(rehearsal.Before)
+	runs, err := rehearsal.Store{Dir: b.path("rehearsal")}.Load(rehearsal.Before)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, errs.String())
 	}
-	if m.Partial != "interrupted" || m.Steps == 0 || m.Sent < 600 {
-		t.Errorf("kept %+v", m)
+	if m := runs[0]; m.Partial != "interrupted" || m.Steps == 0 || m.Sent < 600 {
+		t.Errorf("kept %+v", runs[0])
 	}
 	if !strings.Contains(errs.String(), "partial (interrupted)") || !strings.HasSuffix(errs.String(), "aftershock rehearse: interrupted\n") {
 		t.Errorf("said %s", errs.String())

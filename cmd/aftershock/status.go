@@ -27,7 +27,7 @@ func (d *daemon) newChannel() *channel.Channel {
 // bufferGone tells people on call that an upgrade takes longer than its buffer.
 func (d *daemon) bufferGone(ctx context.Context, u detector.Upgrade, p detector.Post) error {
 	return d.notice(ctx, "upgrade/"+u.ID+"/"+p.ID, u.ID, p.At, detector.Notice{
-		Text:    fmt.Sprintf("Upgrade %s isn't known to be done, and its buffer is used up since %s", words.Name(u.ID), words.Time(p.At)),
+		Text:    fmt.Sprintf("%s isn't known to be done, and its buffer is used up since %s", words.Capital(words.OfUpgrade(u)), words.Time(p.At)),
 		Command: "aftershock upgrades status " + words.Shell(u.ID),
 		Page:    statusPath(u.ID),
 	})
@@ -42,7 +42,11 @@ func (d *daemon) sendPost(ctx context.Context, j journal.Job) error {
 		return journal.Permanent(fmt.Errorf("read the delivery: %w", err))
 	}
 	p := in.Post
-	title := words.Name(p.Upgrade) + ": " + p.Title
+	name := words.Name(p.Upgrade)
+	if u, err := d.journal.Upgrade(ctx, p.Upgrade); err == nil {
+		name = words.UpgradeShort(u)
+	}
+	title := name + ": " + p.Title
 	if len(p.Earlier) > 0 {
 		title = "Correction of what was said of " + title
 	}

@@ -89,7 +89,7 @@ func (a upgradesArgs) close(ctx context.Context, sh shell, c *client, id string)
 	if *a.format == "json" {
 		return printJSON(sh.stdout, u)
 	}
-	_, err := fmt.Fprintf(sh.stdout, "The watch over %s ends with the next step.\n", words.Name(u.ID))
+	_, err := fmt.Fprintf(sh.stdout, "The watch over %s ends with the next step.\n", words.Upgrade(u))
 	return err
 }
 
@@ -141,7 +141,7 @@ func (a upgradesArgs) list(ctx context.Context, sh shell, c *client) error {
 	rows := [][]string{{"UPGRADE", "STARTED", "FINISHED", "STATE", "BINARIES"}}
 	for _, u := range all {
 		var bins []string
-		for _, b := range u.Binaries[:min(len(u.Binaries), mostListed)] {
+		for _, b := range words.Binaries(u)[:min(len(u.Binaries), mostListed)] {
 			bins = append(bins, words.Versions(b))
 		}
 		if more := len(u.Binaries) - len(bins); more > 0 {
@@ -178,7 +178,7 @@ func (a upgradesArgs) show(ctx context.Context, sh shell, c *client, id string) 
 	if !u.Begun() {
 		from = "planned for"
 	}
-	fmt.Fprintf(sh.stdout, "%s, %s %s\n", words.Name(u.ID), from, at(u.Begins()))
+	fmt.Fprintf(sh.stdout, "%s, %s %s\n", words.Upgrade(u), from, at(u.Begins()))
 	for _, b := range u.Binaries {
 		many := "s"
 		if len(b.Instances) == 1 {

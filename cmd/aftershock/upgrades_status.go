@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 // standing is what people outside are told of an upgrade, as the API has it.
 type standing struct {
 	Upgrade string          `json:"upgrade"`
+	Title   string          `json:"title"`
 	Step    detector.Step   `json:"step,omitempty"`
 	Line    string          `json:"line"`
 	Posts   []detector.Post `json:"posts"`
@@ -47,7 +49,7 @@ func (a upgradesArgs) status(ctx context.Context, sh shell, c *client, id string
 	if *a.format == "json" {
 		return printJSON(sh.stdout, s)
 	}
-	fmt.Fprintf(sh.stdout, "%s: %s\n", words.Name(s.Upgrade), words.Line(s.Line))
+	fmt.Fprintf(sh.stdout, "%s: %s\n", words.Line(cmp.Or(s.Title, s.Upgrade)), words.Line(s.Line))
 	if s.Inside != nil && s.Inside.Step != s.Step {
 		fmt.Fprintf(sh.stdout, "inside: %s\n", words.Line(s.Inside.Line))
 	}

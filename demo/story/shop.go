@@ -60,6 +60,16 @@ var programs = []string{
 
 // open starts the third party, two instances of each service, and the load.
 func (s *shop) open(ctx context.Context, daemon string, o options) error {
+	if err := s.openServices(ctx, daemon, o); err != nil {
+		return err
+	}
+	var err error
+	_, s.loadAddr, err = s.run(ctx, "load", "load", small, "-endpoints", s.endpoints(), "-day", day, "-rate", strconv.FormatFloat(o.rate, 'g', -1, 64))
+	return err
+}
+
+// openServices starts the third party and two instances of each service.
+func (s *shop) openServices(ctx context.Context, daemon string, o options) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*startTime, errors.New("the time for it ran out"))
 	defer cancel()
 	// What 4.1.3 is set to; nobody has told it of what 4.2.0 needs.
@@ -86,11 +96,7 @@ func (s *shop) open(ctx context.Context, daemon string, o options) error {
 			s.mu.Unlock()
 		}
 	}
-	if err := s.list(); err != nil {
-		return err
-	}
-	_, s.loadAddr, err = s.run(ctx, "load", "load", small, "-endpoints", s.endpoints(), "-day", day, "-rate", strconv.FormatFloat(o.rate, 'g', -1, 64))
-	return err
+	return s.list()
 }
 
 // settings are what payments is set to on its hosts.

@@ -15,11 +15,14 @@ func Foreseen(c detector.Cause) string {
 	return "foreseen before the upgrade: " + Line(c.Foreseen)
 }
 
+// Named says whether a cause names a binary: one that is less than even is suspected.
+func Named(c detector.Cause) bool { return c.Kind == detector.CauseBinary && c.Probability >= 0.5 }
+
 // Accusation says in one sentence which binary did it, what changed inside it, and
 // why the upgrade's other binaries are out; "" where no binary is named, or nothing is
 // known of either.
 func Accusation(a detector.Alert) string {
-	if a.Cause.Kind != detector.CauseBinary || a.Cause.Probability < 0.5 {
+	if !Named(a.Cause) {
 		return ""
 	}
 	parts := []string{Suspect(a.Cause, a.Binaries)}

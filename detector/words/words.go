@@ -82,6 +82,27 @@ func cut(s string, limit int) string {
 	return strings.TrimRight(string(runes[:limit-1]), " ") + "…"
 }
 
+// Capital begins a text with a capital letter.
+func Capital(s string) string {
+	if s == "" {
+		return ""
+	}
+	first, size := []rune(s)[0], len(string([]rune(s)[0]))
+	return strings.ToUpper(string(first)) + s[size:]
+}
+
+// Middle shortens a text to limit characters by an ellipsis in its middle, for names whose
+// ends tell them apart.
+func Middle(s string, limit int) string {
+	runes := []rune(s)
+	if len(runes) <= limit || limit < 3 {
+		return cut(s, limit)
+	}
+	tail := (limit - 1) / 2
+	head := strings.TrimRight(string(runes[:limit-1-tail]), " ")
+	return head + "…" + strings.TrimLeft(string(runes[len(runes)-tail:]), " ")
+}
+
 // Name cleans a name.
 func Name(s string) string { return Clean(s, NameLen) }
 

@@ -85,6 +85,10 @@ func (s *store) AuditToggle(_ context.Context, t detector.Toggle) error {
 	return s.do(func() error { s.put(t); return nil })
 }
 
+func (s *store) DecideToggle(ctx context.Context, _, next detector.Toggle) error {
+	return s.AuditToggle(ctx, next)
+}
+
 func (s *store) Toggles(_ context.Context, flag string, limit int) (all []detector.Toggle, err error) {
 	err = s.do(func() error {
 		seen := map[string]bool{}

@@ -248,6 +248,14 @@ func (s store) AuditToggle(ctx context.Context, t detector.Toggle) error {
 	return s.Journal.AuditToggle(ctx, t)
 }
 
+func (s store) DecideToggle(ctx context.Context, last, next detector.Toggle) error {
+	err := s.Journal.DecideToggle(ctx, last, next)
+	if errors.Is(err, journal.ErrConflict) {
+		err = errors.Join(flags.ErrConflict, err)
+	}
+	return err
+}
+
 func (s store) Toggle(ctx context.Context, id string) (detector.Toggle, error) {
 	states, err := s.Journal.ToggleHistory(ctx, id)
 	if errors.Is(err, journal.ErrNotFound) {

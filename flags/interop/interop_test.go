@@ -49,6 +49,8 @@ func (s *store) PutDefinitions(_ context.Context, _ int64, document []byte, _ de
 
 func (s *store) AuditToggle(context.Context, detector.Toggle) error { return nil }
 
+func (s *store) DecideToggle(context.Context, detector.Toggle, detector.Toggle) error { return nil }
+
 func (s *store) TogglesIn(context.Context, ...detector.ToggleState) ([]detector.Toggle, error) {
 	return nil, nil
 }

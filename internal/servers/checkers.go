@@ -2,6 +2,8 @@ package servers
 
 import (
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -22,4 +24,19 @@ func checker(t testing.TB, name string, args []string) (string, error) {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), packaged(t, name), args...).CombinedOutput()
 	return string(out), err
+}
+
+// Shellcheck is the path of shellcheck.
+func Shellcheck(t testing.TB) string {
+	t.Helper()
+	return packaged(t, "shellcheck")
+}
+
+// Squawk is the path of squawk, which npm has for this machine's kind, or the PATH.
+func Squawk(t testing.TB) string {
+	t.Helper()
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		return packaged(t, "squawk")
+	}
+	return tool(t, filepath.Join("squawk", "node_modules", "@squawk-cli", "linux-x64", "bin", "squawk"))
 }

@@ -17,11 +17,19 @@ import (
 // itself is who changes a chore when nobody did.
 const itself = "aftershock"
 
-// Drafts are the chores that the upgrade's findings and toggles ask for, open and each
-// once: from the findings, and a flag for each toggle of the upgrade that stands.
-func Drafts(u detector.Upgrade, toggles []detector.Toggle, c Config, now time.Time) []detector.LedgerEntry {
+// World is what there is beside an upgrade: all toggles in their last state, and the
+// upgrades that may have come since.
+type World struct {
+	Toggles []detector.Toggle
+	Others  []detector.Upgrade
+}
+
+// Drafts are the chores that the upgrade asks for, open and each once: from the findings
+// of its package, a flag for each toggle of the upgrade that stands, and the instances that
+// were left behind on the old build.
+func Drafts(u detector.Upgrade, w World, c Config, now time.Time) []detector.LedgerEntry {
 	var out []detector.LedgerEntry
-	add := func(chore detector.Chore, from string) {
+	add := func(chore detector.Chore, from, foreseen string) {
 		id := detector.ChoreID(chore.Kind, chore.Name)
 		if slices.ContainsFunc(out, func(e detector.LedgerEntry) bool { return e.ID == id }) {
 			return
@@ -31,7 +39,7 @@ func Drafts(u detector.Upgrade, toggles []detector.Toggle, c Config, now time.Ti
 			chore.Due = due(u, c)
 		}
 		out = append(out, detector.LedgerEntry{
-			ID: id, Upgrade: u.ID, Chore: chore, State: detector.ChoreOpen, From: from, At: now.UTC(), Actor: itself,
+			ID: id, Upgrade: u.ID, Chore: chore, State: detector.ChoreOpen, From: from, Foreseen: foreseen, At: now.UTC(), Actor: itself,
 		})
 	}
 	for _, f := range u.Findings {
@@ -40,16 +48,24 @@ func Drafts(u detector.Upgrade, toggles []detector.Toggle, c Config, now time.Ti
 			from += ", " + at
 		}
 		for _, chore := range f.Chores {
-			add(chore, from)
+			add(chore, from, "")
 		}
 	}
-	for _, t := range toggles {
+	for _, t := range w.Toggles {
 		if t.Upgrade == u.ID && t.State.InForce() {
 			add(detector.Chore{
 				Kind: "flag", Name: t.Flag, Probe: "flag " + t.Flag,
 				What: fmt.Sprintf("%s serves %s since the upgrade; make it the default or put it back", t.Flag, t.After),
-			}, "toggle "+t.ID)
+			}, "toggle "+t.ID, "")
 		}
+	}
+	for _, l := range u.Leftovers(w.Others, now) {
+		chore := leftBehind(l)
+		// Where nobody said that the upgrade was to be everywhere, it may be a canary.
+		if l.Foreseen == "" && !u.Declared() {
+			chore.Due = time.Time{}
+		}
+		add(chore, "telemetry", l.Foreseen)
 	}
 	return out
 }
@@ -128,10 +144,19 @@ func Reminder(upgrade string, overdue []detector.LedgerEntry) string {
 			break
 		}
 		name := e.Kind + " " + words.Name(e.Name)
+		if e.Kind == "instance" {
+			name = fmt.Sprintf("%s: %s", words.Name(e.Name), words.Line(cmp.Or(e.Found, e.What)))
+			if e.Foreseen != "" {
+				name += ", foreseen before the upgrade: " + words.Line(e.Foreseen)
+			}
+		}
 		if e.Owner != "" {
 			name += " (" + words.Name(e.Owner) + ")"
 		}
 		names = append(names, name)
+	}
+	if behind := slices.IndexFunc(overdue, func(e detector.LedgerEntry) bool { return e.Kind != "instance" }) < 0; behind {
+		return fmt.Sprintf("Upgrade %s is done, and instances were left behind: %s", words.Name(upgrade), strings.Join(names, "; "))
 	}
 	noun := "chores are"
 	if len(overdue) == 1 {

@@ -58,7 +58,7 @@ func TestDrafts(t *testing.T) {
 		{ID: "t3", Flag: "other", After: "off", Upgrade: "v", State: detector.ToggleVerified},
 	}
 	var got []string
-	for _, e := range Drafts(upgrade(), toggles, c, noon) {
+	for _, e := range Drafts(upgrade(), World{Toggles: toggles}, c, noon) {
 		got = append(got, fmt.Sprintf("%s %s|%s|%s|%s|%s", e.Kind, e.Name, e.Owner, e.Due.Sub(noon), e.From, e.State))
 		if e.ID != detector.ChoreID(e.Kind, e.Name) || e.Upgrade != "u" {
 			t.Errorf("entry %+v", e)
@@ -247,9 +247,9 @@ func TestProbesAreBounded(t *testing.T) {
 		"cron export.batch":                                               "false an entry of cron has it",
 		"cron nightly":                                                    "true no entry of cron has it",
 		"flag x":                                                          "can't tell: nothing here knows of a flag",
-		"shell rm -rf /":                                                  `can't tell: probe: "shell rm -rf /" isn't one of flag KEY, silence ID, url URL, file PATH, cron TEXT`,
+		"shell rm -rf /":                                                  `can't tell: probe: "shell rm -rf /" isn't one of flag KEY, silence ID, url URL, file PATH, cron TEXT, instance BINARY`,
 	} {
-		got, err := p.look(t.Context(), probe)
+		got, err := p.look(t.Context(), detector.Upgrade{}, World{}, probe)
 		text := fmt.Sprint(got.gone, " ", got.text)
 		if err != nil {
 			if text = err.Error(); !errors.Is(err, errCantTell) {

@@ -79,20 +79,26 @@ func (k *Keeper) Advance(ctx context.Context, now time.Time) error {
 	var errs []error
 	k.left = mostProbes
 	for _, u := range all {
-		if err := k.advance(ctx, u, toggles, now); err != nil {
+		if err := k.advance(ctx, u, World{toggles, all}, now); err != nil {
 			errs = append(errs, fmt.Errorf("upgrade %s: %w", u.ID, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (k *Keeper) advance(ctx context.Context, u detector.Upgrade, toggles []detector.Toggle, now time.Time) error {
+func (k *Keeper) advance(ctx context.Context, u detector.Upgrade, w World, now time.Time) error {
+	if u.Begins().IsZero() {
+		return nil // nobody said when
+	}
 	known, err := k.o.Store.Chores(ctx, u.ID)
 	if err != nil {
 		return err
 	}
-	for _, draft := range Drafts(u, toggles, k.o.Prober.Config, now) {
-		if slices.ContainsFunc(known, func(e detector.LedgerEntry) bool { return e.ID == draft.ID }) {
+	for _, draft := range Drafts(u, w, k.o.Prober.Config, now) {
+		if i := slices.IndexFunc(known, func(e detector.LedgerEntry) bool { return e.ID == draft.ID }); i >= 0 {
+			if known[i], err = k.move(ctx, known[i], draft); err != nil {
+				return err
+			}
 			continue
 		}
 		e, err := k.o.Store.ChangeChore(ctx, u.ID, draft.ID, func(_ detector.LedgerEntry, known bool) (detector.LedgerEntry, bool, error) {
@@ -105,22 +111,43 @@ func (k *Keeper) advance(ctx context.Context, u detector.Upgrade, toggles []dete
 		k.o.Log.WithFields(logrus.Fields{"upgrade": u.ID, "chore": e.ID, "kind": e.Kind}).Info("the clean-up ledger has a new chore")
 	}
 	for i, e := range known {
-		if known[i], err = k.probe(ctx, e, now); err != nil {
+		if known[i], err = k.probe(ctx, u, w, e, now); err != nil {
 			return err
 		}
+	}
+	if !u.Begun() {
+		return nil // what isn't upgraded yet has nothing to clean up
 	}
 	return k.remind(ctx, u, known, now)
 }
 
+// move gives a chore that nobody has said anything of the date that it has by now: the
+// upgrade may be put off, or take longer.
+func (k *Keeper) move(ctx context.Context, e, draft detector.LedgerEntry) (detector.LedgerEntry, error) {
+	stale := func(e detector.LedgerEntry) bool {
+		return e.State == detector.ChoreOpen && e.Actor == itself && e.Note == "" && !e.Due.Equal(draft.Due)
+	}
+	if !stale(e) {
+		return e, nil
+	}
+	return k.o.Store.ChangeChore(ctx, e.Upgrade, e.ID, func(e detector.LedgerEntry, known bool) (detector.LedgerEntry, bool, error) {
+		if !known || !stale(e) {
+			return e, false, nil
+		}
+		e.Due = draft.Due
+		return e, true, nil
+	})
+}
+
 // probe looks whether a chore is gone, and whether one that was done is back.
-func (k *Keeper) probe(ctx context.Context, e detector.LedgerEntry, now time.Time) (detector.LedgerEntry, error) {
+func (k *Keeper) probe(ctx context.Context, u detector.Upgrade, w World, e detector.LedgerEntry, now time.Time) (detector.LedgerEntry, error) {
 	key := e.Upgrade + "\xff" + e.ID
 	if e.Probe == "" || e.State == detector.ChoreKept || k.left == 0 || now.Sub(k.probed[key]) < time.Duration(k.o.Prober.Config.Every) {
 		return e, nil
 	}
 	k.probed[key] = now
 	k.left--
-	got, err := k.o.Prober.look(ctx, e.Probe)
+	got, err := k.o.Prober.look(ctx, u, w, e.Probe)
 	if err != nil {
 		got = seen{text: err.Error()}
 	}

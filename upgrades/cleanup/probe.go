@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"aftershock/detector"
 	"aftershock/detector/words"
 )
 
@@ -31,13 +32,13 @@ type seen struct {
 var errCantTell = errors.New("can't tell")
 
 // probeKinds are the kinds of probes.
-var probeKinds = []string{"flag", "silence", "url", "file", "cron"}
+var probeKinds = []string{"flag", "silence", "url", "file", "cron", "instance"}
 
 // parseProbe takes a probe apart.
 func parseProbe(text string) (kind, what string, err error) {
 	kind, what, _ = strings.Cut(strings.TrimSpace(text), " ")
 	if what = strings.TrimSpace(what); !slices.Contains(probeKinds, kind) || what == "" {
-		return "", "", fmt.Errorf("probe: %.60q isn't one of flag KEY, silence ID, url URL, file PATH, cron TEXT", text)
+		return "", "", fmt.Errorf("probe: %.60q isn't one of flag KEY, silence ID, url URL, file PATH, cron TEXT, instance BINARY", text)
 	}
 	return kind, what, nil
 }
@@ -65,7 +66,7 @@ func NewClient() *http.Client {
 }
 
 // look probes once.
-func (p *Prober) look(ctx context.Context, probe string) (seen, error) {
+func (p *Prober) look(ctx context.Context, u detector.Upgrade, w World, probe string) (seen, error) {
 	kind, what, err := parseProbe(probe)
 	if err != nil {
 		return seen{}, fmt.Errorf("%w: %w", errCantTell, err)
@@ -103,6 +104,8 @@ func (p *Prober) look(ctx context.Context, probe string) (seen, error) {
 		return p.file(what)
 	case "cron":
 		return p.cron(what)
+	case "instance":
+		return instances(u, w.Others, what)
 	}
 	return seen{}, fmt.Errorf("%w: nothing here knows of a %s", errCantTell, kind)
 }

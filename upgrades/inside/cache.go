@@ -26,7 +26,7 @@ type Cache struct {
 }
 
 // form is the version of what is kept: another one is not read.
-const form = "2"
+const form = "3"
 
 // maxKept is the size of the largest fingerprint that is read back.
 const maxKept = 1 << 30

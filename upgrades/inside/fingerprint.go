@@ -22,8 +22,10 @@ type Fingerprint struct {
 	BuildID   string `json:"build_id"`
 	Version   string `json:"version"`
 	Toolchain string `json:"toolchain"`
-	// Main is the path of the main module, Machine Go's name of what it runs on.
+	// Main is the path of the main module, Package that of the main package, Machine Go's name of what it
+	// runs on.
 	Main    string `json:"main,omitempty"`
+	Package string `json:"package,omitempty"`
 	Machine string `json:"machine,omitempty"`
 	// Exact says that functions are compared by instructions, not by size.
 	Exact    bool              `json:"exact,omitempty"`
@@ -31,6 +33,8 @@ type Fingerprint struct {
 	Settings map[string]string `json:"settings,omitempty"`
 
 	Functions []Function `json:"functions,omitempty"`
+	// Inlined are the names of a Go program's functions whose code is in others alone.
+	Inlined []string `json:"inlined,omitempty"`
 	// Texts are the strings; others point into them.
 	Texts []string `json:"texts,omitempty"`
 	// DataTexts are those that variables hold.

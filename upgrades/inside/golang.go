@@ -68,6 +68,7 @@ func readBuild(r io.ReaderAt, p *Fingerprint) (ok bool, err error) {
 		return false, nil //nolint:nilerr // it is no Go program
 	}
 	p.Toolchain, p.Version, p.Main = info.GoVersion, info.Main.Version, info.Main.Path
+	p.Package = info.Path
 	p.Modules, p.Settings = map[string]string{}, map[string]string{}
 	for _, d := range info.Deps {
 		version := d.Version
@@ -143,7 +144,7 @@ func (g *goFile) readTable() (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	g.table = t.Functions
+	g.table, g.print.Inlined = t.Functions, t.Inlined
 	g.start = t.TextStart
 	if err := g.findModule(s.Addr, t.TextStart); err != nil {
 		return false, err

@@ -8,7 +8,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -82,42 +81,30 @@ func (i *inspection) checkMigrations() error {
 
 // server is the database of the inventory, if there is one that is understood.
 func (i *inspection) server() migrations.Server {
-	s := migrations.Server{Tables: map[string]migrations.Table{}}
+	s := migrations.Server{Tables: map[string]migrations.Table{}, Squawk: i.o.Squawk}
 	if i.o.Inventory == nil {
 		return s
 	}
 	for _, d := range i.o.Inventory.Databases {
-		switch strings.ToLower(d.Engine) {
-		case "postgres", "postgresql":
-			s.Dialect = migrations.PostgreSQL
-		case "mysql", "mariadb":
-			s.Dialect = migrations.MySQL
-		default:
+		s.Dialect, s.Version = migrations.ServerOf(d.Engine, d.Version)
+		if s.Dialect == "" {
 			continue
 		}
-		s.Version = serverVersion(s.Dialect, d.Version)
 		for _, t := range d.Tables {
-			s.Tables[t.Name] = migrations.Table{Rows: t.Rows, Bytes: t.Bytes}
+			var known migrations.Table
+			if t.Rows != nil {
+				known.Rows = *t.Rows
+			}
+			if t.Bytes != nil {
+				known.Bytes = *t.Bytes
+			}
+			if t.Rows != nil || known.Bytes > 0 { // else nothing is known of it, not even that it is empty
+				s.Tables[t.Name] = known
+			}
 		}
 		break
 	}
 	return s
-}
-
-// serverVersion is a database's version as its own number: 150004 of 15.4, 80036 of 8.0.36.
-func serverVersion(dialect, text string) int {
-	var n [3]int
-	for k, part := range strings.SplitN(text, ".", 3) {
-		end := 0
-		for end < len(part) && part[end] >= '0' && part[end] <= '9' {
-			end++
-		}
-		n[k], _ = strconv.Atoi(part[:end])
-	}
-	if dialect == migrations.PostgreSQL {
-		return n[0]*10000 + n[1]
-	}
-	return n[0]*10000 + n[1]*100 + n[2]
 }
 
 // compare orders versions of this package's world.

@@ -40,8 +40,8 @@ type Options struct {
 	Advisories []string
 	// Signatures is how the package's signatures are looked at.
 	Signatures Signatures
-	// Shellcheck is the program, "" for not asking it.
-	Shellcheck string
+	// Shellcheck and Squawk are the programs, "" for not asking them.
+	Shellcheck, Squawk string
 	// Cache keeps what is found inside binaries.
 	Cache inside.Cache
 	// Progress is told what is being done; nil for nobody.

@@ -100,6 +100,15 @@ func (s Store) AuditToggle(ctx context.Context, t detector.Toggle) error {
 	return s.Journal.AuditToggle(ctx, t)
 }
 
+// DecideToggle tells a conflict in the switchboard's word.
+func (s Store) DecideToggle(ctx context.Context, last, next detector.Toggle) error {
+	err := s.Journal.DecideToggle(ctx, last, next)
+	if errors.Is(err, journal.ErrConflict) {
+		err = errors.Join(flags.ErrConflict, err)
+	}
+	return err
+}
+
 // Toggle tells an unknown one in the switchboard's word.
 func (s Store) Toggle(ctx context.Context, id string) (detector.Toggle, error) {
 	states, err := s.Journal.ToggleHistory(ctx, id)

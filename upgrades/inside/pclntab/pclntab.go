@@ -7,6 +7,7 @@
 package pclntab
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -35,6 +36,9 @@ type Function struct {
 // Table is a parsed table.
 type Table struct {
 	Functions []Function
+	// Inlined are the names of functions that have no code of their own, for it was put into others:
+	// the linker writes the names of all that the inline trees have beside those of the entries.
+	Inlined []string
 	// TextStart is where Go's code starts by the header; 0 from Go 1.26 on.
 	TextStart uint64
 }
@@ -90,7 +94,22 @@ func Parse(data []byte, order binary.ByteOrder) (Table, error) {
 		}
 		t.Functions = append(t.Functions, f)
 	}
+	t.Inlined = r.inlined(t.Functions)
 	return t, nil
+}
+
+// inlined gives the names that are of none of the functions.
+func (r reader) inlined(functions []Function) (out []string) {
+	own := make(map[string]bool, len(functions))
+	for i := range functions {
+		own[functions[i].Name] = true
+	}
+	for text := range bytes.SplitSeq(r.names, []byte{0}) {
+		if len(text) > 0 && len(text) <= maxName && len(out) < maxFunctions && !own[string(text)] {
+			out = append(out, string(text))
+		}
+	}
+	return out
 }
 
 func (r reader) function(i int) (Function, error) {

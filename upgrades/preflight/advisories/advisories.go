@@ -25,8 +25,10 @@ type Component struct {
 	// for the package itself.
 	File string
 
-	// linked are the import paths that have code in a Go binary; nil where not known.
-	linked map[string]bool
+	// linked is what a Go binary consists of, nil of what isn't in one; as the path under which a
+	// module that replaces another is imported, "" where it is its own.
+	linked *linked
+	as     string
 }
 
 // Package is the upgrade, before and after.
@@ -140,8 +142,8 @@ type affect struct {
 	ranges   []span
 	// all says that it is every version.
 	all bool
-	// imports are the import paths whose code is vulnerable (Go).
-	imports []string
+	// imports are the packages whose code is vulnerable (Go).
+	imports []imported
 	// dist says that only versions of the same build of a distribution compare.
 	dist string
 	// vague says that the document doesn't tell the versions so that they are understood.

@@ -30,13 +30,13 @@ func told(c *Checker) (list []string) {
 	return list
 }
 
-func golang(file, name, version string, linked ...string) Component {
+func golang(file, name, version string, functions ...string) Component {
 	k := Component{Ecosystem: "Go", Name: name, Version: version, File: file}
-	for _, l := range linked {
-		if k.linked == nil {
-			k.linked = map[string]bool{}
-		}
-		k.linked[l] = true
+	if len(functions) > 0 {
+		k.linked = &linked{packages: map[string]bool{}, functions: map[string]bool{}}
+	}
+	for _, f := range functions {
+		k.linked.add(f)
 	}
 	return k
 }
@@ -65,8 +65,12 @@ func TestOSV(t *testing.T) {
 		{"affected", nil, []Component{golang("bin/a", gin, "v1.5.0"), golang("bin/b", gin, "v1.5.0")}, false, []string{
 			"advisories/vulnerable risk bin/a: " + gin + " v1.5.0 has " + ginText + " (in 2 binaries)",
 		}},
-		{"linked", nil, []Component{golang("bin/a", gin, "v1.5.0", gin)}, false, []string{"advisories/vulnerable risk bin/a: " + gin + " v1.5.0 has " + ginText}},
-		{"not linked", nil, []Component{golang("bin/a", gin, "v1.5.0", "other")}, false, []string{"advisories/vulnerable note bin/a: " + gin + " v1.5.0 has " + ginText}},
+		{"linked", nil, []Component{golang("bin/a", gin, "v1.5.0", gin+".Default")}, false, []string{"advisories/vulnerable risk bin/a: " + gin + " v1.5.0 has " + ginText}},
+		{"not linked", nil, []Component{golang("bin/a", gin, "v1.5.0", "other.Default")}, false, []string{"advisories/vulnerable note bin/a: " + gin + " v1.5.0 has " + ginText}},
+		{"functions not linked", nil, []Component{golang("bin/a", gin, "v1.5.0", gin+".New")}, false, []string{"advisories/vulnerable note bin/a: " + gin + " v1.5.0 has " + ginText}},
+		{"newly linked", []Component{golang("bin/a", gin, "v1.5.0", gin+".New")}, []Component{golang("bin/a", gin, "v1.5.0", gin+".Default")}, false, []string{
+			"advisories/vulnerable risk bin/a: " + gin + " v1.5.0 has " + ginText,
+		}},
 		{"fixed version", nil, []Component{golang("bin/a", gin, "v1.6.0")}, false, nil},
 		{"before the fix", nil, []Component{golang("bin/a", gin, "v1.6.0-rc.1")}, false, []string{"advisories/vulnerable risk bin/a: " + gin + " v1.6.0-rc.1 has " + ginText}},
 		{"fixes", []Component{golang("bin/a", gin, "v1.5.0")}, []Component{golang("bin/a", gin, "v1.7.0")}, false, []string{
@@ -319,22 +323,29 @@ func TestComponents(t *testing.T) {
 	p := inside.Fingerprint{
 		Form: inside.FormGo, Main: "example.com/dten", Version: "v4.2.0", Toolchain: "go1.22.1",
 		Modules:   map[string]string{"example.com/a": "v1.0.0", "example.com/b": "v1.0.0 => example.com/c v2.0.0", "example.com/d": "v1 => ./d"},
-		Functions: []inside.Function{{Name: "example.com/a/sub.(*T).M"}, {Name: "net/http.Get[...]"}, {Name: "gopkg.in/yaml%2ev3.F"}},
+		Functions: []inside.Function{{Name: "example.com/a/sub.(*T).M"}, {Name: "net/http.Get[...]"}, {Name: "gopkg.in/yaml%2ev3.F"}, {Name: "main.main"}, {Name: "runtime.main"}},
+		Inlined:   []string{"example.com/a/sub.small"},
 	}
 	var got []string
 	list := Components("bin/x", p)
 	for _, k := range list {
 		got = append(got, k.Ecosystem+" "+k.Name+" "+k.Version+" "+k.File)
 	}
-	want := []string{"Go example.com/a v1.0.0 bin/x", "Go example.com/c v2.0.0 bin/x", "Go example.com/dten v4.2.0 bin/x", "Go stdlib 1.22.1 bin/x"}
+	want := []string{"Go example.com/a v1.0.0 bin/x", "Go example.com/c v2.0.0 bin/x", "Go example.com/dten v4.2.0 bin/x", "Go stdlib 1.22.1 bin/x", "Go toolchain 1.22.1 bin/x"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]bool{"example.com/a/sub": true, "net/http": true, "gopkg.in/yaml.v3": true}, list[0].linked); diff != "" {
-		t.Errorf("linked (-want +got)\n%s", diff)
+	if diff := cmp.Diff(map[string]bool{"example.com/a/sub": true, "net/http": true, "gopkg.in/yaml.v3": true, "main": true, "runtime": true}, list[0].linked.packages); diff != "" {
+		t.Errorf("packages (-want +got)\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]bool{
+		"example.com/a/sub T": true, "example.com/a/sub T.M": true, "example.com/a/sub small": true, "net/http Get": true, "gopkg.in/yaml.v3 F": true,
+		"main main": true, "runtime main": true,
+	}, list[0].linked.functions); diff != "" {
+		t.Errorf("functions (-want +got)\n%s", diff)
 	}
 	jar := Components("a.jar", inside.Fingerprint{Form: inside.FormJAR, Modules: map[string]string{log4j: "2.15.0", "log4j-api": "2.15.0", "other": "crc32 00000000"}})
-	if diff := cmp.Diff([]Component{{Ecosystem: "Maven", Name: "log4j-api", Version: "2.15.0", File: "a.jar"}, {Ecosystem: "Maven", Name: log4j, Version: "2.15.0", File: "a.jar"}}, jar, cmp.AllowUnexported(Component{})); diff != "" {
+	if diff := cmp.Diff([]Component{{Ecosystem: "Maven", Name: "log4j-api", Version: "2.15.0", File: "a.jar"}, {Ecosystem: "Maven", Name: log4j, Version: "2.15.0", File: "a.jar"}}, jar, cmp.AllowUnexported(Component{}, linked{})); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
@@ -346,7 +357,7 @@ func TestSBOM(t *testing.T) {
 	} {
 		got, err := ReadSBOM("s", strings.NewReader(text))
 		want := []Component{{Ecosystem: "Maven", Name: "org.a:b", Version: "1.0", File: "s"}, {Ecosystem: "npm", Name: "@s/n", Version: "2.0", File: "s"}}
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(Component{})); diff != "" || err != nil {
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(Component{}, linked{})); diff != "" || err != nil {
 			t.Errorf("%v (-want +got)\n%s", err, diff)
 		}
 	}

@@ -19,8 +19,8 @@ var (
 	toolchain = regexp.MustCompile(`^go(\d+\.\d+(?:\.\d+)?)(?:(rc|beta)(\d+))?`)
 )
 
-// Components are those of a binary's fingerprint: Go modules with Go's library and the
-// main module, Maven modules of a JAR, and of JARs within it the artifacts that their
+// Components are those of a binary's fingerprint: Go modules with Go's library, its
+// toolchain and the main module, Maven modules of a JAR, and of JARs within it the artifacts that their
 // names tell. File is its path within the package. What has no
 // version, and modules replaced by a directory, are left out. For a list of components
 // (SBOM), use ReadSBOM.
@@ -28,10 +28,10 @@ func Components(file string, p inside.Fingerprint) []Component {
 	var list []Component
 	switch p.Form {
 	case inside.FormGo:
-		linked := linkedPackages(p)
-		add := func(name, version string) {
+		linked := linkedInto(p)
+		add := func(name, version, as string) {
 			if version != "" {
-				list = append(list, Component{Ecosystem: "Go", Name: name, Version: version, File: file, linked: linked})
+				list = append(list, Component{Ecosystem: "Go", Name: name, Version: version, File: file, linked: linked, as: as})
 			}
 		}
 		if m := toolchain.FindStringSubmatch(p.Toolchain); m != nil {
@@ -42,21 +42,22 @@ func Components(file string, p inside.Fingerprint) []Component {
 			if m[2] != "" {
 				version += "-" + m[2] + "." + m[3]
 			}
-			add("stdlib", version)
+			add("stdlib", version, "")
+			add("toolchain", version, "")
 		}
 		if goVersion.MatchString(p.Version) {
-			add(p.Main, p.Version)
+			add(p.Main, p.Version, "")
 		}
 		for name, version := range p.Modules {
 			if _, by, ok := strings.Cut(version, " => "); ok || strings.HasPrefix(version, "=>") {
 				by = strings.TrimSpace(strings.TrimPrefix(by, "=> "))
 				path, v, _ := strings.Cut(by, " ")
 				if goVersion.MatchString(v) {
-					add(path, v)
+					add(path, v, name)
 				}
 				continue
 			}
-			add(name, version)
+			add(name, version, "")
 		}
 	case inside.FormJAR:
 		for name, version := range p.Modules {
@@ -67,27 +68,6 @@ func Components(file string, p inside.Fingerprint) []Component {
 	}
 	slices.SortFunc(list, func(a, b Component) int { return strings.Compare(a.Name, b.Name) })
 	return list
-}
-
-// linkedPackages are the import paths that have functions in a Go binary; nil where
-// its functions aren't known.
-func linkedPackages(p inside.Fingerprint) map[string]bool {
-	if len(p.Functions) == 0 {
-		return nil
-	}
-	linked := map[string]bool{}
-	for i := range p.Functions {
-		name := p.Functions[i].Name
-		if cut := strings.IndexByte(name, '['); cut >= 0 {
-			name = name[:cut]
-		}
-		slash := strings.LastIndexByte(name, '/')
-		if dot := strings.IndexByte(name[slash+1:], '.'); dot > 0 {
-			// Dots in the last part of a path are escaped in symbols.
-			linked[strings.ReplaceAll(name[:slash+1+dot], "%2e", ".")] = true
-		}
-	}
-	return linked
 }
 
 // sbom is CycloneDX (1.x) or SPDX (2.x), as far as it is read.

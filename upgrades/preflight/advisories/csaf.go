@@ -148,6 +148,9 @@ func parsePurl(text string) (Component, bool) {
 		if p.Type == "deb" && p.Namespace == "ubuntu" {
 			ecosystem = "Ubuntu"
 		}
+		if e := p.Qualifiers.Map()["epoch"]; e != "" && e != "0" && p.Version != "" && !strings.Contains(p.Version, ":") {
+			p.Version = e + ":" + p.Version
+		}
 	case "maven":
 		name = p.Namespace + ":" + p.Name
 	default:
@@ -176,13 +179,11 @@ func identities(p csafProduct, name, version, ranged string) (list []affect) {
 		}
 		return list
 	}
+	if m := nevra.FindStringSubmatch(version); name == "" && m != nil {
+		return []affect{{identity: identify("rpm", m[1]), versions: []string{strings.TrimPrefix(m[2], "0:")}}}
+	}
 	if name == "" {
-		if part := strings.Split(p.Helper.CPE, ":"); len(part) > 5 && part[0] == "cpe" && part[1] == "2.3" {
-			name, version = part[4], part[5]
-			if version == "*" || version == "-" {
-				version = ""
-			}
-		}
+		name, version = parseCPE(p.Helper.CPE)
 	}
 	if name == "" {
 		return nil
@@ -195,6 +196,29 @@ func identities(p csafProduct, name, version, ranged string) (list []affect) {
 		a.versions, a.vague = []string{version, strings.TrimPrefix(version, "v")}, false
 	}
 	return []affect{a}
+}
+
+// nevra is how Red Hat's documents without package URLs name a build, as a version of no product: name-epoch:version-release.arch.
+var nevra = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9_.+-]*)-(\d+:[^\s:-]+-[^\s:-]+)\.(?:src|noarch|x86_64|aarch64|ppc64le|ppc64|s390x|s390|i[3-6]86|armv7hl)$`)
+
+// parseCPE gives product and version of a CPE, as a formatted string (2.3) or a URI (2.2).
+func parseCPE(text string) (name, version string) {
+	part := strings.Split(text, ":")
+	if len(part) < 4 || part[0] != "cpe" {
+		return "", ""
+	}
+	switch {
+	case part[1] == "2.3" && len(part) > 5:
+		name, version = part[4], part[5]
+	case strings.HasPrefix(part[1], "/"):
+		if name = part[3]; len(part) > 4 {
+			version = part[4]
+		}
+	}
+	if version == "*" || version == "-" {
+		version = ""
+	}
+	return name, version
 }
 
 var constraint = regexp.MustCompile(`^(<=|>=|<|>|=|!=)?\s*([0-9A-Za-z][^\s<>=!|,]*)$`)

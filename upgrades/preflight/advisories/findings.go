@@ -15,8 +15,8 @@ type hit struct {
 	component Component
 	files     []string
 	fixed     string
-	// unlinked says that the vulnerable code of its module isn't in the binary.
-	unlinked bool
+	// reach says whether the vulnerable code of its module is in the binary.
+	reach reach
 }
 
 // Findings tells what was found, the worst first, and then what couldn't be read or told.
@@ -35,7 +35,7 @@ func (c *Checker) Findings() []detector.Finding {
 		}
 		had := map[identity]bool{}
 		for _, h := range before {
-			had[h.component.identity()] = true
+			had[h.component.identity()] = had[h.component.identity()] || !h.reach.apart()
 		}
 		has := map[identity]bool{}
 		for _, h := range after {
@@ -43,7 +43,7 @@ func (c *Checker) Findings() []detector.Finding {
 			found = append(found, c.vulnerable(h, had[h.component.identity()]))
 		}
 		for _, h := range before {
-			if id := h.component.identity(); !has[id] && !doubtful[id] && !h.unlinked {
+			if id := h.component.identity(); !has[id] && !doubtful[id] && !h.reach.apart() {
 				found = append(found, c.fixes(h))
 			}
 		}
@@ -132,7 +132,8 @@ func names(group []*advisory) (list []string) {
 func (c *Checker) hits(group []*advisory, list []Component, undecided map[string]bool) (found []*hit, doubtful map[identity]bool) {
 	doubtful = map[identity]bool{}
 	for _, k := range list {
-		is, fixed, unlinked := no, "", true
+		is, fixed := no, ""
+		var entries []entry
 		for _, a := range group {
 			if c.matches(k, a.exempts) {
 				is = no
@@ -142,7 +143,7 @@ func (c *Checker) hits(group []*advisory, list []Component, undecided map[string
 				got, fix := c.in(k, &a.affects[i])
 				if got == yes {
 					fixed = cmp.Or(fixed, fix)
-					unlinked = unlinked && lacks(k, a.affects[i].imports)
+					entries = append(entries, entry{a.ids[0], &a.affects[i]})
 				}
 				if got == yes || is == no {
 					is = got
@@ -156,12 +157,13 @@ func (c *Checker) hits(group []*advisory, list []Component, undecided map[string
 				undecided[fmt.Sprintf("%s for %s %s", names(group)[0], k.Name, k.Version)] = true
 			}
 		case yes:
+			r := reachOf(k, entries)
 			i := slices.IndexFunc(found, func(h *hit) bool {
-				return h.component.identity() == k.identity() && h.component.Version == k.Version && h.unlinked == unlinked
+				return h.component.identity() == k.identity() && h.component.Version == k.Version && h.reach.kind == r.kind
 			})
 			if i < 0 {
 				i = len(found)
-				found = append(found, &hit{group: group, component: k, fixed: fixed, unlinked: unlinked})
+				found = append(found, &hit{group: group, component: k, fixed: fixed, reach: r})
 			}
 			if !slices.Contains(found[i].files, k.File) {
 				found[i].files = append(found[i].files, k.File)
@@ -169,19 +171,6 @@ func (c *Checker) hits(group []*advisory, list []Component, undecided map[string
 		}
 	}
 	return found, doubtful
-}
-
-// lacks says whether a binary is known to have no code of the packages.
-func lacks(k Component, imports []string) bool {
-	if k.linked == nil || len(imports) == 0 {
-		return false
-	}
-	for _, p := range imports {
-		if k.linked[p] {
-			return false
-		}
-	}
-	return true
 }
 
 func (c *Checker) matches(k Component, list []affect) bool {
@@ -256,7 +245,7 @@ func label(group []*advisory) string {
 func (c *Checker) vulnerable(h *hit, before bool) detector.Finding {
 	base, vector, exploited := c.rated(h.group)
 	f := detector.Finding{
-		Rule: "advisories/vulnerable", Severity: severity(base, exploited, h.unlinked, before), Place: detector.Place{File: h.files[0]},
+		Rule: "advisories/vulnerable", Severity: severity(base, exploited, h.reach.apart(), before), Place: detector.Place{File: h.files[0]},
 		What: fmt.Sprintf("%s %s has %s: %s", h.component.Name, h.component.Version, label(h.group), title(h.group)),
 	}
 	if h.component.byFile() && f.Severity == detector.Blocker {
@@ -283,8 +272,8 @@ func (c *Checker) vulnerable(h *hit, before bool) detector.Finding {
 	if h.component.byFile() {
 		why = append(why, "the component is known by its file's name alone")
 	}
-	if h.unlinked {
-		why = append(why, "no code of its vulnerable packages is found in the binary")
+	if text := h.reach.why(h.files[0], len(h.files), h.component); text != "" {
+		why = append(why, text)
 	}
 	f.Why = strings.Join(why, "; ")
 	switch {

@@ -39,9 +39,7 @@ type osvAffected struct {
 	Versions    []string      `json:"versions"`
 	Severity    []osvSeverity `json:"severity"`
 	OfEcosystem struct {
-		Imports []struct {
-			Path string `json:"path"`
-		} `json:"imports"`
+		Imports []imported `json:"imports"`
 	} `json:"ecosystem_specific"`
 }
 
@@ -83,10 +81,7 @@ func (c *Checker) osv(d *osvDocument) {
 
 func (f *osvAffected) affect(id identity) affect {
 	_, release := splitEcosystem(f.Package.Ecosystem)
-	out := affect{identity: id, release: release, versions: f.Versions}
-	for _, i := range f.OfEcosystem.Imports {
-		out.imports = append(out.imports, i.Path)
-	}
+	out := affect{identity: id, release: release, versions: f.Versions, imports: f.OfEcosystem.Imports}
 	for _, r := range f.Ranges {
 		if len(r.Events) > maxEvents {
 			out.vague = true

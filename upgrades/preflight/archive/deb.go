@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"aftershock/detector"
 )
 
 // maxControl bounds a control file.
@@ -19,6 +21,7 @@ func (u *unpacker) deb(r io.Reader, prefix string) error {
 	if _, err := b.Discard(len("!<arch>\n")); err != nil {
 		return err
 	}
+	seen := map[string]bool{}
 	for members := 0; ; members++ {
 		head := make([]byte, 60)
 		switch _, err := io.ReadFull(b, head); {
@@ -32,6 +35,7 @@ func (u *unpacker) deb(r io.Reader, prefix string) error {
 		if err != nil || size < 0 || string(head[58:]) != "`\n" || members > 100 {
 			return fmt.Errorf("member %q is damaged", clip(name))
 		}
+		u.member(prefix, name, size, seen)
 		part := &io.LimitedReader{R: b, N: size}
 		switch {
 		case strings.HasPrefix(name, "control.tar"):
@@ -57,6 +61,32 @@ func (u *unpacker) deb(r io.Reader, prefix string) error {
 			}
 		}
 	}
+}
+
+// maxSigned is the size of the largest member that may be a signature.
+const maxSigned = 1 << 20
+
+// member tells of a member that dpkg doesn't take: what nobody looks at can hold anything, and no signature is over it.
+// seen are the kinds that came before.
+func (u *unpacker) member(prefix, name string, size int64, seen map[string]bool) {
+	kind := name
+	for _, k := range []string{"control.tar", "data.tar"} {
+		if name == k || strings.HasPrefix(name, k+".") {
+			kind = k
+		}
+	}
+	switch {
+	case kind != "control.tar" && kind != "data.tar" && kind != "debian-binary":
+		if strings.HasPrefix(name, "_gpg") && size <= maxSigned && !seen[name] {
+			break // a signature, which is checked as such
+		}
+		u.find("archive/member", detector.Risk, strings.TrimSuffix(prefix, "!/"), fmt.Sprintf("the Debian package has a member %q of %d bytes, which dpkg leaves aside", clip(name), size),
+			"Nobody looks at it, no signature is over it, and what else reads the package may take it.", "Ask the vendor what it is for.")
+	case seen[kind]:
+		u.find("archive/duplicate", detector.Blocker, strings.TrimSuffix(prefix, "!/"), fmt.Sprintf("the Debian package has %s twice (%q)", kind, clip(name)),
+			"dpkg takes the first one; a signature or another tool may be about the other.", "Don't install it. Ask the vendor for a package that is built by dpkg-deb.")
+	}
+	seen[kind] = true
 }
 
 // control reads the fields of the package itself.

@@ -28,7 +28,7 @@ func TestPage(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			if len(inv.Packages) != 3 || len(inv.Services[0].Instances) != 2 || inv.Databases[0].Tables[0].Rows != 41_000_000 || !inv.Processes[0].Deleted {
+			if len(inv.Packages) != 3 || len(inv.Services[0].Instances) != 2 || *inv.Databases[0].Tables[0].Rows != 41_000_000 || !inv.Processes[0].Deleted {
 				t.Errorf("%+v", inv)
 			}
 		case "paths":

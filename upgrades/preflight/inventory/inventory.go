@@ -136,11 +136,12 @@ type Database struct {
 	Tables  []Table `json:"tables,omitempty" yaml:"tables,omitempty"`
 }
 
-// Table is a table with its size, indexes included, in bytes.
+// Table is a table with its size, indexes included, in bytes; nil for what isn't known. An
+// empty one has no rows and no bytes.
 type Table struct {
 	Name  string `json:"name" yaml:"name"`
-	Rows  int64  `json:"rows,omitempty" yaml:"rows,omitempty"`
-	Bytes int64  `json:"bytes,omitempty" yaml:"bytes,omitempty"`
+	Rows  *int64 `json:"rows,omitempty" yaml:"rows,omitempty"`
+	Bytes *int64 `json:"bytes,omitempty" yaml:"bytes,omitempty"`
 }
 
 // ThirdParty is somebody else's service that is called.
@@ -319,7 +320,7 @@ func (inv Inventory) Find(name string) []Found {
 		}
 	}
 	for _, d := range inv.Databases {
-		if d.Name == name || strings.EqualFold(d.Engine, engine(name)) {
+		if d.Name == name || strings.EqualFold(d.Engine, Engine(name)) {
 			found = append(found, Found{Kind: "database", Version: d.Version})
 		}
 	}
@@ -377,8 +378,8 @@ func told(v string) string {
 // same says whether two names are of one thing.
 func same(a, b string) bool { return detector.SameBinary(a, b) }
 
-// engine gives the name that inventories have for a database engine.
-func engine(name string) string {
+// Engine gives the name that inventories have for a database engine.
+func Engine(name string) string {
 	switch n := strings.ToLower(name); n {
 	case "postgres", "pg":
 		return "postgresql"

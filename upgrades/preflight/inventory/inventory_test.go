@@ -73,7 +73,7 @@ func TestWriteRead(t *testing.T) {
 			Files:     []File{{Path: "/opt/" + words1.Draw(t, "file"), SHA256: "ab", Modified: at}},
 			Processes: []Process{{PID: 3, Exe: "/opt/x", Started: at, Deleted: rapid.Bool().Draw(t, "deleted")}},
 			Units:     []Unit{{Name: "a.service", State: UnitEnabled}}, RetiredHosts: []string{"sftp.old.example"},
-			ConfigurationRoots: []string{"/etc/dten"}, Databases: []Database{{Engine: "postgresql", Version: "15.3", Tables: []Table{{"orders", 1 << 40, 5}}}},
+			ConfigurationRoots: []string{"/etc/dten"}, Databases: []Database{{Engine: "postgresql", Version: "15.3", Tables: []Table{{"orders", new(int64(1 << 40)), nil}, {"none", new(int64(0)), new(int64(0))}}}},
 			ThirdParties: []ThirdParty{{"acme-pay", "api.acme.example"}}, Notes: []string{words1.Draw(t, "note")},
 		}
 		for _, name := range []string{"inventory.yaml", "inventory.json"} {

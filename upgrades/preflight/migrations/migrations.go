@@ -1,5 +1,6 @@
 // Package migrations reads SQL that an upgrade would run against PostgreSQL or MySQL, and says which tables its
-// statements lock and for how long, what of it can't be taken back, and how it is done without harm. It runs nothing.
+// statements lock and for how long, what of it can't be taken back, and how it is done without harm. It runs nothing but,
+// where it is told to, squawk.
 //
 // Statements are split as the database's own client splits them and told by their first words; expressions are
 // not understood. A statement that isn't known gives no lock and no fault.
@@ -38,12 +39,15 @@ type Text struct {
 // Server is what is known of the database. The zero value knows nothing.
 type Server struct {
 	Dialect string
-	// Version is the server's as its own number: 150004 for PostgreSQL 15.4, 80036 for MySQL 8.0.36; 0
-	// where it isn't known.
+	// Version is the server's as its own number: 150004 for PostgreSQL 15.4, 80036 for MySQL 8.0.36, 101119 for
+	// MariaDB 10.11.19; 0 where it isn't known. ServerOf gives it.
 	Version int
 	// Tables are the tables by name, with their schema where it isn't "public"; one that isn't here has a size
 	// that isn't known, and its locks are risks.
 	Tables map[string]Table
+	// Squawk is the path of the program squawk, the only one that is ever run; empty where it isn't to be asked. It is asked
+	// about PostgreSQL's statements.
+	Squawk string
 }
 
 // Check looks at the migrations of one package, in the order that they would run in, and gives what is found, ordered by file and line.
@@ -76,6 +80,7 @@ type checker struct {
 	proven   map[string]bool // "table.column" that a validated CHECK proves not null
 	unknown  detector.Place
 	findings []detector.Finding
+	squawked int // texts that squawk was asked about
 }
 
 func (c *checker) unreadable(at detector.Place, what string) {
@@ -213,4 +218,7 @@ func (c *checker) text(ctx context.Context, t Text) {
 		c.unreadable(at, fmt.Sprintf("there are more than %d findings; the rest isn't told", maxFindings))
 	}
 	c.whole(r)
+	if r.dialect == PostgreSQL && c.server.Squawk != "" {
+		c.squawk(ctx, r, all)
+	}
 }

@@ -5,8 +5,15 @@ import (
 	"strings"
 )
 
-// myActions reads a statement of MySQL 8.0. What ALTER TABLE does online is the table of "Online DDL Operations" of
-// its manual. Any of them needs the metadata lock alone for an instant at its begin and end: it waits for
+// mariaDB is the least version of MariaDB's, which are counted as MySQL's and lie above them; typicalMariaDB stands for one
+// that isn't known.
+const (
+	mariaDB        = 100000
+	typicalMariaDB = 101100
+)
+
+// myActions reads a statement of MySQL from 8.0 on, or of MariaDB. What ALTER TABLE does online is the table of "Online DDL
+// Operations" of MySQL's manual, as a server of each corrects it in tests. Any of them needs the metadata lock alone for an instant at its begin and end: it waits for
 // transactions that used the table, and everybody else waits behind it.
 func myActions(c *cursor, version int) []action {
 	switch verb := c.any("ALTER", "CREATE", "DROP", "TRUNCATE", "UPDATE", "DELETE", "INSERT", "REPLACE", "LOAD", "OPTIMIZE", "RENAME", "LOCK", "WITH", "SET"); verb {
@@ -93,7 +100,7 @@ func myCreate(c *cursor) []action {
 		t := c.name()
 		a := action{kind: "create-table", table: t, creates: t, undo: fmt.Sprintf("DROP TABLE %s;", t)}
 		if temporary {
-			a.undo = ""
+			a.kind, a.undo = "create-temporary", ""
 		}
 		return []action{a}
 	case "UNIQUE", "FULLTEXT", "SPATIAL", "INDEX":
@@ -129,9 +136,13 @@ func myCreate(c *cursor) []action {
 func myIndex(t, n, w string) []action {
 	a := action{kind: "create-index", table: t, column: n, undo: fmt.Sprintf("ALTER TABLE %s DROP INDEX %s, ALGORITHM=INPLACE, LOCK=NONE;", t, n)}
 	if w == "FULLTEXT" || w == "SPATIAL" {
+		span := Build
+		if w == "FULLTEXT" { // the first one of a table adds a hidden column
+			span, a.doubt = Rewrite, "where the table has a FULLTEXT index already, it isn't written anew"
+		}
 		a.rule, a.what = "index", fmt.Sprintf("a %s index keeps writers of %s out until it is built", w, t)
 		a.rewrite = "-- there is no way without the lock: in a window without traffic, or gh-ost"
-		return []action{*a.lock(t, shared, Build)}
+		return []action{*a.lock(t, shared, span)}
 	}
 	return []action{*a.lock(t, none, Build)}
 }
@@ -167,212 +178,4 @@ func myDrop(c *cursor) []action {
 		return []action{{kind: "drop-object", column: n, undo: fmt.Sprintf("CREATE %s %s …; -- as it was before (SHOW CREATE %s)", w, n, w)}}
 	}
 	return nil
-}
-
-// online is how MySQL does a change: the best algorithm that it knows for it, and what waits meanwhile.
-type online struct {
-	algorithm string // INSTANT, INPLACE or COPY
-	mode      string
-	span      Span
-}
-
-var (
-	instantly = online{"INSTANT", none, Instant}
-	catalogue = online{"INPLACE", none, Instant}
-	rebuilt   = online{"INPLACE", none, Rewrite}
-	copied    = online{"COPY", shared, Rewrite}
-)
-
-var algorithms = map[string]int{"INSTANT": 0, "INPLACE": 1, "NOCOPY": 1, "COPY": 2}
-
-func myAlterTable(c *cursor, version int) []action {
-	t := c.name()
-	if t == "" {
-		return nil
-	}
-	var all []action
-	worst := instantly
-	asked, lock, key := "", "", false
-	for !c.done() {
-		p := c.part()
-		switch {
-		case p.accept("ALGORITHM"):
-			p.accept("=")
-			asked = p.peek()
-			continue
-		case p.accept("LOCK"):
-			p.accept("=")
-			lock = p.peek()
-			continue
-		}
-		key = key || p.has("PRIMARY", "KEY")
-		how, a := mySub(t, p, version)
-		if algorithms[how.algorithm] > algorithms[worst.algorithm] || how.algorithm == worst.algorithm && how.span != Instant {
-			worst = how
-		}
-		if how.mode == shared {
-			worst.mode = shared
-		}
-		all = append(all, a)
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	if asked == "COPY" {
-		worst = copied
-	}
-	main := &all[0]
-	main.lock(t, worst.mode, worst.span)
-	switch {
-	case asked != "" && asked != "DEFAULT" && algorithms[asked] < algorithms[worst.algorithm] && main.doubt == "":
-		main.rule, main.what = "algorithm", fmt.Sprintf("ALGORITHM=%s is refused for this: MySQL can do it by %s only", asked, worst.algorithm)
-		main.rewrite = "gh-ost --table=" + t + " --alter='…' --execute -- or pt-online-schema-change"
-	case lock == "NONE" && worst.mode == shared && main.doubt == "":
-		main.rule, main.what = "algorithm", "LOCK=NONE is refused for this: MySQL keeps writers out of "+t
-		main.rewrite = "gh-ost --table=" + t + " --alter='…' --execute -- or pt-online-schema-change"
-	case worst.mode == shared && main.rule == "":
-		main.rule, main.what = "rewrite", fmt.Sprintf("copies %s as a whole, and keeps writers out until it is done", t)
-		main.rewrite = fmt.Sprintf("gh-ost --table=%s --alter='…' --execute\n-- or pt-online-schema-change; to be refused rather than locked out: ALTER TABLE %s …, ALGORITHM=INPLACE, LOCK=NONE;", t, t)
-	}
-	return all
-}
-
-// mySub reads one of the things that ALTER TABLE does.
-func mySub(t string, c *cursor, version int) (online, action) {
-	since := func(v int) bool { return version == 0 || version >= v }
-	a := action{kind: "alter-table", table: t}
-	switch w := c.any("ADD", "DROP", "MODIFY", "CHANGE", "RENAME", "ALTER", "ENGINE", "FORCE", "CONVERT", "DEFAULT", "CHARACTER", "ROW_FORMAT", "KEY_BLOCK_SIZE", "AUTO_INCREMENT", "PARTITION", "COALESCE", "REORGANIZE", "TRUNCATE", "EXCHANGE", "REMOVE", "ORDER", "DISABLE", "ENABLE", "COMMENT"); w {
-	case "ADD":
-		return myAdd(t, c, version)
-	case "DROP":
-		return myDropPart(t, c, since(80029))
-	case "MODIFY", "CHANGE":
-		return myModify(t, w, c)
-	case "RENAME":
-		if c.accept("INDEX") || c.accept("KEY") {
-			return catalogue, a
-		}
-		return instantly, renamed(rename(t, c, exclusive))
-	case "ALTER":
-		c.accept("COLUMN")
-		a.column = c.name()
-		a.undo = fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT …; -- as it was before", t, a.column)
-		return instantly, a
-	case "ENGINE":
-		c.accept("=")
-		a.undo = "the same with the engine of before"
-		if strings.EqualFold(c.name(), "innodb") {
-			a.doubt = "where the table is of another engine already, it is copied, and writers wait"
-			return rebuilt, a
-		}
-		return copied, a
-	case "FORCE", "ROW_FORMAT", "KEY_BLOCK_SIZE":
-		return rebuilt, a
-	case "CONVERT", "ORDER", "COALESCE", "REORGANIZE", "REMOVE":
-		a.undo = "the same with what it was before, which copies the table again"
-		return copied, a
-	case "PARTITION":
-		a.undo = fmt.Sprintf("ALTER TABLE %s REMOVE PARTITIONING; -- copies the table again", t)
-		return copied, a
-	case "TRUNCATE", "EXCHANGE":
-		a.rule, a.what, a.data, a.lost = "data-loss", "empties or exchanges a partition of "+t, true, "the rows of the partition"
-		return catalogue, a
-	}
-	return catalogue, a // defaults, comments, AUTO_INCREMENT
-}
-
-// renamed gives rename's action without its lock, which ALTER TABLE has as a whole.
-func renamed(all []action) action {
-	a := all[0]
-	a.locks = nil
-	return a
-}
-
-func myAdd(t string, c *cursor, version int) (online, action) {
-	a := action{kind: "add-constraint", table: t}
-	named := ""
-	if c.accept("CONSTRAINT") && c.peek() != "FOREIGN" && c.peek() != "CHECK" && c.peek() != "UNIQUE" && c.peek() != "PRIMARY" {
-		named = c.name()
-	}
-	switch w := c.any("PRIMARY", "UNIQUE", "INDEX", "KEY", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK", "PARTITION"); w {
-	case "PRIMARY":
-		a.undo = fmt.Sprintf("ALTER TABLE %s DROP PRIMARY KEY; -- copies the table", t)
-		return rebuilt, a
-	case "UNIQUE", "INDEX", "KEY", "FULLTEXT", "SPATIAL":
-		c.any("INDEX", "KEY")
-		n := named
-		if c.peek() != "(" {
-			n = c.name()
-		}
-		x := myIndex(t, n, w)[0]
-		l := x.locks[0]
-		x.locks = nil
-		return online{"INPLACE", l.Mode, l.Span}, x
-	case "FOREIGN":
-		a.undo = fmt.Sprintf("ALTER TABLE %s DROP FOREIGN KEY %s;", t, or(named, "…"))
-		a.doubt = "not where foreign_key_checks=0, which checks no row"
-		return copied, a
-	case "CHECK":
-		a.undo = fmt.Sprintf("ALTER TABLE %s DROP CHECK %s;", t, or(named, "…"))
-		return copied, a
-	case "PARTITION":
-		return catalogue, a
-	}
-	c.accept("COLUMN")
-	c.ifs()
-	c.accept("(")
-	a.kind, a.column = "add-column", c.name()
-	a.undo = fmt.Sprintf("ALTER TABLE %s DROP COLUMN %s;", t, a.column)
-	switch {
-	case c.has("STORED"):
-		return copied, a
-	case c.has("AUTO_INCREMENT"):
-		return online{"INPLACE", shared, Rewrite}, a
-	case (c.outer("AFTER") || c.outer("FIRST")) && version > 0 && version < 80029, version > 0 && version < 80012:
-		return rebuilt, a
-	}
-	return instantly, a
-}
-
-func myDropPart(t string, c *cursor, instant bool) (online, action) {
-	a := action{kind: "drop-constraint", table: t}
-	switch w := c.any("INDEX", "KEY", "FOREIGN", "CONSTRAINT", "CHECK", "PRIMARY", "PARTITION"); w {
-	case "INDEX", "KEY", "FOREIGN", "CONSTRAINT", "CHECK":
-		c.accept("KEY")
-		a.undo = fmt.Sprintf("ALTER TABLE %s ADD … %s …; -- as it was before (SHOW CREATE TABLE)", t, c.name())
-		return catalogue, a
-	case "PRIMARY":
-		a.undo = fmt.Sprintf("ALTER TABLE %s ADD PRIMARY KEY (…);", t)
-		a.doubt = "not where the same statement adds another"
-		return copied, a
-	case "PARTITION":
-		a.kind, a.rule, a.what, a.data, a.lost = "drop-partition", "data-loss", "drops a partition of "+t, true, "the rows of the partition"
-		return catalogue, a
-	}
-	c.accept("COLUMN")
-	c.ifs()
-	a.kind, a.column = "drop-column", c.name()
-	a.rule, a.what, a.data = "data-loss", fmt.Sprintf("drops the column %s of %s", a.column, t), true
-	a.lost = fmt.Sprintf("the values of %s.%s", t, a.column)
-	a.rewrite = fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s SET INVISIBLE; -- and drop it with the next release (8.0.23)", t, a.column)
-	if instant {
-		return instantly, a
-	}
-	return rebuilt, a
-}
-
-// myModify is MODIFY and CHANGE. What the column was before isn't known.
-func myModify(t, w string, c *cursor) (online, action) {
-	c.accept("COLUMN")
-	col := c.name()
-	if w == "CHANGE" {
-		col = c.name()
-	}
-	a := action{
-		kind: "alter-type", table: t, column: col, rule: "rewrite", data: true, what: fmt.Sprintf("changes the column %s of %s, which copies it and keeps writers out where the type changes", col, t),
-		lost: fmt.Sprintf("what of %s.%s the new type can't hold", t, col), undo: fmt.Sprintf("ALTER TABLE %s MODIFY %s …; -- as it was before (SHOW CREATE TABLE)", t, col),
-		rewrite: fmt.Sprintf("ALTER TABLE %s %s …, ALGORITHM=INPLACE, LOCK=NONE; -- is refused rather than locking; then: gh-ost --table=%s --alter='…' --execute", t, w, t),
-		doubt:   "not where the type stays (its name, default or NOT NULL), a VARCHAR grows within 255 or beyond 256 bytes, or an ENUM gets values at its end",
-	}
-	return copied, a
 }

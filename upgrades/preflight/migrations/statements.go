@@ -147,7 +147,7 @@ func (c *checker) impliedCommit(r *run, all []action, at detector.Place) {
 	}
 	for _, a := range all {
 		switch a.kind {
-		case "update", "delete", "insert", "setting":
+		case "update", "delete", "insert", "setting", "create-temporary", "drop-temporary":
 		default:
 			r.told = true
 			c.findings = append(c.findings, detector.Finding{

@@ -1,16 +1,17 @@
 package scripts
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"aftershock/detector"
+	"aftershock/internal/servers"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -101,18 +102,27 @@ func TestSyntaxAsBash(t *testing.T) {
 	}
 }
 
+// The real shellcheck is asked: its findings with their lines and severities, those of each shell, and none that a setting
+// of whoever inspects silences.
 func TestShellcheck(t *testing.T) {
-	program, err := exec.LookPath("shellcheck")
-	if err != nil {
-		t.Skip("shellcheck isn't installed")
-	}
-	got := Check(t.Context(), []Script{{Path: "i.sh", Text: []byte("#!/bin/sh\necho $1\ncd /x\n")}}, Host{Shellcheck: program})
-	var rules []string
+	program := servers.Shellcheck(t)
+	t.Setenv("SHELLCHECK_OPTS", "-e SC2086")
+	got := Check(t.Context(), []Script{
+		{Path: "i.sh", Text: []byte("#!/bin/sh\necho $1\ncd /x\n[[ $1 ]]\n")}, {Path: "j.sh", Text: []byte("#!/bin/bash\nset -e\n[[ -n ${1:-} ]] && echo ü\nif [ 1 -gt2 ]; then :; fi\n")},
+	}, Host{Shellcheck: program})
+	var all []string
 	for _, f := range got {
-		rules = append(rules, f.Severity+" "+filepath.Base(f.Rule)+" "+f.What[:6])
+		if f.Rule == "scripts/shellcheck" {
+			all = append(all, fmt.Sprintf("%s %s:%d %.6s", f.Severity, f.Place.File, f.Place.Line, f.What))
+		}
 	}
-	if !slices.Contains(rules, "note shellcheck SC2086") {
-		t.Errorf("got %v", rules)
+	for _, want := range []string{"note i.sh:2 SC2086", "note i.sh:3 SC2164", "note i.sh:4 SC3010", "risk j.sh:4 SC1035"} {
+		if !slices.Contains(all, want) {
+			t.Errorf("%s isn't in %v", want, all)
+		}
+	}
+	if strings.Contains(strings.Join(all, " "), "SC3010 j.sh") {
+		t.Errorf("bash's own is a fault in bash: %v", all)
 	}
 }
 

@@ -1,24 +1,14 @@
 package scripts
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os/exec"
-	"time"
 
 	"aftershock/detector"
+	"aftershock/upgrades/preflight/linter"
 
 	"mvdan.cc/sh/v3/syntax"
-)
-
-// Bounds of asking shellcheck.
-const (
-	shellcheckTime   = 20 * time.Second // for one script
-	shellcheckOutput = 4 << 20          // bytes of one answer
-	shellcheckTold   = 50               // findings of one script
 )
 
 // comment is what shellcheck -f json answers for each of its findings.
@@ -53,24 +43,16 @@ func (c *checker) shellcheck(ctx context.Context, all []Script) {
 }
 
 func (c *checker) ask(ctx context.Context, file, lang string, text []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, shellcheckTime)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, c.host.Shellcheck, "--norc", "-f", "json", "-s", lang, "-")
-	cmd.Stdin = bytes.NewReader(text)
-	cmd.WaitDelay = time.Second
-	out := &bounded{most: shellcheckOutput}
-	cmd.Stdout = out
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) { // 1: it found something
-		return fmt.Errorf("run %s: %w", c.host.Shellcheck, err)
+	out, err := linter.Ask(ctx, c.host.Shellcheck, []string{"--norc", "-f", "json", "-s", lang, "-"}, text)
+	if err != nil {
+		return err
 	}
 	var comments []comment
-	if err := json.Unmarshal(out.Bytes(), &comments); err != nil {
+	if err := json.Unmarshal(out, &comments); err != nil {
 		return fmt.Errorf("read the answer of %s: %w", c.host.Shellcheck, err)
 	}
 	for i, m := range comments {
-		if i == shellcheckTold {
+		if i == linter.Told {
 			break
 		}
 		f := detector.Finding{
@@ -84,17 +66,4 @@ func (c *checker) ask(ctx context.Context, file, lang string, text []byte) error
 		c.findings = append(c.findings, f)
 	}
 	return nil
-}
-
-// bounded is a buffer that refuses what is too much.
-type bounded struct {
-	bytes.Buffer
-	most int
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > b.most {
-		return 0, fmt.Errorf("more than %d bytes of output", b.most)
-	}
-	return b.Buffer.Write(p)
 }

@@ -9,11 +9,14 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"aftershock/detector"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
@@ -118,43 +121,57 @@ func TestToDER(t *testing.T) {
 	}
 }
 
+// TestPackaged: what is no whole package, and signatures that are none.
 func TestPackaged(t *testing.T) {
 	ar := func(members ...string) []byte {
-		b := []byte("!<arch>\n")
+		b := []byte(arMagic)
 		for _, m := range members {
-			b = append(b, fmt.Appendf(nil, "%-16s%-12d%-6d%-6d%-8s%-10d`\n", m, 0, 0, 0, "100644", 3)...)
-			b = append(b, "abc\n"...)
+			b = appended(b, m, []byte("abc"))
 		}
 		return b
 	}
-	rpm := func(tags ...uint32) []byte {
-		b := append([]byte{0xed, 0xab, 0xee, 0xdb}, make([]byte, 92)...)
-		b = append(b, 0x8e, 0xad, 0xe8, 1, 0, 0, 0, 0)
-		b = binary.BigEndian.AppendUint32(b, uint32(len(tags)))
-		b = binary.BigEndian.AppendUint32(b, 0)
-		for _, tag := range tags {
-			b = append(binary.BigEndian.AppendUint32(b, tag), make([]byte, 12)...)
+	header := func(store uint32, entries ...[4]uint32) []byte {
+		b := binary.BigEndian.AppendUint32([]byte{0x8e, 0xad, 0xe8, 1, 0, 0, 0, 0}, uint32(len(entries)))
+		b = binary.BigEndian.AppendUint32(b, store)
+		for _, e := range entries {
+			for _, v := range e {
+				b = binary.BigEndian.AppendUint32(b, v)
+			}
 		}
-		return b
+		return append(b, make([]byte, min(store, 1<<10))...)
 	}
+	rpm := func(sigs, head []byte) []byte {
+		return slices.Concat(rpmMagic[:], make([]byte, 92), sigs, head)
+	}
+	none := header(0)
+	const unsigned, unreadable, note = "risk signature/unsigned", "risk signature/unreadable", "note signature/not-checked"
 	for _, tt := range []struct {
 		name string
 		data []byte
 		say  string
-		want string
+		want []string
 	}{
-		{"deb", ar("debian-binary", "control.tar.xz", "data.tar.xz"), "Release", "note signature/not-checked"},
-		{"dpkg-sig", ar("debian-binary", "control.tar.xz", "data.tar.xz", "_gpgbuilder"), "_gpgbuilder", "note signature/not-checked"},
-		{"rpm signed", rpm(62, 268, 1000), "header", "note signature/not-checked"},
-		{"rpm", rpm(62, 1000), "isn't signed", "risk signature/unsigned"},
-		{"rpm cut short", rpm(62, 268)[:100], "isn't signed", "risk signature/unsigned"},
-		{"deb cut short", ar("debian-binary")[:30], "Release", "note signature/not-checked"},
+		{"deb", ar("debian-binary", "control.tar.xz", "data.tar.xz"), "Debian signs repositories", []string{note}},
+		{"dpkg-sig of nothing", ar("debian-binary", "control.tar.xz", "data.tar.xz", "_gpgbuilder"), "_gpgbuilder", []string{unreadable}},
+		{"deb without data", ar("debian-binary", "control.tar.xz", "_gpgorigin"), "no data.tar", []string{unreadable}},
+		{"deb cut short", ar("debian-binary")[:30], "in p.zip", []string{note, unreadable}},
+		{"deb of many members", ar(slices.Repeat([]string{"_x"}, 101)...), "damaged", []string{note, unreadable}},
+		{"rpm", rpm(none, none), "isn't signed", []string{unsigned}},
+		{"rpm, a signature of nothing", rpm(header(0, [4]uint32{tagRSAHeader, 7, 0, 0}), none), "over the header", []string{unreadable}},
+		{"rpm, a signature beyond the header", rpm(header(0, [4]uint32{tagRSAHeader, 7, 0, 9}), none), "beyond", []string{unreadable, unsigned}},
+		{"rpm, a text without end", rpm(header(0, [4]uint32{tagSHA256Header, 6, 0, 1}), none), "no end", []string{unreadable, unsigned}},
+		{"rpm, a tag outside", rpm(header(8, [4]uint32{tagSHA256Header, 6, 9, 1}), none), "outside", []string{unreadable, unsigned}},
+		{"rpm, a digest of an odd kind", rpm(header(0, [4]uint32{tagSHA256Header, 3, 0, 1}), none), "kind 3", []string{unreadable, unsigned}},
+		{"rpm, a huge header", rpm(header(1<<31), nil), "larger", []string{unreadable, unsigned}},
+		{"rpm, many tags", rpm(none, header(0, slices.Repeat([][4]uint32{{1, 1, 0, 0}}, 1<<16+1)...)), "larger", []string{unreadable, unsigned}},
+		{"rpm cut short", rpm(none, none)[:100], "EOF", []string{unreadable, unsigned}},
+		{"rpm's begin", rpmMagic[:], "EOF", []string{unreadable, unsigned}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := examine(t, Input{Beside: files("p.zip", tt.data)})
-			wantTold(t, r, tt.want)
-			if !strings.Contains(r.Findings[0].What, tt.say) {
-				t.Errorf("%q lacks %q", r.Findings[0].What, tt.say)
+			wantTold(t, r, tt.want...)
+			if !slices.ContainsFunc(r.Findings, func(f detector.Finding) bool { return strings.Contains(f.What, tt.say) }) {
+				t.Errorf("%+v lack %q", r.Findings, tt.say)
 			}
 		})
 	}
@@ -259,10 +276,50 @@ func FuzzPGP(f *testing.F) {
 	})
 }
 
+// FuzzPackaged: packages with signatures in themselves, none of which verifies.
 func FuzzPackaged(f *testing.F) {
-	f.Add([]byte("!<arch>\n_gpgorigin      0           0     0     100644  3         `\nabc\n"))
-	f.Add([]byte{0xed, 0xab, 0xee, 0xdb})
-	f.Fuzz(func(t *testing.T, data []byte) { examine(t, Input{Beside: files("p.zip", data)}) })
+	deb := []byte(arMagic)
+	for _, m := range []string{"debian-binary", "control.tar.xz", "data.tar.xz", "_gpgorigin", "_gpgbuilder"} {
+		deb = appended(deb, m, []byte("-----BEGIN PGP SIGNED MESSAGE-----\n\nFiles:\n\t00 00 3 data.tar.xz\n-----BEGIN PGP SIGNATURE-----\n"))
+	}
+	f.Add(deb)
+	f.Add(rpmMagic[:])
+	rpm, err := os.ReadFile("../archive/testdata/one-epoch-0.1-1.x86_64.rpm")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(rpm)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if r := examine(t, Input{Beside: files("p.zip", data), Publisher: publisher, Pins: &Memory{}}); len(r.Covers) > 0 {
+			t.Errorf("covers %+v", r.Covers)
+		}
+	})
+}
+
+// FuzzLists: signed lists beside a Debian package.
+func FuzzLists(f *testing.F) {
+	deb := appended([]byte(arMagic), "debian-binary", []byte("2.0\n"))
+	f.Add([]byte("-----BEGIN PGP SIGNED MESSAGE-----\n\nSHA256:\n 00 12 main/Packages\n-----BEGIN PGP SIGNATURE-----\n\niQ==\n-----END PGP SIGNATURE-----\n"), []byte("Filename: p.zip\nSHA256: 00\n\n"))
+	f.Add([]byte("-----BEGIN PGP SIGNED MESSAGE-----\n\nChecksums-Sha256:\n 00 12 p.zip\n-----BEGIN PGP SIGNATURE-----\n\niQ==\n-----END PGP SIGNATURE-----\n"), []byte("\n"))
+	f.Fuzz(func(t *testing.T, list, packages []byte) {
+		for _, n := range []string{"Packages", "Packages.gz", "Packages.xz", "Packages.zst"} {
+			r := examine(t, Input{Beside: files("p.zip", deb, "InRelease", list, "d.changes", list, n, packages), Publisher: publisher, Pins: &Memory{}})
+			if len(r.Covers) > 0 {
+				t.Errorf("covers %+v", r.Covers)
+			}
+		}
+	})
+}
+
+// FuzzOldSignature: signatures of version 3.
+func FuzzOldSignature(f *testing.F) {
+	f.Add([]byte("\x03\x05\x00\x60\x00\x00\x00keyidkey\x01\x08ab\x00\x08\xff"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		sig, err := parseSignature(&packet.OpaquePacket{Tag: tagSignature, Contents: append([]byte{3}, data...)})
+		if err == nil && (sig.IssuerKeyId == nil || len(sig.HashSuffix) != 5) {
+			t.Errorf("%+v", sig)
+		}
+	})
 }
 
 func FuzzPins(f *testing.F) {

@@ -44,7 +44,15 @@ func (f *file) open(ctx context.Context) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return reading{ctx, r}, nil
+	if f.parts == nil {
+		return reading{ctx, r}, nil
+	}
+	all, err := parted(r, f.parts)
+	if err != nil {
+		_ = r.Close()
+		return nil, err
+	}
+	return reading{ctx, all}, nil
 }
 
 // reading is a file that is read until a context ends.

@@ -1,107 +1,96 @@
 package signature
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/binary"
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
 	"io"
-	"slices"
-	"strconv"
-	"strings"
+	"io/fs"
 
 	"aftershock/detector"
 )
 
-// packaged looks at signatures that Debian and RPM packages have in themselves, which aren't checked. It
-// gives the form where the package's being signed is a matter of that, "" else.
-func (c *check) packaged() string {
+// Forms of packages that have signatures in themselves.
+const (
+	packageDeb = "deb"
+	packageRPM = "rpm"
+)
+
+// packaged takes in the signatures that a Debian or RPM package has in itself, and gives its form, "" for another one.
+func (c *check) packaged() (form string, err error) {
 	if c.in.Beside == nil {
-		return ""
+		return "", nil
 	}
-	f, err := c.in.Beside.Open(c.in.Package)
+	opened, err := c.in.Beside.Open(c.in.Package)
 	if err != nil {
-		return ""
+		return "", nil //nolint:nilerr // who unpacks it tells of that
 	}
-	defer f.Close()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return ""
+	defer opened.Close()
+	st, err := opened.Stat()
+	f, ok := opened.(io.ReaderAt)
+	if err != nil || !ok || !st.Mode().IsRegular() {
+		return "", nil //nolint:nilerr // as above
 	}
-	r := bufio.NewReader(reading{c.ctx, f})
-	magic, _ := r.Peek(8) // less where it is shorter
+	var magic [8]byte
+	_, _ = f.ReadAt(magic[:], 0) // less where it is shorter
 	switch {
-	case bytes.Equal(magic, []byte("!<arch>\n")):
-		if member := signatureMember(r); member != "" {
-			c.notChecked("it holds a signature of dpkg-sig or debsig ("+member+")", "dpkg-sig --verify PACKAGE, or debsig-verify")
-		} else if c.speaking == 0 {
-			c.notChecked("Debian packages are signed by the Release file of their repository, which isn't at hand", "install it through a repository with a signed Release file, or compare its SHA-256 with that in the repository's Packages file")
-		}
-		return "deb"
-	case bytes.HasPrefix(magic, []byte{0xed, 0xab, 0xee, 0xdb}):
-		if headerSigned(r) {
-			c.notChecked("the signature in its header", "rpm --checksig --verbose PACKAGE")
-			return "rpm"
-		}
+	case string(magic[:]) == arMagic:
+		c.deb(f, st.Size())
+		return packageDeb, c.ctx.Err()
+	case [4]byte(magic[:4]) == rpmMagic:
+		return packageRPM, c.rpm(f, st.Size())
 	}
-	return ""
+	return "", nil
 }
 
-func (c *check) notChecked(what, how string) {
+// extent is a range of a file's bytes.
+type extent struct{ at, size int64 }
+
+// parts is what parts of the package make together.
+func (c *check) parts(all ...extent) *file {
+	return &file{fsys: c.in.Beside, name: c.in.Package, parts: all, digests: map[crypto.Hash][]byte{}}
+}
+
+// parted gives the bytes of a file's parts, one after the other.
+func parted(f fs.File, parts []extent) (io.ReadCloser, error) {
+	at, ok := f.(io.ReaderAt)
+	if !ok {
+		return nil, errors.New("it can't be read in parts")
+	}
+	all := make([]io.Reader, 0, len(parts))
+	for _, p := range parts {
+		all = append(all, io.NewSectionReader(at, p.at, p.size))
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(all...), f}, nil
+}
+
+// bytesOf reads a part of at most maxSignature bytes.
+func bytesOf(f io.ReaderAt, p extent) ([]byte, error) {
+	if p.size > maxSignature {
+		return nil, fmt.Errorf("it is larger than %d bytes", maxSignature)
+	}
+	data := make([]byte, p.size)
+	if _, err := io.ReadFull(io.NewSectionReader(f, p.at, p.size), data); err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+// unheld is the finding of a digest that the package has of itself, and that isn't its own.
+func (c *check) unheld(what string) {
 	c.add(detector.Finding{
-		Rule: "signature/not-checked", Severity: detector.Note, What: "not checked: " + what,
-		Why: "Such signatures are checked by the package manager, by the keys that the host trusts.",
-		Do:  "On the host: " + how + ".",
+		Rule: "signature/digest", Severity: detector.Blocker, What: fmt.Sprintf("%s: %s", c.in.Package, what),
+		Why: "The package isn't as it was built: the download is damaged, or somebody changed it.",
+		Do:  "Don't install it. Fetch it again from the vendor, and compare its digest with the vendor's through another channel.",
 	})
 }
 
-// signatureMember gives the name of the member of a deb that holds a signature, "" where there is none.
-func signatureMember(r *bufio.Reader) string {
-	if _, err := r.Discard(8); err != nil {
-		return ""
-	}
-	for range 32 {
-		var head [60]byte
-		if _, err := io.ReadFull(r, head[:]); err != nil {
-			return ""
-		}
-		member := strings.TrimRight(string(head[:16]), " /")
-		if strings.HasPrefix(member, "_gpg") {
-			return name(member)
-		}
-		size, err := strconv.ParseInt(strings.TrimSpace(string(head[48:58])), 10, 64)
-		if err != nil || size < 0 {
-			return ""
-		}
-		if _, err := io.CopyN(io.Discard, r, size+size%2); err != nil {
-			return ""
-		}
-	}
-	return ""
-}
-
-// signatureTags are those of rpm's signature header that hold one: DSAHEADER, RSAHEADER, OPENPGP, PGP, GPG.
-var signatureTags = []uint32{267, 268, 278, 1002, 1005}
-
-// headerSigned says whether an rpm's signature header has a signature.
-func headerSigned(r *bufio.Reader) bool {
-	const lead, most = 96, 4096
-	var head [16]byte
-	if _, err := r.Discard(lead); err != nil {
-		return false
-	}
-	if _, err := io.ReadFull(r, head[:]); err != nil || !bytes.Equal(head[:3], []byte{0x8e, 0xad, 0xe8}) {
-		return false
-	}
-	n := binary.BigEndian.Uint32(head[8:])
-	if n > most {
-		return false
-	}
-	for range n {
-		if _, err := io.ReadFull(r, head[:]); err != nil {
-			return false
-		}
-		if slices.Contains(signatureTags, binary.BigEndian.Uint32(head[:])) {
-			return true
-		}
-	}
-	return false
+// has says whether a file has a digest, in hex.
+func (f *file) has(ctx context.Context, h crypto.Hash, want string) (bool, error) {
+	got, err := f.digest(ctx, h)
+	return err == nil && sameHex(got, want), err
 }

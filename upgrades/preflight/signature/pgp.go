@@ -86,7 +86,7 @@ func isPGP(data []byte) bool {
 	if err != nil || len(all) == 0 {
 		return false
 	}
-	_, err = guarded(func() (packet.Packet, error) { return all[0].Parse() })
+	_, err = parseSignature(all[0])
 	return err == nil
 }
 
@@ -128,7 +128,7 @@ func (c *check) pgp(s found) error {
 			return nil
 		}
 		open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes)), nil }
-		if s.target != nil && !slices.ContainsFunc([][]byte{b.Plaintext, append(b.Plaintext[:len(b.Plaintext):len(b.Plaintext)], '\n'), bytes.TrimSuffix(b.Plaintext, []byte("\n"))},
+		if s.target != nil && !s.list && !slices.ContainsFunc([][]byte{b.Plaintext, append(b.Plaintext[:len(b.Plaintext):len(b.Plaintext)], '\n'), bytes.TrimSuffix(b.Plaintext, []byte("\n"))},
 			func(text []byte) bool { return s.target.is(c.ctx, text) }) {
 			s = c.apart(s)
 		}
@@ -144,32 +144,45 @@ func (c *check) pgp(s found) error {
 		c.unreadable(s.name, s.place, err)
 		return nil
 	}
+	var absent []string
+	verified := c.verified
 	for _, p := range all {
-		if err := c.pgpOne(s, p, open); err != nil {
+		what, err := c.pgpOne(s, p, open)
+		if err != nil {
 			return err
 		}
+		if what != "" {
+			absent = append(absent, what)
+		}
+	}
+	if s.list && c.verified > verified {
+		return nil // a repository signs with the keys of several releases, of which one is enough
+	}
+	for _, what := range absent {
+		c.unchecked("signature/no-key", s, what, "Get the vendor's public key by another way than the package, and give it by its file.")
 	}
 	return nil
 }
 
-// pgpOne checks one of the signatures.
-func (c *check) pgpOne(s found, p *packet.OpaquePacket, open func() (io.ReadCloser, error)) error {
-	parsed, err := guarded(func() (packet.Packet, error) { return p.Parse() })
-	sig, ok := parsed.(*packet.Signature)
-	if err != nil || !ok {
-		if err == nil {
-			err = errors.New("it is no signature")
-		}
+// pgpOne checks one of the signatures; absent says which key isn't at hand, "" where it is.
+func (c *check) pgpOne(s found, p *packet.OpaquePacket, open func() (io.ReadCloser, error)) (absent string, err error) {
+	sig, err := parseSignature(p)
+	if err != nil {
 		c.unreadable(s.name, s.place, err)
-		return nil
+		return "", nil
 	}
 	if sig.SigType != packet.SigTypeBinary && sig.SigType != packet.SigTypeText {
 		c.unreadable(s.name, s.place, errors.New("it is no signature over a document"))
-		return nil
+		return "", nil
 	}
 	ring := append(c.keys.trusted.pgp[:len(c.keys.trusted.pgp):len(c.keys.trusted.pgp)], c.keys.pgp...)
 	var by *openpgp.Entity
 	_, err = guarded(func() (bool, error) {
+		if isOld(p) {
+			var err error
+			by, err = verifyOld(ring, open, sig)
+			return true, err
+		}
 		var one bytes.Buffer
 		if err := p.Serialize(&one); err != nil {
 			return false, err
@@ -187,23 +200,21 @@ func (c *check) pgpOne(s found, p *packet.OpaquePacket, open func() (io.ReadClos
 	lapsed := errors.Is(err, pgperrors.ErrKeyExpired) || errors.Is(err, pgperrors.ErrSignatureExpired)
 	switch {
 	case c.ctx.Err() != nil:
-		return c.ctx.Err()
+		return "", c.ctx.Err()
 	case errors.Is(err, pgperrors.ErrUnknownIssuer):
-		what := "its key isn't at hand"
-		if sig.IssuerKeyId != nil {
-			what = fmt.Sprintf("the PGP key %016X isn't at hand, or isn't for signing", *sig.IssuerKeyId)
+		if sig.IssuerKeyId == nil {
+			return "its key isn't at hand", nil
 		}
-		c.unchecked("signature/no-key", s, what, "Get the vendor's public key by another way than the package, and give it by its file.")
-		return nil
+		return fmt.Sprintf("the PGP key %016X isn't at hand, or isn't for signing", *sig.IssuerKeyId), nil
 	case errors.Is(err, pgperrors.ErrKeyRevoked), err == nil && by.Revoked(c.in.Now):
 		c.revoked(s, by)
-		return nil
+		return "", nil
 	case errors.As(err, &mismatch) && by == nil:
 		c.invalid(s, "", errMismatch.Error())
-		return nil
+		return "", nil
 	case err != nil && !(lapsed && by != nil):
 		_, stop := c.outcome(s, "", err)
-		return stop
+		return "", stop
 	}
 	k := pgpSigner(by)
 	for _, t := range c.keys.trusted.pgp {
@@ -212,7 +223,25 @@ func (c *check) pgpOne(s found, p *packet.OpaquePacket, open func() (io.ReadClos
 	if s.speaks {
 		c.pgpKey(s, sig, by, k, lapsed)
 	}
-	return c.accept(s, k)
+	return "", c.accept(s, k)
+}
+
+// parseSignature reads a packet with a signature.
+func parseSignature(p *packet.OpaquePacket) (*packet.Signature, error) {
+	return guarded(func() (*packet.Signature, error) {
+		if isOld(p) {
+			return parseOld(p)
+		}
+		parsed, err := p.Parse()
+		if err != nil {
+			return nil, err
+		}
+		sig, ok := parsed.(*packet.Signature)
+		if !ok {
+			return nil, errors.New("it is no signature")
+		}
+		return sig, nil
+	})
 }
 
 // pgpSigner is the holder of a key.

@@ -52,6 +52,11 @@ func (c *check) compare(s found, k signer) error {
 		if err := c.in.Pins.Pin(c.ctx, p); err != nil {
 			return fmt.Errorf("pin the key of %s: %w", c.in.Publisher, err)
 		}
+		told := "first\xff" + k.kind + k.fingerprint
+		if c.told[told] {
+			return nil // by another signature of this package
+		}
+		c.told[told] = true
 		c.add(detector.Finding{
 			Rule: "signature/first-use", Severity: detector.Note, Place: s.place,
 			What: fmt.Sprintf("%s is by %s: the first of %s that was seen, and pinned from now on", s.name, k, name(c.in.Publisher)),

@@ -27,6 +27,8 @@ type file struct {
 	fsys    fs.FS
 	name    string
 	digests map[crypto.Hash][]byte
+	// parts are those of its bytes that it is, one after the other; nil for all.
+	parts []extent
 }
 
 func (c *check) file(fsys fs.FS, name string, whole bool) *file {
@@ -221,6 +223,10 @@ func (c *check) take(s found) {
 func (c *check) signature(s found) error {
 	if s.target == nil && s.form != formCMS && s.form != formClear {
 		c.unchecked("signature/orphan", s, "there is no file that it could be over", "Ask the vendor what it signs.")
+		return nil
+	}
+	if s.broken != "" {
+		c.invalid(s, "", s.broken)
 		return nil
 	}
 	switch s.form {

@@ -145,6 +145,10 @@ func Examine(ctx context.Context, in Input) (Result, error) {
 	}
 	c.beside() // first, so that nothing in the package takes its place
 	c.walk()
+	form, err := c.packaged()
+	if err != nil {
+		return Result{}, err
+	}
 	for _, s := range c.signatures {
 		if err := ctx.Err(); err != nil {
 			return Result{}, err
@@ -153,8 +157,7 @@ func Examine(ctx context.Context, in Input) (Result, error) {
 			return Result{}, err
 		}
 	}
-	embedded := c.packaged()
-	c.conclude(embedded)
+	c.conclude(form)
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}
@@ -178,6 +181,8 @@ type check struct {
 	// speaking counts signatures that speak for the package; verified those of them that verify,
 	// known those by a key that was expected, and bad those that are a blocker by themselves.
 	speaking, verified, known, bad int
+	// short says that one that verifies leaves out an RPM package's files, whole that one doesn't.
+	short, whole bool
 }
 
 // found is a file with a signature.
@@ -190,6 +195,14 @@ type found struct {
 	over   string
 	// speaks says that it speaks for the package, rather than for some file that it brings.
 	speaks bool
+	// list says that it is over a list with digests of the target, rather than over the target itself;
+	// broken why it can't stand for the target, "" where it can.
+	list   bool
+	broken string
+	// short says that it leaves out the files of an RPM package.
+	short bool
+	// weakList says what is weak of the list's digests, "" where nothing is.
+	weakList string
 }
 
 // add takes a finding in, once.
@@ -211,11 +224,15 @@ func (c *check) accept(s found, k signer) error {
 		})
 		return nil
 	}
+	if s.weakList != "" {
+		c.weak(s, s.weakList)
+	}
 	c.covers = append(c.covers, Cover{File: s.over, Signature: s.name, Kind: k.kind, Fingerprint: k.fingerprint})
 	if !s.speaks {
 		return nil
 	}
 	c.verified++
+	c.short, c.whole = c.short || s.short, c.whole || !s.short
 	return c.compare(s, k)
 }
 
@@ -245,7 +262,7 @@ func (c *check) unchecked(rule string, s found, what, do string) {
 }
 
 // conclude says what all signatures together leave open.
-func (c *check) conclude(embedded string) {
+func (c *check) conclude(form string) {
 	if len(c.pins) > 0 && c.known == 0 && c.bad == 0 {
 		c.add(detector.Finding{
 			Rule: "signature/unsigned", Severity: detector.Blocker,
@@ -256,7 +273,9 @@ func (c *check) conclude(embedded string) {
 		return
 	}
 	if c.speaking == 0 {
-		if embedded == "" {
+		if form == packageDeb {
+			c.unsignedDeb()
+		} else {
 			c.unsigned()
 		}
 		return
@@ -277,6 +296,13 @@ func (c *check) conclude(embedded string) {
 		})
 	}
 	c.partial()
+	if c.short && !c.whole {
+		c.add(detector.Finding{
+			Rule: "signature/partial", Severity: detector.Risk, What: "the signature is over the header of " + c.in.Package + ", which has no digest of the files behind it",
+			Why: "The package's files can be exchanged without a trace.",
+			Do:  "Ask the vendor for a package that was built with rpm 4.14 or later, or for a detached signature over it.",
+		})
+	}
 }
 
 func (c *check) unsigned() {

@@ -190,6 +190,9 @@ func (s *Switchboard) carryOn(ctx context.Context, t detector.Toggle) (detector.
 	if err := s.stillHeld(ctx, t); err != nil {
 		return t, err
 	}
+	if now := s.MayLose(ctx, t); len(now) > 0 { // more may be known than when it was planned
+		t.MayLose = now
+	}
 	return s.act(ctx, t, s.serving.Load(), s.setting(t))
 }
 

@@ -44,6 +44,16 @@ func (s *Switchboard) weigh(ctx context.Context, r Request, p *Plan) {
 	p.MayLose = p.MayLose[:min(len(p.MayLose), detector.MaxGains)]
 }
 
+// MayLose says of a plan that waits what may be lost with it by now.
+func (s *Switchboard) MayLose(ctx context.Context, t detector.Toggle) []detector.Gain {
+	r, p := Request{Flag: t.Flag, Variant: t.After, Scope: t.Scope, Upgrade: t.Upgrade}, Plan{Before: t.Before}
+	if t.OwnValue {
+		r.Value = t.Value
+	}
+	s.weigh(ctx, r, &p)
+	return p.MayLose
+}
+
 // servedAt is the variant that was served at an instant, by the flag's last toggles, the
 // latest act first, and what is served now.
 func servedAt(history []detector.Toggle, now string, at time.Time) string {

@@ -237,9 +237,10 @@ func times(s Shift, toggles []detector.Toggle, gates func(flag string) bool) Tim
 	}
 	acted := s.FoundAt
 	for _, toggle := range toggles {
-		after := !toggle.At.Before(s.FoundAt) && (v.Recovered.IsZero() || !toggle.At.After(v.Recovered))
+		began := toggle.Began()
+		after := !began.Before(s.FoundAt) && (v.Recovered.IsZero() || !began.After(v.Recovered))
 		if applied(toggle) && after && gates(toggle.Flag) {
-			t.Decide, acted = between(s.FoundAt, toggle.At), toggle.At
+			t.Decide, acted = between(s.FoundAt, began), began
 			break
 		}
 	}

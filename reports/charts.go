@@ -23,7 +23,7 @@ func (r Review) marks() []mark {
 	var all []mark
 	for _, t := range r.Toggles {
 		if applied(t) {
-			all = append(all, mark{At: t.At, Text: words.Name(t.Flag) + " → " + words.Name(t.After)})
+			all = append(all, mark{At: t.Began(), Text: words.Name(t.Flag) + " → " + words.Name(t.After)})
 		}
 	}
 	for _, f := range r.Flips {

@@ -128,12 +128,12 @@ func (r Review) flagLane(p *picture, over span, flag string, y float64) {
 	for n, t := range acts {
 		end := over.to
 		if n+1 < len(acts) {
-			end = acts[n+1].At
+			end = acts[n+1].Began()
 		} else if t.State == detector.ToggleUndone || t.State == detector.ToggleReverted {
 			end = t.Updated
 		}
-		x := over.at(t.At)
-		p.rect(fmt.Sprintf("bar flag%d", n%2), x, over.at(end), y+20, 14, words.Name(t.After)+", "+words.Range(t.At, end))
+		x := over.at(t.Began())
+		p.rect(fmt.Sprintf("bar flag%d", n%2), x, over.at(end), y+20, 14, words.Name(t.After)+", "+words.Range(t.Began(), end))
 		name := words.Clean(t.After, 16)
 		if fits(name, over.at(end)-x) {
 			p.text("in", "start", x, 4, y+31, name)

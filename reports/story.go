@@ -228,7 +228,13 @@ func timeline(r Review) []Moment {
 		if t.Reason != "" {
 			reason = ": " + words.Line(t.Reason)
 		}
-		add(t.At, "toggle", "%s %s %s from %s to %s%s%s", words.Name(t.Actor), words.Acted(t), words.Name(t.Flag), words.Name(t.Before), words.Name(t.After), whom(t), reason)
+		acted := words.Acted(t)
+		if n := len(t.Approvals); n > 0 && acted == "set" {
+			// It was planned then, and done when the last of them let it.
+			acted = words.Acted(detector.Toggle{State: detector.ToggleWaiting, Decision: t.Decision, Needs: t.Needs})
+			add(t.Began(), "toggle", "%s let it be done: %s went from %s to %s%s", words.Name(t.Approvals[n-1].Actor), words.Name(t.Flag), words.Name(t.Before), words.Name(t.After), whom(t))
+		}
+		add(t.At, "toggle", "%s %s %s from %s to %s%s%s", words.Name(t.Actor), acted, words.Name(t.Flag), words.Name(t.Before), words.Name(t.After), whom(t), reason)
 		evidence := ""
 		if t.Evidence != "" {
 			evidence = ": " + words.Line(t.Evidence)

@@ -168,13 +168,13 @@ func (s *Server) marks(ctx context.Context, u detector.Upgrade) ([]mark, error) 
 	var out []mark
 	for _, t := range slices.Backward(all) {
 		gating := slices.ContainsFunc(gates, func(v flags.View) bool { return v.Key == t.Flag })
-		if !t.State.TookEffect() || t.At.Before(u.StartedAt) || !gating && t.Upgrade != u.ID {
+		if !t.State.TookEffect() || t.Began().Before(u.StartedAt) || !gating && t.Upgrade != u.ID {
 			continue
 		}
-		if !u.ClosedAt.IsZero() && t.At.After(u.ClosedAt) || len(out) == maxMarks {
+		if !u.ClosedAt.IsZero() && t.Began().After(u.ClosedAt) || len(out) == maxMarks {
 			break
 		}
-		out = append(out, mark{len(out) + 1, t.At, t.ID, words.Name(t.Flag) + " → " + words.Name(t.After)})
+		out = append(out, mark{len(out) + 1, t.Began(), t.ID, words.Name(t.Flag) + " → " + words.Name(t.After)})
 	}
 	return out, nil
 }

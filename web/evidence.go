@@ -50,6 +50,11 @@ func (s *Server) toggle(ctx context.Context, id string) (d ToggleDetail, err err
 	}
 	d = ToggleDetail{States: states, Indicators: []detector.Verdict{}}
 	d.Toggle = s.o.Switchboard.Replaced(states[len(states)-1])[0]
+	if d.State == detector.ToggleWaiting {
+		if now := s.o.Switchboard.MayLose(ctx, d.Toggle); len(now) > 0 {
+			d.MayLose = now
+		}
+	}
 	if d.Gains, err = s.held(ctx, d.Toggle); err != nil {
 		return d, err
 	}

@@ -216,6 +216,12 @@ func TestAProposalReadsAsOne(t *testing.T) {
 			t.Errorf("the review lacks %q: %s", want, review)
 		}
 	}
+	// The upgrade turns out to have improved something after it was proposed.
+	tick, _ := gaining(time.Now())
+	s.Tell(t, tick)
+	if text := reading(ask(t, "GET", s.URL+at, "").body); !strings.Contains(text, "What may be lost errors of payments /pay improved") {
+		t.Errorf("the proposal doesn't say what may be lost by now: %s", text)
+	}
 	cookies := map[access.Role]string{}
 	for _, role := range []access.Role{access.Viewer, access.OnCall} {
 		cookies[role] = strings.SplitN(post(t, s.URL+"/sign-in", url.Values{"token": {tokens[role]}}).Header.Get("Set-Cookie"), ";", 2)[0]
@@ -251,6 +257,25 @@ func TestAProposalReadsAsOne(t *testing.T) {
 	states, err := s.Journal.ToggleHistory(t.Context(), g.ID)
 	if last := states[len(states)-1]; err != nil || last.State != detector.ToggleVerified || len(last.Approvals) != 1 || last.Approvals[0].Actor != "olga" {
 		t.Errorf("got %+v, %v", last, err)
+	}
+	// It is marked when it was done, not when it was proposed, and with what was known by then.
+	last := states[len(states)-1]
+	var detail struct {
+		Flips []struct{ At time.Time }
+	}
+	ask(t, "GET", s.URL+"/api/v1"+pageOf(webtest.Story(time.Now()).Verdicts[0]), "").decode(t, &detail)
+	if !last.Applied.After(last.At) || len(detail.Flips) != 1 || !detail.Flips[0].At.Equal(last.Applied) {
+		t.Errorf("proposed at %s and applied at %s, marked at %+v", last.At, last.Applied, detail.Flips)
+	}
+	if len(last.MayLose) != 1 || last.MayLose[0].Indicator.Service() != "payments" {
+		t.Errorf("the audit of what may be lost: %+v", last.MayLose)
+	}
+	time.Sleep(1100 * time.Millisecond)
+	after := reading(ask(t, "GET", s.URL+"/upgrades/"+webtest.UpgradeID+"/report", "").body)
+	for _, want := range []string{"aftershock (automation) proposed to set payments-backoff from new to legacy", "olga let it be done: payments-backoff went from new to legacy"} {
+		if !strings.Contains(after, want) {
+			t.Errorf("the review of what was approved lacks %q", want)
+		}
 	}
 	if v, _ := s.Board.Show("payments-backoff"); v.Serving != "legacy" || v.Toggles != 1 {
 		t.Errorf("it serves %s with %d toggles", v.Serving, v.Toggles)

@@ -62,7 +62,7 @@ func TestInventoryOfDatabases(t *testing.T) {
 	}
 	for _, file := range []string{production, staged} {
 		got := call(t, "", "inspect", pkg, "--against", file)
-		if says := strings.Contains(strings.Join(strings.Fields(got.out), " "), "about 2 s (200000 rows, 0.1 GB)"); says != (file == production) {
+		if says := strings.Contains(strings.Join(strings.Fields(got.out), " "), "about 2 s (200,000 rows, 0.1 GB)"); says != (file == production) {
 			t.Errorf("%s: %+v", file, got)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"aftershock/detector"
 )
 
@@ -62,7 +64,7 @@ func (s Server) size(table string) (Table, bool) {
 // weight is how grave a lock is on what is known of its table.
 type weight struct {
 	severity string
-	says     string // "about 40 s: 8 GB, 50000000 rows"; "" where nothing is known
+	says     string // "about 40 s: 8 GB, 50,000,000 rows"; "" where nothing is known
 	table    Table
 	brief    bool
 }
@@ -98,7 +100,7 @@ func round(d time.Duration) string {
 func sizeOf(t Table) string {
 	var parts []string
 	if t.Rows > 0 || t.Bytes == 0 {
-		parts = append(parts, fmt.Sprintf("%d rows", t.Rows))
+		parts = append(parts, humanize.Comma(t.Rows)+" rows")
 	}
 	if t.Bytes > 0 {
 		parts = append(parts, fmt.Sprintf("%.1f GB", float64(t.Bytes)/1e9))

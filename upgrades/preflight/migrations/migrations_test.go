@@ -141,7 +141,7 @@ func TestStory(t *testing.T) {
 	if d := cmp.Diff(wantHypothesis, h); d != "" {
 		t.Errorf("hypotheses: -want +got:\n%s", d)
 	}
-	if w := byRule["migrations/rewrite"].What; !strings.Contains(w, "about 5 min (40000000 rows, 12.0 GB)") {
+	if w := byRule["migrations/rewrite"].What; !strings.Contains(w, "about 5 min (40,000,000 rows, 12.0 GB)") {
 		t.Errorf("the rewrite says %q", w)
 	}
 	at := func(n int) detector.Place { return detector.Place{File: "scripts/schema.sh", Line: n} }

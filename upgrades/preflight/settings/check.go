@@ -106,7 +106,7 @@ func (c *check) removed(r *Row, used []int) {
 		f := detector.Finding{
 			Rule: "settings/removed-key", Severity: cmp.Or(r.Severity, detector.Risk), Place: place(u),
 			What: fmt.Sprintf("%s is set, which %s no longer knows from %s on%s", u.Key, r.Component, r.RemovedIn, more),
-			Why:  cmp.Or(sentence(r.Otherwise), "the value is ignored or refused, and the behaviour that it stood for is gone"),
+			Why:  cmp.Or(left(r.Otherwise), "the value is ignored or refused, and the behaviour that it stood for is gone"),
 			Do:   fmt.Sprintf("take %s out of %s", u.Key, u.File),
 		}
 		if r.Replacement != "" {
@@ -127,6 +127,7 @@ func (c *check) removed(r *Row, used []int) {
 			}}
 			if r.Otherwise != "" {
 				f.Hypotheses = c.hypotheses(r)
+				f.Hypotheses[0].Says = fmt.Sprintf("%s: %s, since %s is no longer known", strings.Join(r.binaries(), ", "), strings.TrimSuffix(r.Otherwise, "."), r.Key)
 			}
 		}
 		c.found = append(c.found, f)
@@ -276,6 +277,14 @@ func (c *check) conflict(r *Row, used []int, severity string, matters bool) {
 		f.Hypotheses = c.hypotheses(r)
 	}
 	c.found = append(c.found, f)
+}
+
+// left is a text as the reason to take out what a component no longer knows.
+func left(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "left as it is: " + strings.TrimPrefix(s, "otherwise ")
 }
 
 // sentence is a text as a finding's reason.

@@ -207,6 +207,16 @@ func TestHypotheses(t *testing.T) {
 	}
 }
 
+// A key that is no longer known says what becomes of it where it is left.
+func TestRemovedSays(t *testing.T) {
+	m := matrix(t, "settings:\n- {component: a, key: poll.interval, removed_in: 2, otherwise: it polls every minute, binaries: [dten-a]}\n")
+	found := Check(m, read(map[string]string{"a.yaml": "poll: {interval: 5s}\n"}), "1.0.0", "2.0.0", order)
+	if len(found) != 1 || found[0].Why != "left as it is: it polls every minute" || len(found[0].Hypotheses) != 1 ||
+		found[0].Hypotheses[0].Says != "dten-a: it polls every minute, since poll.interval is no longer known" {
+		t.Errorf("got %+v", found)
+	}
+}
+
 // No finding tells a secret, whatever the rule.
 func TestNoSecretsTold(t *testing.T) {
 	m := matrix(t, "settings:\n- {component: a, key: db.password, value: {regexp: '[a-z]+'}}\n- {component: a, key: db.token, removed_in: 2}\n- {component: a, key: db.secret, value: {present: true}}\n")

@@ -21,7 +21,11 @@ func TestAnEffectDownToNothing(t *testing.T) {
 		t.Errorf("down to nothing: %+v", e)
 	}
 	tr.Blocks.List[0].Obs[0] = 3
-	if e := tr.effect(ev, &cfg); math.Abs(e.After-3e-6) > 1e-9 || math.Abs(e.Before-50e-6) > 1e-9 {
+	if e := tr.effect(ev, &cfg); math.Abs(e.After-1.8e-6) > 1e-9 || math.Abs(e.Before-30e-6) > 1e-9 {
 		t.Errorf("down to little: %+v", e)
+	}
+	tr.Blocks.List[0].Obs[0], ev.at[0] = 60, size{math.Log(2.5), 0.1}
+	if e := tr.effect(ev, &cfg); math.Abs(e.After-60e-6) > 1e-9 || math.Abs(e.Before-24e-6) > 1e-9 {
+		t.Errorf("up: %+v", e)
 	}
 }

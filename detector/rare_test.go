@@ -1,6 +1,7 @@
 package detector_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -52,6 +53,47 @@ func TestRareErrorsThatBecomeCommon(t *testing.T) {
 				}
 			}
 			t.Errorf("not found within %d minutes: %s", limit, j.Verdicts("u")[0].Missing)
+		})
+	}
+}
+
+// What an indicator was before it fell is told as its baseline had it, however few
+// failures are left to divide by.
+func TestTheLevelBeforeAnImprovement(t *testing.T) {
+	const before = 0.02
+	for _, after := range []float64{0.01, 0.001, 0.0001, 0} {
+		t.Run(fmt.Sprint(after), func(t *testing.T) {
+			w, j := newTown(9, nil), detector.NewJudge(detector.Config{})
+			share := before
+			minute := func() {
+				const rate = 200
+				f := w.frame()
+				f.Points = append(f.Points, detector.Point{
+					Indicator: backErrors, Instance: "back-a", Total: rate, Bad: math.Min(rate, w.poisson(rate*share)),
+					FirstFailures: -1, Retried: -1,
+				})
+				j.Observe(f)
+			}
+			for range 2 * 1440 {
+				minute()
+			}
+			j.Watch(townUpgrade(w.now))
+			share = after
+			for range 3 * 60 {
+				minute()
+				j.Look()
+			}
+			for _, v := range j.Verdicts("u") {
+				if v.Indicator.Kind != detector.Error {
+					continue
+				}
+				if v.State != detector.Improved || v.Effect == nil {
+					t.Fatalf("the improvement wasn't found: %+v", v)
+				}
+				if got := v.Effect.Before; math.Abs(got-before) > 0.15*before {
+					t.Errorf("it was %.4f, and is told as %.4f (after %.5f, ratio %.3f)", before, got, v.Effect.After, v.Effect.Ratio)
+				}
+			}
 		})
 	}
 }

@@ -258,9 +258,14 @@ func (tr *Trial) effect(ev *evidence, cfg *Config) *Effect {
 	if tr.Smooth != nil {
 		what, after = tr.Smooth.what(k), tr.Smooth.value(k, after)
 	}
-	before := after / math.Exp(s.log)
-	if after == 0 && w.Total > 0 { // the ratio leads nowhere from nothing
-		before = float64(w.Exp[k]/w.Total) * tr.Bias[k]
+	before, expected := after/math.Exp(s.log), float64(w.Exp[k]/w.Total)*tr.Bias[k]
+	switch {
+	case after == 0 && w.Total > 0: // the ratio leads nowhere from nothing
+		before = expected
+	case tr.Smooth == nil && s.log < 0 && expected > 0:
+		// Of what fell, more was counted before: a few that are left say little of
+		// what it was.
+		before, after = expected, expected*math.Exp(s.log)
 	}
 	return &Effect{
 		What:   what,

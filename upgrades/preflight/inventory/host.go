@@ -158,6 +158,7 @@ func (t *taker) processes(ctx context.Context) {
 		}
 		p := Process{PID: pid}
 		p.Exe, p.Deleted = strings.CutSuffix(exe, " (deleted)")
+		p.Deleted = p.Deleted && !strings.HasPrefix(exe, "/memfd:") // was never on disk
 		if ticks, ok := startTicks(t.readQuietly(dir + "/stat")); ok && !boot.IsZero() {
 			p.Started = boot.Add(time.Duration(ticks) * (time.Second / hertz)).Truncate(time.Second)
 		}

@@ -70,6 +70,7 @@ func TestTake(t *testing.T) {
 		"proc/12/exe@":                        "/opt/dten/bin/dten-checkout (deleted)",
 		"proc/12/stat":                        "12 (a) b) S 1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 36000 1 1",
 		"proc/7/exe@":                         "/usr/sbin/cron",
+		"proc/15/exe@":                        "/memfd:sealed (deleted)",
 		"proc/3/stat":                         "3 (kthreadd) S 1",
 		"etc/systemd/system/dten.service":     "[Service]\nExecStart=/opt/dten\n[Install]\nWantedBy=multi-user.target\n",
 		"etc/systemd/system/off.service@":     "/dev/null",
@@ -106,6 +107,7 @@ func TestTake(t *testing.T) {
 		Processes: []Process{
 			{PID: 7, Exe: "/usr/sbin/cron"},
 			{PID: 12, Exe: "/opt/dten/bin/dten-checkout", Deleted: true, Started: time.Unix(1770000360, 0).UTC()},
+			{PID: 15, Exe: "/memfd:sealed"},
 		},
 		Units: []Unit{
 			{"dbus-x.service", UnitAlias},

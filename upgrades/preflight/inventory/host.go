@@ -165,8 +165,10 @@ func (t *taker) processes(ctx context.Context) {
 		p.Version = t.version(p, versions)
 		t.inv.Processes = append(t.inv.Processes, p)
 	}
-	if hidden > 0 {
-		t.note("processes: %d are another user's and weren't seen: take the inventory as root to have them", hidden)
+	if hidden > 0 && os.Geteuid() == 0 {
+		t.note("processes: %d couldn't be looked at, even by root", hidden)
+	} else if hidden > 0 {
+		t.note("processes: %d couldn't be looked at, being another user's: take the inventory as root to have them", hidden)
 	}
 	slices.SortFunc(t.inv.Processes, func(a, b Process) int { return a.PID - b.PID })
 }

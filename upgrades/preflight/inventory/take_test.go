@@ -87,7 +87,7 @@ func TestTake(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 3, 6, 8, 0, 0, 0, time.UTC)
-	got, err := Take(t.Context(), root, Options{At: at, Files: []string{"/opt/dten/bin/*", "relative"}, Known: Inventory{RetiredHosts: []string{"sftp.old.example"}, Kernel: "not taken over"}})
+	got, err := Take(t.Context(), root, Options{At: at, Files: []string{"/opt/dten/bin/*", "relative", "/opt/none/*"}, Known: Inventory{RetiredHosts: []string{"sftp.old.example"}, Kernel: "not taken over"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestTake(t *testing.T) {
 			{"off.service", UnitMasked},
 		},
 		RetiredHosts: []string{"sftp.old.example"},
-		Notes:        []string{`files: "relative" is no absolute path`},
+		Notes:        []string{`files: "relative" is no absolute path`, "files: nothing is called /opt/none/*"},
 	}
 	if d := cmp.Diff(want, got, cmpopts.IgnoreFields(Inventory{}, "Disks")); d != "" {
 		t.Error(d)

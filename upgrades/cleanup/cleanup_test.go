@@ -188,6 +188,32 @@ func TestProbesTell(t *testing.T) {
 	step(30, "kept: the file is there")
 }
 
+// Only what leaves no doubt is probed by itself: a text that nothing has would be told as gone.
+func TestProbeOf(t *testing.T) {
+	for _, tt := range []struct{ kind, name, want string }{
+		{"banner", "/srv/banner", "file /srv/banner"},
+		{"file", "/etc/dten/old.env", "file /etc/dten/old.env"},
+		{"file", "old.env", ""},
+		{"webhook", "https://hooks.example.com/dten/x", "url https://hooks.example.com/dten/x"},
+		{"webhook", "the pager", ""},
+		{"silence", "5ac1f5b5-6a0b-4a4d-9d6c-0d6a5b0f7c11", "silence 5ac1f5b5-6a0b-4a4d-9d6c-0d6a5b0f7c11"},
+		{"silence", "for the window", ""},
+		{"flag", "payments-backoff", ""},
+		{"cron", "the export", ""},
+		{"other", "/srv/banner", ""},
+	} {
+		got := ProbeOf(tt.kind, tt.name)
+		if got != tt.want {
+			t.Errorf("%s %s: %q, want %q", tt.kind, tt.name, got, tt.want)
+		}
+		if got != "" {
+			if _, _, err := parseProbe(got); err != nil {
+				t.Errorf("%s %s: %v", tt.kind, tt.name, err)
+			}
+		}
+	}
+}
+
 func TestReminders(t *testing.T) {
 	s, told := &shelf{}, map[string]string{}
 	u := upgrade()

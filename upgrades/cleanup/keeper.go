@@ -110,13 +110,13 @@ func (k *Keeper) advance(ctx context.Context, u detector.Upgrade, w World, now t
 		known = append(known, e)
 		k.o.Log.WithFields(logrus.Fields{"upgrade": u.ID, "chore": e.ID, "kind": e.Kind}).Info("the clean-up ledger has a new chore")
 	}
+	if !u.Begun() {
+		return nil // what isn't upgraded yet has nothing to clean up: what isn't there yet isn't gone
+	}
 	for i, e := range known {
 		if known[i], err = k.probe(ctx, u, w, e, now); err != nil {
 			return err
 		}
-	}
-	if !u.Begun() {
-		return nil // what isn't upgraded yet has nothing to clean up
 	}
 	return k.remind(ctx, u, known, now)
 }

@@ -48,7 +48,10 @@ func (i *inspection) checkSignatures() error {
 			continue
 		}
 		if err := i.o.Signatures.Escalate(u); err != nil {
-			return fmt.Errorf("tell of the unexpected key: %w", err)
+			if i.ctx.Err() != nil {
+				return i.ctx.Err()
+			}
+			i.add(u.NotTold(err))
 		}
 	}
 	return nil

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"aftershock/detector"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -132,8 +134,18 @@ func (f failing) Pin(context.Context, Pin) error                { return f.error
 func TestPinFails(t *testing.T) {
 	p := issue(t, ec(t), nil, nil)
 	broken := errors.New("disk full")
-	_, _, err := Check(t.Context(), Input{Package: "p.zip", Beside: files("p.zip", content, "p.zip.p7s", detached(t, content, p, 0, &now)), Now: now, Publisher: "a", Pins: failing{broken}})
-	if !errors.Is(err, broken) {
-		t.Error(err)
+	findings, _, err := Check(t.Context(), Input{Package: "p.zip", Beside: files("p.zip", content, "p.zip.p7s", detached(t, content, p, 0, &now)), Now: now, Publisher: "a", Pins: failing{broken}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := false
+	for _, f := range findings {
+		told = told || f.Rule == "signature/not-pinned" && f.Severity == detector.Risk && strings.Contains(f.What, "disk full")
+		if f.Rule == "signature/first-use" {
+			t.Errorf("told as pinned: %s", f.What)
+		}
+	}
+	if !told {
+		t.Errorf("got %+v", findings)
 	}
 }

@@ -85,7 +85,7 @@ func TestInventoryOfDatabases(t *testing.T) {
 
 func TestInventoryRefusesPasswords(t *testing.T) {
 	for _, args := range [][]string{
-		{"--host=false"}, {"--host=false", "--database", "postgres://a:geheim@127.0.0.1:1/b"}, {"--database", "/none"}, {"--host=false", "--database", "postgres://a@127.0.0.1:1/b"},
+		{"--host=false"}, {"--host=false", "--database", "host=127.0.0.1 password=geheim dbname=b"}, {"--host=false", "--database", "postgres://a:geheim@127.0.0.1:1/b"}, {"--database", "/none"}, {"--host=false", "--database", "postgres://a@127.0.0.1:1/b"},
 	} {
 		got := call(t, "", append([]string{"inventory"}, args...)...)
 		if got.status != exitUsage || strings.Contains(got.errors+got.out, "geheim") || strings.Count(strings.TrimSpace(got.errors), "\n") > 1 {

@@ -121,7 +121,7 @@ func (a upgradesArgs) record(ctx context.Context, sh shell, c *client, path stri
 		return printJSON(sh.stdout, u)
 	}
 	if !u.Begun() {
-		_, err = fmt.Fprintf(sh.stdout, "Recorded %s, planned for %s; it is watched once it begins: record it again then with started_at, or let its build information tell\n", words.Name(u.ID), at(u.PlannedStart))
+		_, err = fmt.Fprintf(sh.stdout, "Recorded %s, planned for %s; it is watched once it begins: record it again then with started_at, or let its build information tell. It is listed from the next step on\n", words.Name(u.ID), at(u.PlannedStart))
 		return err
 	}
 	_, err = fmt.Fprintf(sh.stdout, "Recorded %s; it is watched from the next step on, as one with what was found of it: aftershock upgrades list\n", words.Name(u.ID))

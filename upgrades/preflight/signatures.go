@@ -43,6 +43,7 @@ func (i *inspection) checkSignatures() error {
 		return err
 	}
 	i.add(r.Findings...)
+	i.verifies = r.Verifies
 	for _, u := range r.Unexpected {
 		if i.o.Signatures.Escalate == nil {
 			continue

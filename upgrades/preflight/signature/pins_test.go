@@ -149,3 +149,22 @@ func TestPinFails(t *testing.T) {
 		t.Errorf("got %+v", findings)
 	}
 }
+
+// TestVerifies: of a signature that verifies it is said by whom it is, and how that key is known.
+func TestVerifies(t *testing.T) {
+	p, other := issue(t, ec(t), nil, nil), issue(t, ec(t), nil, nil)
+	pins := &Memory{}
+	for _, tt := range []struct {
+		by   party
+		want string
+	}{{p, ""}, {p, ", who signed before"}, {other, ", another key than before"}} {
+		r, err := Examine(t.Context(), Input{Package: "p.zip", Beside: files("p.zip", content, "p.zip.p7s", detached(t, content, tt.by, 0, &now)), Now: now, Publisher: "a", Pins: pins})
+		if err != nil || len(r.Verifies) != 1 || !strings.HasPrefix(r.Verifies[0], "p.zip.p7s verifies, by ") || !strings.HasSuffix(r.Verifies[0], "(key "+tt.by.print()+")"+tt.want) {
+			t.Errorf("got %q (%v), want %q", r.Verifies, err, tt.want)
+		}
+	}
+	r, err := Examine(t.Context(), Input{Package: "p.zip", Beside: files("p.zip", content), Now: now, Publisher: "b", Pins: pins})
+	if err != nil || len(r.Verifies) != 0 {
+		t.Errorf("unsigned: %q (%v)", r.Verifies, err)
+	}
+}

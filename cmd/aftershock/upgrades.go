@@ -184,17 +184,28 @@ func (a upgradesArgs) show(ctx context.Context, sh shell, c *client, id string) 
 	}
 	fmt.Fprintf(sh.stdout, "%s, %s %s\n", words.Upgrade(u), from, at(u.Begins()))
 	for _, b := range u.Binaries {
-		many := "s"
-		if len(b.Instances) == 1 {
-			many = ""
-		}
-		fmt.Fprintf(sh.stdout, "  %s on %d instance%s\n", words.Versions(b), len(b.Instances), many)
+		fmt.Fprintf(sh.stdout, "  %s\n", outOn(b))
 		if b.Inside != nil {
 			fmt.Fprintf(sh.stdout, "    inside: %s\n", words.Line(b.Inside.Summary))
 		}
 	}
 	fmt.Fprintln(sh.stdout)
 	return printVerdicts(sh.stdout, all, u.Binaries)
+}
+
+// outOn says in words how far a binary has come.
+func outOn(b detector.Binary) string {
+	text := fmt.Sprintf("%s on %d instances", words.Versions(b), len(b.Instances))
+	if len(b.Instances) == 1 {
+		text = words.Versions(b) + " on 1 instance"
+	}
+	if f := b.Fleet; f != nil && f.Old > 0 {
+		text += fmt.Sprintf(", %d still on the old build", f.Old)
+		if len(f.OldNames) > 0 {
+			text += " (" + words.Line(strings.Join(f.OldNames[:min(3, len(f.OldNames))], ", ")) + ")"
+		}
+	}
+	return text
 }
 
 // printVerdicts writes a table of verdicts.
@@ -207,6 +218,9 @@ func printVerdicts(w io.Writer, all []detector.Verdict, binaries []detector.Bina
 		}
 		if len(v.Causes) > 0 {
 			cause = fmt.Sprintf("%s (%s)", words.Suspect(v.Causes[0], binaries), words.Probability(v.Causes[0].Probability))
+			if v.State == detector.Undecided && v.Missing != "" {
+				cause += "; undecided: " + v.Missing
+			}
 		}
 		state := string(v.State)
 		if !v.Recovered.IsZero() {

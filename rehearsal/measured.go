@@ -50,7 +50,7 @@ type Measured struct {
 	Length  Seconds   `json:"length_seconds"`
 	// Warmup is how long traffic flowed before that; nil where an older version kept it.
 	Warmup *Seconds `json:"warmup_seconds,omitempty"`
-	Steps   int       `json:"steps"`
+	Steps  int      `json:"steps"`
 	// Seed, Uniform, Profile (a digest) and Rate (requests/s) are those of the schedule:
 	// two phases compare where they are the same.
 	Seed    uint64  `json:"seed"`

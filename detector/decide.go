@@ -191,7 +191,7 @@ func (j *Judge) settle(w *Watch, tr *Trial) {
 		v.State = Clear
 	case v.Effect == nil && v.Recovered.IsZero() && tr.Smooth == nil:
 		w := tr.Blocks.since(ev.start())
-		v.Missing = fmt.Sprintf("too few of them: %.0f of %.0f requests, where %.1f were expected", w.Obs[k], w.Total, w.Exp[k])
+		v.Missing = fmt.Sprintf("too few to tell by how much: %.0f of %.0f requests, where %.1f were expected", w.Obs[k], w.Total, w.Exp[k])
 		v.DecidedIn = tr.decidedIn(&j.cfg)
 	default:
 		v.Missing = fmt.Sprintf("a margin of %.0f%% can't be told yet", j.cfg.Margin*100)

@@ -48,7 +48,9 @@ type Measured struct {
 	Started time.Time `json:"started_at"`
 	Step    Seconds   `json:"step_seconds"`
 	Length  Seconds   `json:"length_seconds"`
-	Steps   int       `json:"steps"`
+	// Warmup is how long traffic flowed before that; nil where an older version kept it.
+	Warmup *Seconds `json:"warmup_seconds,omitempty"`
+	Steps  int      `json:"steps"`
 	// Seed, Uniform, Profile (a digest) and Rate (requests/s) are those of the schedule:
 	// two phases compare where they are the same.
 	Seed    uint64  `json:"seed"`

@@ -159,8 +159,9 @@ func Run(ctx context.Context, t *Target, p *Profile, o Options) (*Measured, erro
 	r.begin()
 	attacker := vegeta.NewAttacker(vegeta.Client(client), vegeta.Workers(10), vegeta.MaxWorkers(uint64(o.Limits.MaxInFlight)), vegeta.MaxBody(0))
 	results := attacker.Attack(r.draw, r, 0, "")
+	warmup := Seconds(o.Warmup)
 	m := &Measured{
-		Phase: o.Phase, Run: max(1, o.Run), Target: t.String(), Service: p.Service, Started: r.base.Add(o.Warmup).Truncate(time.Millisecond).UTC(),
+		Warmup: &warmup, Phase: o.Phase, Run: max(1, o.Run), Target: t.String(), Service: p.Service, Started: r.base.Add(o.Warmup).Truncate(time.Millisecond).UTC(),
 		Step: Seconds(Step(o.Length)), Length: Seconds(o.Length), Seed: o.Seed, Uniform: o.Uniform, Profile: p.Digest(), Rate: p.Rate(),
 		tally: newTally(Step(o.Length), o.Length, len(r.plan.kinds)), routes: r.plan.kinds,
 	}

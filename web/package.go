@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -126,6 +127,7 @@ func (s *Server) newChore(r *http.Request, c detector.Chore, actor string) (e de
 	if err := cleanup.ValidateChore(c); err != nil {
 		return e, BadRequest(err.Error())
 	}
+	c.Probe = cmp.Or(c.Probe, cleanup.ProbeOf(c.Kind, c.Name))
 	u, err := s.o.Journal.Upgrade(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return e, err

@@ -61,7 +61,7 @@ func replay(f *flag.FlagSet, events bool) func(context.Context, shell, []string)
 			return exitUsage, err
 		}
 		if !u.Begun() {
-			return exitUsage, fmt.Errorf("read upgrade record %s: it is only planned: want started_at", *record)
+			return exitUsage, onlyPlanned(*record, u)
 		}
 		cfg, src, from, to, err := openRecorded(ctx, sh, *telemetry, *configFile, *start, *end)
 		if err != nil {

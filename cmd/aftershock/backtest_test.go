@@ -444,6 +444,7 @@ func TestBacktestErrors(t *testing.T) {
 		{"unknown field of a binary", good, record(`"selector"`, `"selecter"`), []string{"selecter"}},
 		{"no binaries", good, record(`"binaries": [`, `"binaries": [], "binaries2": [`), []string{"binaries"}},
 		{"time that is none", good, record("2026-03-06T06:00:00Z", "six o'clock"), []string{"started_at"}},
+		{"only planned", good, []string{"--upgrade", b.file("planned.json", []byte(`{"id": "soon", "planned_start": "2026-03-06T06:00:00Z", "binaries": [{"name": "dten-payments"}]}`))}, []string{"want started_at", "aftershock upgrades show"}},
 		{"no record", good, []string{"--upgrade", b.dir + "/missing.json"}, []string{b.dir + "/missing.json"}},
 		{"no config", good, []string{"--config", b.dir + "/missing.yml"}, []string{b.dir + "/missing.yml"}},
 		{"wrong config", good, []string{"--config", b.file("wrong.yml", []byte(backtestConfig+"wach: {}\n"))}, []string{"wach: unknown key"}},

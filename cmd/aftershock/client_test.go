@@ -357,6 +357,28 @@ func TestUpgradesFoundByThemselves(t *testing.T) {
 	}
 }
 
+func TestOutOn(t *testing.T) {
+	b := detector.Binary{Name: "shopd", From: "1.4.0", To: "1.5.0", Instances: []detector.Deployment{{Instance: "a:1"}}}
+	if got := outOn(b); got != "shopd 1.4.0 → 1.5.0 on 1 instance" {
+		t.Error(got)
+	}
+	b.Fleet = &detector.Fleet{New: 1, Old: 4, OldNames: []string{"b:1", "c:1", "d:1", "e:1"}}
+	if got := outOn(b); got != "shopd 1.4.0 → 1.5.0 on 1 instance, 4 still on the old build (b:1, c:1, d:1)" {
+		t.Error(got)
+	}
+}
+
+// What is undecided says why, also where causes are weighed.
+func TestVerdictsSayWhatIsMissing(t *testing.T) {
+	var out strings.Builder
+	err := printVerdicts(&out, []detector.Verdict{{
+		State: detector.Undecided, Missing: "this machine sent requests late", Causes: []detector.Cause{{Kind: detector.CauseUnknown, Probability: 0.58}},
+	}}, nil)
+	if err != nil || !strings.Contains(out.String(), "unknown (58%); undecided: this machine sent requests late") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
 func TestUpgradesCommand(t *testing.T) {
 	s := daemonForClients(t)
 	list := call(t, "", "upgrades", "list")

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"text/tabwriter"
 
 	"aftershock/upgrades/inside"
@@ -34,7 +33,7 @@ var configCommand = command{
 			case len(args) == 2 && args[0] == "grep":
 				return grepConfig(sh, args[1], *root, *format)
 			case len(args) == 3 && args[0] == "mine":
-				return mineConfig(ctx, sh.stdout, args[1], args[2], *version)
+				return mineConfig(ctx, sh, args[1], args[2], *version)
 			}
 			return exitUsage, usagef("say grep KEY, or mine OLD NEW")
 		}
@@ -88,12 +87,13 @@ func grepConfig(sh shell, key, root, format string) (int, error) {
 		if len(live.Files) == 0 && len(live.Unread) > 0 {
 			return exitUsage, fmt.Errorf("%s: nothing below it can be read", root)
 		}
+		fmt.Fprintf(sh.stderr, "aftershock config: nothing sets %s in the %d files below %s that were read; --config-root names another directory\n", settings.Plain(key), len(live.Files), settings.Plain(root))
 		return exitDifferent, nil
 	}
 	return exitOK, nil
 }
 
-func mineConfig(ctx context.Context, w io.Writer, old, new, version string) (int, error) {
+func mineConfig(ctx context.Context, sh shell, old, new, version string) (int, error) {
 	pairs, _, _, err := inside.Pairs(old, new)
 	if err != nil {
 		return exitUsage, err
@@ -118,5 +118,8 @@ func mineConfig(ctx context.Context, w io.Writer, old, new, version string) (int
 		}
 		draft.Rows = append(draft.Rows, mined.Rows...)
 	}
-	return exitOK, draft.Write(w)
+	if len(draft.Rows) == 0 {
+		fmt.Fprintf(sh.stderr, "aftershock config: no name of a setting came or went in the binaries that both have (%d)\n", len(pairs))
+	}
+	return exitOK, draft.Write(sh.stdout)
 }

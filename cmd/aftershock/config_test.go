@@ -37,7 +37,7 @@ func TestConfig(t *testing.T) {
 			live + "/a.yaml:3  dten.hybrid.enable  false\n", live + "/b.env:1   DTEN_HYBRID_ENABLE  true\n",
 		}, ""},
 		{"secret", []string{"grep", "dten.hybrid.*", "--config-root", live, "--format", "json"}, exitOK, []string{`"value": "(hidden)"`, `"hidden": true`, `"line": 4`}, ""},
-		{"none", []string{"grep", "dten.none", "--config-root", live}, exitDifferent, nil, ""},
+		{"none", []string{"grep", "dten.none", "--config-root", live}, exitDifferent, nil, "nothing sets dten.none in the 2 files below " + live},
 		{"unreadable", []string{"grep", "dten.none", "--config-root", broken}, exitUsage, nil, "nothing below it can be read"},
 		{"no root", []string{"grep", "a.b", "--config-root", broken + "/none"}, exitUsage, nil, "open configuration"},
 		{"usage", []string{"grep"}, exitUsage, nil, "say grep KEY"},
@@ -45,6 +45,7 @@ func TestConfig(t *testing.T) {
 		{"mine", []string{"mine", old, new, "--version", "4.2.0"}, exitOK, []string{
 			"key: PAY_RETRY_BASE\n    removed_in: 4.2.0\n    draft: true\n", "key: PAY_RETRY_STEP\n    introduced_in: 4.2.0\n",
 		}, ""},
+		{"mine the same", []string{"mine", old, old}, exitOK, []string{"settings: []"}, "no name of a setting came or went"},
 		{"mine without a version", []string{"mine", old, new}, exitUsage, nil, "give it with --version"},
 		{"help", []string{"--help"}, exitOK, []string{"Example:\n  aftershock config grep"}, ""},
 	} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,7 +9,9 @@ import (
 
 	"aftershock/internal/servers"
 	"aftershock/rehearsal/mirror"
+	"aftershock/upgrades/preflight/inventory"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -82,11 +85,58 @@ func TestInventoryOfDatabases(t *testing.T) {
 
 func TestInventoryRefusesPasswords(t *testing.T) {
 	for _, args := range [][]string{
-		{"--host=false"}, {"--host=false", "--database", "postgres://a:geheim@127.0.0.1:1/b"}, {"--database", "/none"}, {"--host=false", "--database", "postgres://a@127.0.0.1:1/b"},
+		{"--host=false"}, {"--host=false", "--database", "host=127.0.0.1 password=geheim dbname=b"}, {"--host=false", "--database", "postgres://a:geheim@127.0.0.1:1/b"}, {"--database", "/none"}, {"--host=false", "--database", "postgres://a@127.0.0.1:1/b"},
 	} {
 		got := call(t, "", append([]string{"inventory"}, args...)...)
 		if got.status != exitUsage || strings.Contains(got.errors+got.out, "geheim") || strings.Count(strings.TrimSpace(got.errors), "\n") > 1 {
 			t.Errorf("%v: %+v", args, got)
 		}
+	}
+}
+
+// Which versions run comes from telemetry, as it is at its end, in the place of what was known of the same services.
+func TestInventoryOfTelemetry(t *testing.T) {
+	dir := t.TempDir()
+	telemetry, known, out := filepath.Join(dir, "telemetry.om"), filepath.Join(dir, "known.yaml"), filepath.Join(dir, "inventory.json")
+	var text strings.Builder
+	text.WriteString("# TYPE shopd_build info\n")
+	for second := 0; second <= 1800; second += 15 {
+		first := "1.4.0"
+		if second >= 900 {
+			first = "1.5.0"
+		}
+		fmt.Fprintf(&text, "shopd_build_info{service=\"shop\",instance=\"a:1\",version=%q} 1 %d\n", first, 1_795_950_000+second)
+		fmt.Fprintf(&text, "shopd_build_info{service=\"shop\",instance=\"b:1\",version=\"1.4.0\"} 1 %d\n", 1_795_950_000+second)
+	}
+	text.WriteString("# EOF\n")
+	for file, content := range map[string]string{
+		telemetry: text.String(),
+		known:     "services:\n- {service: shop, version: 1.3.0}\n- {service: ledger, version: 2.0.0}\n",
+	} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := call(t, "", "inventory", "--host=false", "--telemetry", telemetry, "--known", known, "--out", out)
+	if got.status != exitOK || !strings.Contains(got.out, "3 services") {
+		t.Fatalf("%+v", got)
+	}
+	inv, err := inventory.Read(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []inventory.Service{
+		{Service: "ledger", Version: "2.0.0"},
+		{Service: "shop", Binary: "shopd", Version: "1.4.0", Instances: []string{"b:1"}},
+		{Service: "shop", Binary: "shopd", Version: "1.5.0", Instances: []string{"a:1"}},
+	}
+	if d := cmp.Diff(want, inv.Services); d != "" {
+		t.Error(d)
+	}
+	if err := os.WriteFile(telemetry, []byte("# TYPE up gauge\nup{instance=\"a:1\"} 1 1795950000\nup{instance=\"a:1\"} 1 1795950060\n# EOF\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := call(t, "", "inventory", "--host=false", "--telemetry", telemetry); got.status != exitUsage || !strings.Contains(got.errors, "no *_build_info") {
+		t.Errorf("%+v", got)
 	}
 }

@@ -140,7 +140,7 @@ func (c command) help(f *flag.FlagSet, w io.Writer) {
 		if kind != "" {
 			kind = " " + kind
 		}
-		if fl.DefValue != "" && fl.DefValue != "false" {
+		if fl.DefValue != "" && fl.DefValue != "false" && !strings.Contains(text, "(default ") {
 			text += " (default " + fl.DefValue + ")"
 		}
 		fmt.Fprintf(t, "  --%s%s\t%s\n", fl.Name, kind, text)

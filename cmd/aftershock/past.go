@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"strings"
 	"time"
 
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"aftershock/detector"
@@ -28,8 +26,7 @@ func (d *daemon) past(ctx context.Context, service, peer string, back time.Durat
 // builds run is told for all.
 func about(service, peer string) func(labels.Labels) bool {
 	return func(ls labels.Labels) bool {
-		name := ls.Get(model.MetricNameLabel)
-		found := strings.HasSuffix(name, "build_info") || name == "target_info"
+		found := tellsBuilds(ls)
 		ls.Range(func(l labels.Label) {
 			found = found || l.Value == service || l.Value == peer
 		})

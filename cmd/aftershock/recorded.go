@@ -9,6 +9,7 @@ import (
 
 	"aftershock/configs"
 	"aftershock/detector"
+	"aftershock/detector/words"
 	"aftershock/sources"
 )
 
@@ -42,6 +43,11 @@ func openRecorded(ctx context.Context, sh shell, where, configFile, start, end s
 		return cfg, nil, from, to, err
 	}
 	return cfg, src, from, to, nil
+}
+
+// onlyPlanned refuses a record of an upgrade that hasn't begun where something is to be judged by it.
+func onlyPlanned(file string, u detector.Upgrade) error {
+	return fmt.Errorf("read upgrade record %s: it is only planned: want started_at; where a daemon watched it: aftershock upgrades show %s --format json | jq .upgrade", file, words.Shell(u.ID))
 }
 
 // span is what was asked for, or all that the telemetry has.

@@ -103,7 +103,7 @@ func (r *rehearse) flags(f *flag.FlagSet) {
 	f.StringVar(&r.authorities, "ca", "", "a PEM `file` with the authorities of the copy's certificate")
 	f.StringVar(&r.production, "production", "", "production's inventory, a YAML `file`")
 	f.StringVar(&r.copied, "copy", "", "the copy's inventory, a YAML `file`")
-	f.StringVar(&r.findings, "findings", "", "findings of aftershock inspect, a JSON `file`: where the copy differs in what they are about, less is claimed")
+	f.StringVar(&r.findings, "findings", "", "findings of aftershock inspect, a JSON `file`, instead of those of the record: where the copy differs in what they are about, less is claimed")
 	f.Float64Var(&r.margin, "margin", 0, "the relative change that nobody minds, a `number` (default that of the configuration, 0.05)")
 	f.StringVar(&r.format, "format", "text", "the output's `form`: text or json")
 	f.StringVar(&r.rehearsed, "rehearsal", "", "of verdicts and compare: the `directory` of a rehearsal")
@@ -208,10 +208,10 @@ func (r *rehearse) mirrors() error {
 		}
 		r.unlike = mirror.Compare(production, copied)
 	}
-	if r.findings == "" {
-		return nil
+	list, err := r.record.Findings, error(nil) // those that inspect put into the record
+	if r.findings != "" {
+		list, err = readFindings(r.findings)
 	}
-	list, err := readFindings(r.findings)
 	for _, f := range list {
 		r.guesses = append(r.guesses, f.Hypotheses...)
 	}

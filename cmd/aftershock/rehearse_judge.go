@@ -273,7 +273,7 @@ func (r *rehearse) compare(ctx context.Context) (int, error) {
 	var out foresight
 	var err error
 	if !r.record.Begun() {
-		return exitUsage, fmt.Errorf("read upgrade record %s: it is only planned: want started_at", r.upgrade)
+		return exitUsage, onlyPlanned(r.upgrade, r.record)
 	}
 	if out.Rehearsal, err = r.judged(ctx, rehearsal.Store{Dir: r.rehearsed}); err != nil {
 		return exitUsage, err

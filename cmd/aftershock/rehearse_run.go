@@ -39,6 +39,9 @@ func (r *rehearse) run(ctx context.Context) (int, error) {
 		}
 		r.seed, r.duration, r.repeats = before[0].Seed, time.Duration(before[0].Length), len(before)
 		r.pacing = map[bool]string{true: "uniform", false: "poisson"}[before[0].Uniform]
+		if w := before[0].Warmup; w != nil { // a copy that had longer to warm up is another
+			r.warmup = time.Duration(*w)
+		}
 	}
 	p, err := r.traffic(ctx, store)
 	if err != nil {

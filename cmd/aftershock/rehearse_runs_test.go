@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -90,5 +91,22 @@ func TestRehearseRepeats(t *testing.T) {
 	}
 	if _, stderr, status := play(t, short("--phase", "before", "--profile", b.path("profile.yml"), "--repeats", "3", "--replace", "--max-duration", "5s")); status != exitUsage || !strings.Contains(stderr, "a phase takes 6.02s with its warm-ups and pauses, the cap is 5s") {
 		t.Errorf("over the cap: status %d, %s", status, stderr)
+	}
+}
+
+// What the upgrade is suspected of stands in its record; a file of findings is instead of that.
+func TestRehearseKnowsTheRecordsFindings(t *testing.T) {
+	lock := detector.Hypothesis{Kind: detector.HypothesisLock, Says: "orders waits"}
+	r := &rehearse{record: detector.Upgrade{Findings: []detector.Finding{{Rule: "migrations/rewrite", Hypotheses: []detector.Hypothesis{lock}}}}}
+	if err := r.mirrors(); err != nil || len(r.guesses) != 1 || r.guesses[0].Says != lock.Says {
+		t.Errorf("%+v (%v)", r.guesses, err)
+	}
+	file := filepath.Join(t.TempDir(), "findings.json")
+	if err := os.WriteFile(file, []byte(`{"findings": []}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.guesses, r.findings = nil, file
+	if err := r.mirrors(); err != nil || len(r.guesses) != 0 {
+		t.Errorf("%+v (%v)", r.guesses, err)
 	}
 }

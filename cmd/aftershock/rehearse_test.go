@@ -203,7 +203,7 @@ func TestRehearseInSeparateCalls(t *testing.T) {
 	if _, stderr, status := play(t, short("--phase", "after", "--profile", b.path("other.yml"))); status != exitUsage || !strings.Contains(stderr, "isn't that of the phase before") {
 		t.Errorf("after with other traffic: status %d, %s", status, stderr)
 	}
-	stdout, stderr, status := play(t, short("--phase", "after", "--seed", "99"))
+	stdout, stderr, status := play(t, short("--phase", "after", "--seed", "99", "--warmup", "20s", "--duration", "1m"))
 	if status != exitUndecided || !strings.Contains(stdout, "too few requests") {
 		t.Errorf("status %d, %s %s", status, stdout, stderr)
 	}

@@ -19,7 +19,7 @@ import (
 var upgradesCommand = command{
 	name:    "upgrades",
 	summary: "Record, list, show and close upgrades, say what people outside are told, and how to go back and clean up.",
-	usage:   "upgrades record FILE | list | show ID | status [ID] | close ID | plan ID\n  aftershock upgrades status ID send|discard|correct POST [--title TEXT] [--text TEXT] [--reason TEXT]\n  aftershock upgrades cleanup ID [add KIND NAME | done|kept|open|assign CHORE] [--note TEXT] [--owner NAME] [--due DATE] [--format text|json]\n\nFILE is - for standard input. Without ID, status is of the last upgrade that isn't closed.",
+	usage:   "upgrades record FILE | list | show ID | status [ID] | close ID | plan ID\n  aftershock upgrades status ID send|discard|correct POST [--title TEXT] [--text TEXT] [--reason TEXT]\n  aftershock upgrades cleanup ID [add KIND NAME | done|kept|open|assign CHORE] [--note TEXT] [--owner NAME] [--due DATE] [--probe TEXT] [--format text|json]\n\nFILE is - for standard input. Without ID, status is of the last upgrade that isn't closed.\nKIND is " + strings.Join(detector.ChoreKinds, ", ") + ". A banner or file by its path, a webhook by its URL and a silence by its ID are\nprobed by themselves; --probe says it of others.",
 	example: "aftershock upgrades record upgrade.json\naftershock upgrades list\naftershock upgrades show dten-4.2.0\naftershock upgrades status\naftershock upgrades plan dten-4.2.0\naftershock upgrades cleanup dten-4.2.0 add banner /srv/banner --owner ops --due 2026-03-13\naftershock upgrades cleanup dten-4.2.0 done 1f0c3a77 --note \"taken down\"\naftershock upgrades close dten-4.2.0",
 	define:  defineUpgrades,
 }
@@ -40,6 +40,7 @@ func defineUpgrades(f *flag.FlagSet) func(context.Context, shell, []string) (int
 			note:  f.String("note", "", "what there is to say of a chore, as a `text`"),
 			owner: f.String("owner", "", "the `name` of whoever sees to a chore"),
 			due:   f.String("due", "", "the `date` by which a chore is to be done, as 2026-03-13"),
+			probe: f.String("probe", "", "what tells by itself whether an added chore is done, as a `text`: flag KEY, silence ID, url URL, file PATH, cron TEXT or instance BINARY"),
 		},
 		title:  f.String("title", "", "another `title` of a post that is sent or corrected"),
 		text:   f.String("text", "", "the `words` in which a post is sent or corrected"),
@@ -76,6 +77,9 @@ func defineUpgrades(f *flag.FlagSet) func(context.Context, shell, []string) (int
 			return exitOK, a.change(ctx, sh, c, args[1], args[2], args[3])
 		case len(args) == 5 && args[0] == "cleanup" && args[2] == "add":
 			return exitOK, a.add(ctx, sh, c, args[1], args[3], args[4])
+		}
+		if len(args) > 0 && args[0] == "cleanup" {
+			return exitUsage, usagef("say cleanup ID to see the chores, cleanup ID add KIND NAME, or cleanup ID done|kept|open|assign CHORE")
 		}
 		return exitUsage, usagef("say what to do: record FILE, list, show ID, status [ID], close ID, plan ID or cleanup ID")
 	}
@@ -117,7 +121,7 @@ func (a upgradesArgs) record(ctx context.Context, sh shell, c *client, path stri
 		return printJSON(sh.stdout, u)
 	}
 	if !u.Begun() {
-		_, err = fmt.Fprintf(sh.stdout, "Recorded %s, planned for %s; it is watched once it begins: record it again then with started_at, or let its build information tell\n", words.Name(u.ID), at(u.PlannedStart))
+		_, err = fmt.Fprintf(sh.stdout, "Recorded %s, planned for %s; it is watched once it begins: record it again then with started_at, or let its build information tell. It is listed from the next step on\n", words.Name(u.ID), at(u.PlannedStart))
 		return err
 	}
 	_, err = fmt.Fprintf(sh.stdout, "Recorded %s; it is watched from the next step on, as one with what was found of it: aftershock upgrades list\n", words.Name(u.ID))
@@ -180,17 +184,28 @@ func (a upgradesArgs) show(ctx context.Context, sh shell, c *client, id string) 
 	}
 	fmt.Fprintf(sh.stdout, "%s, %s %s\n", words.Upgrade(u), from, at(u.Begins()))
 	for _, b := range u.Binaries {
-		many := "s"
-		if len(b.Instances) == 1 {
-			many = ""
-		}
-		fmt.Fprintf(sh.stdout, "  %s on %d instance%s\n", words.Versions(b), len(b.Instances), many)
+		fmt.Fprintf(sh.stdout, "  %s\n", outOn(b))
 		if b.Inside != nil {
 			fmt.Fprintf(sh.stdout, "    inside: %s\n", words.Line(b.Inside.Summary))
 		}
 	}
 	fmt.Fprintln(sh.stdout)
 	return printVerdicts(sh.stdout, all, u.Binaries)
+}
+
+// outOn says in words how far a binary has come.
+func outOn(b detector.Binary) string {
+	text := fmt.Sprintf("%s on %d instances", words.Versions(b), len(b.Instances))
+	if len(b.Instances) == 1 {
+		text = words.Versions(b) + " on 1 instance"
+	}
+	if f := b.Fleet; f != nil && f.Old > 0 {
+		text += fmt.Sprintf(", %d still on the old build", f.Old)
+		if len(f.OldNames) > 0 {
+			text += " (" + words.Line(strings.Join(f.OldNames[:min(3, len(f.OldNames))], ", ")) + ")"
+		}
+	}
+	return text
 }
 
 // printVerdicts writes a table of verdicts.
@@ -203,6 +218,9 @@ func printVerdicts(w io.Writer, all []detector.Verdict, binaries []detector.Bina
 		}
 		if len(v.Causes) > 0 {
 			cause = fmt.Sprintf("%s (%s)", words.Suspect(v.Causes[0], binaries), words.Probability(v.Causes[0].Probability))
+			if v.State == detector.Undecided && v.Missing != "" {
+				cause += "; undecided: " + v.Missing
+			}
 		}
 		state := string(v.State)
 		if !v.Recovered.IsZero() {

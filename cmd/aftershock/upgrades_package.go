@@ -102,7 +102,7 @@ func (a upgradesArgs) cleanup(ctx context.Context, sh shell, c *client, id strin
 }
 
 // choreArgs are the flags of what changes the ledger.
-type choreArgs struct{ note, owner, due *string }
+type choreArgs struct{ note, owner, due, probe *string }
 
 // change says how a chore stands.
 func (a upgradesArgs) change(ctx context.Context, sh shell, c *client, id, state, chore string) error {
@@ -124,7 +124,7 @@ func (a upgradesArgs) add(ctx context.Context, sh shell, c *client, id, kind, na
 		return err
 	}
 	return a.tell(ctx, sh, c, "/api/v1/upgrades/"+url.PathEscape(id)+"/chores", detector.Chore{
-		Kind: kind, Name: name, What: *a.chore.note, Owner: *a.chore.owner, Due: due,
+		Kind: kind, Name: name, What: *a.chore.note, Owner: *a.chore.owner, Due: due, Probe: *a.chore.probe,
 	})
 }
 

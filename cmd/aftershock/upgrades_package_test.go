@@ -24,6 +24,8 @@ func TestUpgradesPlanAndCleanup(t *testing.T) {
 		{[]string{"cleanup", webtest.UpgradeID, "assign", id, "--owner", "eve"}, id + " is open"},
 		{[]string{"cleanup", webtest.UpgradeID, "done", id, "--note", "gone"}, id + " is done"},
 		{[]string{"cleanup", webtest.UpgradeID, "--format", "json"}, `"owner": "eve"`},
+		{[]string{"cleanup", webtest.UpgradeID, "--format", "json"}, `"probe": "file /srv/banner"`},
+		{[]string{"cleanup", webtest.UpgradeID, "add", "other", "old worker", "--probe", "instance dten-worker", "--format", "json"}, `"probe": "instance dten-worker"`},
 	} {
 		if got := call(t, "", append([]string{"upgrades"}, tt.args...)...); got.status != 0 || !strings.Contains(got.out, tt.want) {
 			t.Errorf("%v: %+v, want %q", tt.args, got, tt.want)
@@ -36,6 +38,8 @@ func TestUpgradesPlanAndCleanup(t *testing.T) {
 		{[]string{"plan", "nope"}, "aftershock upgrades list"},
 		{[]string{"cleanup", webtest.UpgradeID, "done", "nope"}, "aftershock upgrades cleanup ID"},
 		{[]string{"cleanup", webtest.UpgradeID, "add", "odd", "x"}, `kind: "odd" is none of flag`},
+		{[]string{"cleanup", webtest.UpgradeID, "add", "webhook"}, "cleanup ID add KIND NAME"},
+		{[]string{"cleanup", webtest.UpgradeID, "add", "other", "x", "--probe", "sh -c id"}, "isn't one of flag KEY"},
 		{[]string{"cleanup", webtest.UpgradeID, "assign", id, "--due", "soon"}, `--due "soon" isn't a date`},
 		{[]string{"cleanup", webtest.UpgradeID, "kept", id}, "say why it stays"},
 	} {

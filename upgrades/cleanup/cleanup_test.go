@@ -188,6 +188,54 @@ func TestProbesTell(t *testing.T) {
 	step(30, "kept: the file is there")
 }
 
+// A chore that a person added without an owner and a date has those of the configuration, or nobody would be reminded of it.
+func TestAddedChoresAreCompleted(t *testing.T) {
+	c := config()
+	c.Owner = "ops"
+	u := detector.Upgrade{ID: "u", StartedAt: noon}
+	s := &shelf{all: []detector.LedgerEntry{
+		{ID: "a", Upgrade: "u", Chore: detector.Chore{Kind: "other", Name: "a"}, State: detector.ChoreOpen, Actor: "ana"},
+		{ID: "b", Upgrade: "u", Chore: detector.Chore{Kind: "other", Name: "b", Owner: "eve", Due: noon.Add(time.Hour)}, State: detector.ChoreOpen, Actor: "ana"},
+		{ID: "c", Upgrade: "u", Chore: detector.Chore{Kind: "other", Name: "c"}, State: detector.ChoreKept, Actor: "ana"},
+	}}
+	if err := keeper(s, u, Prober{Config: c}, map[string]string{}).Advance(t.Context(), noon); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []detector.Chore{
+		{Kind: "other", Name: "a", Owner: "ops", Due: noon.Add(time.Duration(c.Due))}, {Kind: "other", Name: "b", Owner: "eve", Due: noon.Add(time.Hour)}, {Kind: "other", Name: "c"},
+	} {
+		if d := cmp.Diff(want, s.all[i].Chore); d != "" || s.all[i].Actor != "ana" {
+			t.Errorf("%s by %s", d, s.all[i].Actor)
+		}
+	}
+}
+
+// Only what leaves no doubt is probed by itself: a text that nothing has would be told as gone.
+func TestProbeOf(t *testing.T) {
+	for _, tt := range []struct{ kind, name, want string }{
+		{"banner", "/srv/banner", "file /srv/banner"},
+		{"file", "/etc/dten/old.env", "file /etc/dten/old.env"},
+		{"file", "old.env", ""},
+		{"webhook", "https://hooks.example.com/dten/x", "url https://hooks.example.com/dten/x"},
+		{"webhook", "the pager", ""},
+		{"silence", "5ac1f5b5-6a0b-4a4d-9d6c-0d6a5b0f7c11", "silence 5ac1f5b5-6a0b-4a4d-9d6c-0d6a5b0f7c11"},
+		{"silence", "for the window", ""},
+		{"flag", "payments-backoff", ""},
+		{"cron", "the export", ""},
+		{"other", "/srv/banner", ""},
+	} {
+		got := ProbeOf(tt.kind, tt.name)
+		if got != tt.want {
+			t.Errorf("%s %s: %q, want %q", tt.kind, tt.name, got, tt.want)
+		}
+		if got != "" {
+			if _, _, err := parseProbe(got); err != nil {
+				t.Errorf("%s %s: %v", tt.kind, tt.name, err)
+			}
+		}
+	}
+}
+
 func TestReminders(t *testing.T) {
 	s, told := &shelf{}, map[string]string{}
 	u := upgrade()

@@ -109,6 +109,11 @@ func TestPlannedChores(t *testing.T) {
 	if len(s.all) != 2 || due("cron") != 8*day || due("banner") != 2*time.Hour {
 		t.Fatalf("got %+v", s.all)
 	}
+	for _, e := range s.all {
+		if e.State != detector.ChoreOpen || e.Found != "" {
+			t.Errorf("probed before the upgrade, when nothing is there that could be gone: %+v", e)
+		}
+	}
 	u.PlannedStart = noon.Add(3 * day) // put off
 	step(u, noon.Add(time.Hour))
 	if due("cron") != 10*day || due("banner") != 2*time.Hour {

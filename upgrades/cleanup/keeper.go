@@ -1,6 +1,7 @@
 package cleanup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,13 +111,16 @@ func (k *Keeper) advance(ctx context.Context, u detector.Upgrade, w World, now t
 		known = append(known, e)
 		k.o.Log.WithFields(logrus.Fields{"upgrade": u.ID, "chore": e.ID, "kind": e.Kind}).Info("the clean-up ledger has a new chore")
 	}
+	if !u.Begun() {
+		return nil // what isn't upgraded yet has nothing to clean up: what isn't there yet isn't gone
+	}
 	for i, e := range known {
-		if known[i], err = k.probe(ctx, u, w, e, now); err != nil {
+		if known[i], err = k.complete(ctx, u, e); err != nil {
 			return err
 		}
-	}
-	if !u.Begun() {
-		return nil // what isn't upgraded yet has nothing to clean up
+		if known[i], err = k.probe(ctx, u, w, known[i], now); err != nil {
+			return err
+		}
 	}
 	return k.remind(ctx, u, known, now)
 }
@@ -135,6 +139,27 @@ func (k *Keeper) move(ctx context.Context, e, draft detector.LedgerEntry) (detec
 			return e, false, nil
 		}
 		e.Due = draft.Due
+		return e, true, nil
+	})
+}
+
+// complete gives a chore that a person added without them the owner and the date that others have.
+func (k *Keeper) complete(ctx context.Context, u detector.Upgrade, e detector.LedgerEntry) (detector.LedgerEntry, error) {
+	c := k.o.Prober.Config
+	lacks := func(e detector.LedgerEntry) bool {
+		return e.State == detector.ChoreOpen && (e.Due.IsZero() || e.Owner == "" && c.Owner != "")
+	}
+	if !lacks(e) {
+		return e, nil
+	}
+	return k.o.Store.ChangeChore(ctx, u.ID, e.ID, func(e detector.LedgerEntry, known bool) (detector.LedgerEntry, bool, error) {
+		if !known || !lacks(e) {
+			return e, false, nil
+		}
+		e.Owner = cmp.Or(e.Owner, c.Owner)
+		if e.Due.IsZero() {
+			e.Due = due(u, c)
+		}
 		return e, true, nil
 	})
 }

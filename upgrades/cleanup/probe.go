@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -41,6 +42,24 @@ func parseProbe(text string) (kind, what string, err error) {
 		return "", "", fmt.Errorf("probe: %.60q isn't one of flag KEY, silence ID, url URL, file PATH, cron TEXT, instance BINARY", text)
 	}
 	return kind, what, nil
+}
+
+// silenceID matches the ID that Alertmanager gives a silence.
+var silenceID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// ProbeOf is the probe of a chore that comes without one, where its kind and name leave no doubt of what is to
+// be looked at: a file or banner by its absolute path, a webhook by its URL, a silence by Alertmanager's ID; else "".
+func ProbeOf(kind, name string) string {
+	name = strings.TrimSpace(name)
+	switch {
+	case (kind == "file" || kind == "banner") && path.IsAbs(name):
+		return "file " + name
+	case kind == "webhook" && (strings.HasPrefix(name, "https://") || strings.HasPrefix(name, "http://")):
+		return "url " + name
+	case kind == "silence" && silenceID.MatchString(name):
+		return "silence " + name
+	}
+	return ""
 }
 
 // Prober looks whether things are gone.

@@ -71,6 +71,7 @@ type inspection struct {
 	scripts  []scripts.Script
 	texts    []textFile
 	versions map[string]string
+	verifies []string
 	built    []build
 }
 
@@ -129,7 +130,7 @@ func Inspect(ctx context.Context, file string, o Options) (r Report, err error) 
 func (i *inspection) report() Report {
 	r := Report{
 		Package: filepath.Base(i.p.Path), Form: i.p.Form, Name: i.m.Name.Value, Version: i.m.Version.Value, SHA256: i.p.SHA256,
-		Files: len(i.p.Files), Bytes: i.p.Size, InspectedAt: i.o.Now.UTC().Truncate(time.Second), Findings: sortFindings(i.found),
+		Files: len(i.p.Files), Bytes: i.p.Size, InspectedAt: i.o.Now.UTC().Truncate(time.Second), Findings: sortFindings(i.found), Verifies: i.verifies,
 	}
 	if r.Name == "" {
 		return r

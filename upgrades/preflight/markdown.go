@@ -19,7 +19,11 @@ var headings = map[string]string{
 // WriteMarkdown writes the report as a page for a ticket or a review.
 func (r Report) WriteMarkdown(w io.Writer) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprintf(out, "# Inspection of %s\n\n%s.\n\n**%s.**\n", escape(r.Title()), escape(r.size()), r.Verdict())
+	fmt.Fprintf(out, "# Inspection of %s\n\n%s.\n", escape(r.Title()), escape(r.size()))
+	for _, line := range r.signed() {
+		fmt.Fprintf(out, "\n%s.\n", escape(line))
+	}
+	fmt.Fprintf(out, "\n**%s.**\n", r.Verdict())
 	last := ""
 	for _, f := range r.Findings {
 		if f.Severity != last {

@@ -30,6 +30,8 @@ type Report struct {
 	Files       int       `json:"files"`
 	Bytes       int64     `json:"bytes"`
 	InspectedAt time.Time `json:"inspected_at"`
+	// Verifies says of each signature that speaks for the package and verifies by whom it is.
+	Verifies []string `json:"verifies,omitempty"`
 	// Findings are in order of severity, then of place; never nil.
 	Findings []detector.Finding `json:"findings"`
 	// Upgrade drafts the record of the upgrade; nil where the package doesn't say
@@ -125,6 +127,14 @@ func (r Report) Title() string {
 		title += ": " + strings.TrimSpace(r.Name+" "+r.Version)
 	}
 	return title
+}
+
+// signed says in words which signatures verify, a line each.
+func (r Report) signed() (lines []string) {
+	for _, v := range r.Verifies {
+		lines = append(lines, "signature: "+plain(v))
+	}
+	return lines
 }
 
 // size is the package's size in words.

@@ -43,12 +43,16 @@ func (i *inspection) checkSignatures() error {
 		return err
 	}
 	i.add(r.Findings...)
+	i.verifies = r.Verifies
 	for _, u := range r.Unexpected {
 		if i.o.Signatures.Escalate == nil {
 			continue
 		}
 		if err := i.o.Signatures.Escalate(u); err != nil {
-			return fmt.Errorf("tell of the unexpected key: %w", err)
+			if i.ctx.Err() != nil {
+				return i.ctx.Err()
+			}
+			i.add(u.NotTold(err))
 		}
 	}
 	return nil

@@ -23,7 +23,11 @@ var colours = map[string]string{
 // WriteText writes the report for people, in colour where the writer is a terminal.
 func (r Report) WriteText(w io.Writer, colour bool) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprintf(out, "%s\n%s\n%s\n", plain(r.Title()), plain(r.size()), r.Verdict())
+	fmt.Fprintf(out, "%s\n%s\n", plain(r.Title()), plain(r.size()))
+	for _, line := range r.signed() {
+		fmt.Fprintln(out, line)
+	}
+	fmt.Fprintln(out, r.Verdict())
 	for _, f := range r.Findings {
 		label := fmt.Sprintf("%-7s", strings.ToUpper(f.Severity))
 		if colour {

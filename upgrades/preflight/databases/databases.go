@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"runtime"
@@ -50,6 +51,9 @@ func Parse(text string) (Source, error) {
 		return s, err
 	}
 	f, err := os.Open(text)
+	if errors.Is(err, fs.ErrNotExist) { // without the text, which may be a connection string with a password
+		return Source{}, errors.New("a database is given as postgres://user@host:port/name, as mysql://user@host:port/name, or as a file that has such a URL: what was given is no URL, and there is no such file")
+	}
 	if err != nil {
 		return Source{}, fmt.Errorf("read the URL of a database: %w", err)
 	}

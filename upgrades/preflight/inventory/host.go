@@ -158,14 +158,17 @@ func (t *taker) processes(ctx context.Context) {
 		}
 		p := Process{PID: pid}
 		p.Exe, p.Deleted = strings.CutSuffix(exe, " (deleted)")
+		p.Deleted = p.Deleted && !strings.HasPrefix(exe, "/memfd:") // was never on disk
 		if ticks, ok := startTicks(t.readQuietly(dir + "/stat")); ok && !boot.IsZero() {
 			p.Started = boot.Add(time.Duration(ticks) * (time.Second / hertz)).Truncate(time.Second)
 		}
 		p.Version = t.version(p, versions)
 		t.inv.Processes = append(t.inv.Processes, p)
 	}
-	if hidden > 0 {
-		t.note("processes: %d are another user's and weren't seen: take the inventory as root to have them", hidden)
+	if hidden > 0 && os.Geteuid() == 0 {
+		t.note("processes: %d couldn't be looked at, even by root", hidden)
+	} else if hidden > 0 {
+		t.note("processes: %d couldn't be looked at, being another user's: take the inventory as root to have them", hidden)
 	}
 	slices.SortFunc(t.inv.Processes, func(a, b Process) int { return a.PID - b.PID })
 }

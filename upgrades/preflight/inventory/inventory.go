@@ -295,8 +295,9 @@ func (f Found) Scheme() version.Scheme {
 }
 
 // Find gives what the inventory has of a name: packages (also by what they provide), then
-// services, programs on disk and running ones, databases by engine or name, the operating system by its
-// ID, and kernel or linux. Nothing found doesn't mean that there is nothing.
+// services, programs on disk and running ones, databases by engine, the operating system by its
+// ID, and kernel or linux. A database isn't found by its name, which is often the product's: the version is the
+// server's. Nothing found doesn't mean that there is nothing.
 func (inv Inventory) Find(name string) []Found {
 	var found []Found
 	for _, p := range inv.Packages {
@@ -320,7 +321,7 @@ func (inv Inventory) Find(name string) []Found {
 		}
 	}
 	for _, d := range inv.Databases {
-		if d.Name == name || strings.EqualFold(d.Engine, Engine(name)) {
+		if Engine(d.Engine) == Engine(name) {
 			found = append(found, Found{Kind: "database", Version: d.Version})
 		}
 	}

@@ -207,6 +207,17 @@ func TestFindOneVersion(t *testing.T) {
 	}
 }
 
+// TestFindNoDatabaseByItsName: a database that is called as the product tells the version of its server.
+func TestFindNoDatabaseByItsName(t *testing.T) {
+	inv := Inventory{Databases: []Database{{Name: "shop", Engine: "pg", Version: "15.18"}}}
+	if got := inv.Find("shop"); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+	if got := inv.Find("postgres"); len(got) != 1 || got[0].Version != "15.18" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestOldBuilds(t *testing.T) {
 	findings := installed.Check([]Change{{Name: "dten-checkout", To: "4.2.0"}})
 	var got []string

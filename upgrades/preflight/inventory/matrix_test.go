@@ -163,6 +163,17 @@ func TestPathsChecked(t *testing.T) {
 	}
 }
 
+// TestPathsOncePerWay: the package and its binaries, all names of one product, go one way.
+func TestPathsOncePerWay(t *testing.T) {
+	inv := Inventory{Services: []Service{{Service: "checkout", Binary: "dten-checkout", Version: "4.0.1"}}}
+	at := detector.Place{File: "manifest.yaml", Line: 2}
+	changes := []Change{{Name: "dten-checkout", Also: []string{"checkout"}, To: "4.2.0", Place: at}, {Name: "checkout", To: "4.2.0", Place: detector.Place{File: "manifest.yaml", Line: 9}}}
+	want := []string{"blocker inventory/intermediate-versions manifest.yaml:2", "note inventory/step-downtime paths.yaml:17", "note inventory/step-key paths.yaml:23"}
+	if d := cmp.Diff(want, rules(paths(t, pathsText).Check(inv, changes))); d != "" {
+		t.Error(d)
+	}
+}
+
 const compatibilityText = `rules:
   - product: checkout
     versions: ">= 4.2"

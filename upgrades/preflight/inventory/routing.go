@@ -21,6 +21,8 @@ import (
 // inventory/step-package, inventory/step-key, inventory/manual-step, inventory/step-downtime.
 func (p Paths) Check(inv Inventory, changes []Change) []detector.Finding {
 	var findings []detector.Finding
+	type way struct{ product, from, to string }
+	told := map[way]bool{} // a product's binaries go the same way
 	for _, c := range changes {
 		product, ok := p.product(c)
 		if !ok {
@@ -36,9 +38,11 @@ func (p Paths) Check(inv Inventory, changes []Change) []detector.Finding {
 		}
 		for _, f := range found {
 			from, err := f.In(product.scheme)
-			if err != nil || f.Replaced {
+			w := way{product.Name, from.String(), to.String()}
+			if err != nil || f.Replaced || told[w] {
 				continue
 			}
+			told[w] = true
 			for _, n := range p.between(inv, c, product, from, to) {
 				if !slices.ContainsFunc(findings, func(o detector.Finding) bool { return o.What == n.What && o.Place == n.Place }) {
 					findings = append(findings, n)

@@ -146,6 +146,9 @@ func (t *taker) files(ctx context.Context) {
 			t.note("files: %q is no pattern: %v", pattern, err)
 			continue
 		}
+		if len(found) == 0 {
+			t.note("files: nothing is called %s", pattern)
+		}
 		for _, f := range found {
 			names = append(names, "/"+f)
 		}

@@ -70,6 +70,7 @@ func TestTake(t *testing.T) {
 		"proc/12/exe@":                        "/opt/dten/bin/dten-checkout (deleted)",
 		"proc/12/stat":                        "12 (a) b) S 1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 36000 1 1",
 		"proc/7/exe@":                         "/usr/sbin/cron",
+		"proc/15/exe@":                        "/memfd:sealed (deleted)",
 		"proc/3/stat":                         "3 (kthreadd) S 1",
 		"etc/systemd/system/dten.service":     "[Service]\nExecStart=/opt/dten\n[Install]\nWantedBy=multi-user.target\n",
 		"etc/systemd/system/off.service@":     "/dev/null",
@@ -86,7 +87,7 @@ func TestTake(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 3, 6, 8, 0, 0, 0, time.UTC)
-	got, err := Take(t.Context(), root, Options{At: at, Files: []string{"/opt/dten/bin/*", "relative"}, Known: Inventory{RetiredHosts: []string{"sftp.old.example"}, Kernel: "not taken over"}})
+	got, err := Take(t.Context(), root, Options{At: at, Files: []string{"/opt/dten/bin/*", "relative", "/opt/none/*"}, Known: Inventory{RetiredHosts: []string{"sftp.old.example"}, Kernel: "not taken over"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +107,7 @@ func TestTake(t *testing.T) {
 		Processes: []Process{
 			{PID: 7, Exe: "/usr/sbin/cron"},
 			{PID: 12, Exe: "/opt/dten/bin/dten-checkout", Deleted: true, Started: time.Unix(1770000360, 0).UTC()},
+			{PID: 15, Exe: "/memfd:sealed"},
 		},
 		Units: []Unit{
 			{"dbus-x.service", UnitAlias},
@@ -115,7 +117,7 @@ func TestTake(t *testing.T) {
 			{"off.service", UnitMasked},
 		},
 		RetiredHosts: []string{"sftp.old.example"},
-		Notes:        []string{`files: "relative" is no absolute path`},
+		Notes:        []string{`files: "relative" is no absolute path`, "files: nothing is called /opt/none/*"},
 	}
 	if d := cmp.Diff(want, got, cmpopts.IgnoreFields(Inventory{}, "Disks")); d != "" {
 		t.Error(d)

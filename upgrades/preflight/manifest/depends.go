@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -121,10 +122,16 @@ func (k *check) satisfied(d Dependency, relations []version.Relation) (inventory
 	return k.facts.Inventory.Satisfied([]version.Relation{{Name: d.Name, Constraint: c}})
 }
 
-// brought says whether the package itself brings one of the alternatives.
+// brought says whether the package itself brings one of the alternatives, in a version that is allowed where it tells one.
 func (k *check) brought(relations []version.Relation) bool {
 	return slices.ContainsFunc(relations, func(r version.Relation) bool {
-		return r.Name == k.m.Name.Value || slices.Contains(k.facts.Brings, r.Name)
+		return r.Name == k.m.Name.Value || slices.Contains(k.facts.Brings, r.Name) || slices.ContainsFunc(k.m.Changes(""), func(c inventory.Change) bool {
+			if !slices.ContainsFunc(append([]string{c.Name}, c.Also...), func(n string) bool { return detector.SameBinary(n, r.Name) }) {
+				return false
+			}
+			v, err := version.Parse(cmp.Or(c.Scheme, version.Semver), c.To)
+			return err == nil && r.Constraint.Allows(v)
+		})
 	})
 }
 

@@ -149,6 +149,13 @@ func TestRules(t *testing.T) {
 			[]string{"note dependency-unknown manifest.yaml:4"},
 		},
 		{"brought along", "name: a\nversion: 1\ndependencies:\n- b ^1\n", Facts{Inventory: &installed, Brings: []string{"b"}}, nil},
+		{"brought as a binary", "name: a\nversion: 4.4.0\ndependencies:\n- payments ^4.4\nbinaries:\n- {name: payments}\n", Facts{Inventory: &installed}, nil},
+		{
+			"brought as a binary, in another version",
+			"name: a\nversion: 4.4.0\ndependencies:\n- payments ^4.5\nbinaries:\n- {name: payments}\n",
+			Facts{Inventory: &installed},
+			[]string{"blocker dependency-unsatisfied manifest.yaml:4"},
+		},
 		{"in the order of what is installed", "name: a\nversion: 1\ndependencies:\n- openssl = 1.1.1n-0+deb11u5\n", Facts{Inventory: &installed}, nil},
 		{
 			"not in the order of what is installed",

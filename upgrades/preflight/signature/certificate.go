@@ -197,7 +197,7 @@ func (c *check) issuer(s found, cert *x509.Certificate, chain []*x509.Certificat
 	}
 	prints := fmt.Sprintf("issuer %s, fingerprint of the certificate %s", name(cert.Issuer.String()), colons(cert.Raw))
 	f := detector.Finding{Severity: detector.Risk, Place: s.place, Do: "Ask the publisher for the certificate's fingerprint through a channel that you had before, and compare it; " +
-		"if it is theirs, give the issuer's certificate, or this one, as a trusted root."}
+		"if it is theirs, give the issuer's certificate, or this one, as a trusted root (--roots FILE)."}
 	err := c.verifyChain(cert, chain, sg)
 	var invalid x509.CertificateInvalidError
 	switch {

@@ -300,7 +300,7 @@ func (c *check) cms(s found) error {
 			cert = one.certificate(c.keys.allCertificates())
 		}
 		if cert == nil {
-			c.unchecked("signature/no-key", s, "the signer's certificate is neither in it nor with the package", "Ask the vendor for the certificate, and give it by its file.")
+			c.unchecked("signature/no-key", s, "the signer's certificate is neither in it nor with the package", "Ask the vendor for the certificate, and give it by its file (--key FILE).")
 			continue
 		}
 		err := one.verify(c.ctx, d.contentType, m, cert)

@@ -231,7 +231,7 @@ func (c *check) raw(s found) error {
 		_, err := c.outcome(s, "", doubt)
 		return err
 	case tried == 0:
-		c.unchecked("signature/no-key", s, "there is no certificate or public key that it could be by", "Ask the vendor for the certificate, and give it by its file.")
+		c.unchecked("signature/no-key", s, "there is no certificate or public key that it could be by", "Ask the vendor for the certificate, and give it by its file (--key FILE).")
 	default:
 		c.invalid(s, "", fmt.Sprintf("it isn't one of these bytes by any of the %d keys that it could be by", tried))
 	}

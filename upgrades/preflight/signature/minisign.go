@@ -123,7 +123,7 @@ func (c *check) minisign(s found) error {
 		return c.accept(s, signer{kind: detector.PinMinisign, fingerprint: k.text, subject: "minisign key " + keyName(k.id), given: n < len(c.keys.trusted.minisign)})
 	}
 	if tried == 0 {
-		c.unchecked("signature/no-key", s, "the minisign key "+keyName(m.id)+" isn't at hand", "Get the vendor's public key by another way than the package, and give it by its file.")
+		c.unchecked("signature/no-key", s, "the minisign key "+keyName(m.id)+" isn't at hand", "Get the vendor's public key by another way than the package, and give it by its file (--key FILE).")
 		return nil
 	}
 	c.invalid(s, " by the minisign key "+keyName(m.id), errMismatch.Error())

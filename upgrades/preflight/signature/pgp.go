@@ -159,7 +159,7 @@ func (c *check) pgp(s found) error {
 		return nil // a repository signs with the keys of several releases, of which one is enough
 	}
 	for _, what := range absent {
-		c.unchecked("signature/no-key", s, what, "Get the vendor's public key by another way than the package, and give it by its file.")
+		c.unchecked("signature/no-key", s, what, "Get the vendor's public key by another way than the package, and give it by its file (--key FILE).")
 	}
 	return nil
 }

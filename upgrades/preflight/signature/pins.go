@@ -32,6 +32,16 @@ type Unexpected struct {
 	Steps []string `json:"steps"`
 }
 
+// NotTold is the finding of an unexpected key that the receivers of alerts couldn't be told of.
+func (u Unexpected) NotTold(err error) detector.Finding {
+	return detector.Finding{
+		Rule: "signature/not-told", Severity: detector.Risk,
+		What: fmt.Sprintf("the receivers of alerts weren't told of the unexpected key of %s: %v", name(u.Publisher), err),
+		Why:  "Those who may have to stop the package elsewhere don't know of it.",
+		Do:   "Tell the people on call and security yourself, with what is said of the key here.",
+	}
+}
+
 // compare holds the key of a signature that verifies to those of earlier packages, and pins the first.
 func (c *check) compare(s found, k signer) error {
 	if k.given {
@@ -50,7 +60,16 @@ func (c *check) compare(s found, k signer) error {
 	if len(c.pins) == 0 {
 		p := Pin{Publisher: c.in.Publisher, Kind: k.kind, Fingerprint: k.fingerprint, Issuer: k.issuer, Subject: k.subject, FirstSeen: c.in.Now.UTC()}
 		if err := c.in.Pins.Pin(c.ctx, p); err != nil {
-			return fmt.Errorf("pin the key of %s: %w", c.in.Publisher, err)
+			if c.ctx.Err() != nil {
+				return c.ctx.Err()
+			}
+			c.add(detector.Finding{
+				Rule: "signature/not-pinned", Severity: detector.Risk, Place: s.place,
+				What: fmt.Sprintf("%s is by %s, which couldn't be pinned as the first of %s: %v", s.name, k, name(c.in.Publisher), err),
+				Why:  "The next package is compared with no key: one by somebody else isn't told.",
+				Do:   "Mend what is said there, and inspect the package again; --pins FILE keeps pins in a file of yours instead.",
+			})
+			return nil
 		}
 		told := "first\xff" + k.kind + k.fingerprint
 		if c.told[told] {

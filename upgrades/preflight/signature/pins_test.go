@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"aftershock/detector"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -132,8 +134,37 @@ func (f failing) Pin(context.Context, Pin) error                { return f.error
 func TestPinFails(t *testing.T) {
 	p := issue(t, ec(t), nil, nil)
 	broken := errors.New("disk full")
-	_, _, err := Check(t.Context(), Input{Package: "p.zip", Beside: files("p.zip", content, "p.zip.p7s", detached(t, content, p, 0, &now)), Now: now, Publisher: "a", Pins: failing{broken}})
-	if !errors.Is(err, broken) {
-		t.Error(err)
+	findings, _, err := Check(t.Context(), Input{Package: "p.zip", Beside: files("p.zip", content, "p.zip.p7s", detached(t, content, p, 0, &now)), Now: now, Publisher: "a", Pins: failing{broken}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := false
+	for _, f := range findings {
+		told = told || f.Rule == "signature/not-pinned" && f.Severity == detector.Risk && strings.Contains(f.What, "disk full")
+		if f.Rule == "signature/first-use" {
+			t.Errorf("told as pinned: %s", f.What)
+		}
+	}
+	if !told {
+		t.Errorf("got %+v", findings)
+	}
+}
+
+// TestVerifies: of a signature that verifies it is said by whom it is, and how that key is known.
+func TestVerifies(t *testing.T) {
+	p, other := issue(t, ec(t), nil, nil), issue(t, ec(t), nil, nil)
+	pins := &Memory{}
+	for _, tt := range []struct {
+		by   party
+		want string
+	}{{p, ""}, {p, ", who signed before"}, {other, ", another key than before"}} {
+		r, err := Examine(t.Context(), Input{Package: "p.zip", Beside: files("p.zip", content, "p.zip.p7s", detached(t, content, tt.by, 0, &now)), Now: now, Publisher: "a", Pins: pins})
+		if err != nil || len(r.Verifies) != 1 || !strings.HasPrefix(r.Verifies[0], "p.zip.p7s verifies, by ") || !strings.HasSuffix(r.Verifies[0], "(key "+tt.by.print()+")"+tt.want) {
+			t.Errorf("got %q (%v), want %q", r.Verifies, err, tt.want)
+		}
+	}
+	r, err := Examine(t.Context(), Input{Package: "p.zip", Beside: files("p.zip", content), Now: now, Publisher: "b", Pins: pins})
+	if err != nil || len(r.Verifies) != 0 {
+		t.Errorf("unsigned: %q (%v)", r.Verifies, err)
 	}
 }

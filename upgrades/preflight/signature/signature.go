@@ -114,6 +114,8 @@ type Result struct {
 	Findings   []detector.Finding
 	Unexpected []Unexpected
 	Covers     Covers
+	// Verifies says of each signature that speaks for the package and verifies by whom it is, in words.
+	Verifies []string
 }
 
 // Check gives the findings of Examine and the keys that weren't expected.
@@ -161,7 +163,7 @@ func Examine(ctx context.Context, in Input) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}
-	return Result{c.findings, c.unexpected, c.covers}, nil
+	return Result{c.findings, c.unexpected, c.covers, c.verifies}, nil
 }
 
 // check is one package being looked at.
@@ -178,6 +180,7 @@ type check struct {
 	findings   []detector.Finding
 	unexpected []Unexpected
 	covers     Covers
+	verifies   []string
 	// speaking counts signatures that speak for the package; verified those of them that verify,
 	// known those by a key that was expected, and bad those that are a blocker by themselves.
 	speaking, verified, known, bad int
@@ -233,7 +236,21 @@ func (c *check) accept(s found, k signer) error {
 	}
 	c.verified++
 	c.short, c.whole = c.short || s.short, c.whole || !s.short
-	return c.compare(s, k)
+	known, bad := c.known, c.bad
+	if err := c.compare(s, k); err != nil {
+		return err
+	}
+	text := s.name + " verifies, by " + k.String()
+	switch {
+	case k.given:
+		text += ", a key that was given"
+	case c.known > known:
+		text += ", who signed before"
+	case c.bad > bad:
+		text += ", another key than before"
+	}
+	c.verifies = append(c.verifies, text)
+	return nil
 }
 
 // invalid is the finding of a signature that doesn't verify.

@@ -43,7 +43,7 @@ func vocabulary() map[string]any {
 		"placebo":  func(p Placebo) string { return words.Placebos(&p.FalseAlarms) },
 		"length":   func(s *float64) string { return lengthOf(s) },
 		"capital":  words.Capital, "stand": words.Stand, "acted": words.Acted, "verdict": words.Verdict,
-		"plural":    plural,
+		"plural":    words.Plural,
 		"instances": instances,
 		"ago":       func(from, to time.Time) string { return words.Duration(to.Sub(from)) },
 		"accepted":  func(a *detector.Acceptance) string { return words.Accepted(*a) },
@@ -77,7 +77,7 @@ func instances(b detector.Binary) string {
 			last = d.At
 		}
 	}
-	s := plural(len(b.Instances), "instance") + ", " + words.Clock(first)
+	s := words.Plural(len(b.Instances), "instance") + ", " + words.Clock(first)
 	if last.After(first) {
 		s += "–" + words.Clock(last)
 	}

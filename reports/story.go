@@ -21,14 +21,14 @@ func head(r Review) []string {
 func (r Review) result() string {
 	text := r.verdict()
 	if n := r.Counts.Lost; n > 0 {
-		text = strings.TrimSuffix(text, ".") + fmt.Sprintf("; %s that had improved %s lost again.", plural(n, "indicator"), isAre(n))
+		text = strings.TrimSuffix(text, ".") + fmt.Sprintf("; %s that had improved %s lost again.", words.Plural(n, "indicator"), isAre(n))
 	}
 	return text
 }
 
 func (r Review) verdict() string {
 	c, name := r.Counts, words.TheUpgrade(r.Upgrade)
-	some := func(n int) string { return fmt.Sprintf("%d of %s", n, plural(c.Indicators, "indicator")) }
+	some := func(n int) string { return fmt.Sprintf("%d of %s", n, words.Plural(c.Indicators, "indicator")) }
 	switch r.Outcome {
 	case Blind:
 		return fmt.Sprintf("No data: nothing can be said of %s, since no indicator was seen.", name)
@@ -52,7 +52,7 @@ func (r Review) verdict() string {
 	case Undecided:
 		return fmt.Sprintf("Undecided: nothing is known to be worse after %s; %s clear, %d can't be told yet.", name, some(c.Clear+c.Improved), c.Undecided)
 	}
-	return fmt.Sprintf("Clear: all %s proven to be within the margin after %s.", plural(c.Indicators, "indicator"), name)
+	return fmt.Sprintf("Clear: all %s proven to be within the margin after %s.", words.Plural(c.Indicators, "indicator"), name)
 }
 
 // main is the shift that the review is told by: the root of the first alert where
@@ -139,10 +139,10 @@ func (r Review) open() string {
 	}
 	var open []string
 	if n := r.Counts.Regressed; n > 0 {
-		open = append(open, plural(n, "indicator")+" still worse")
+		open = append(open, words.Plural(n, "indicator")+" still worse")
 	}
 	if n := r.Counts.Accepted; n > 0 {
-		open = append(open, plural(n, "indicator")+" worse within what was accepted")
+		open = append(open, words.Plural(n, "indicator")+" worse within what was accepted")
 	}
 	if n := r.Counts.Undecided; n > 0 {
 		text := fmt.Sprintf("%d undecided", n)
@@ -261,13 +261,6 @@ func timeline(r Review) []Moment {
 const maxTimeline = 500
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%s %ss", words.Count(float64(n)), what)
-}
 
 func isAre(n int) string {
 	if n == 1 {

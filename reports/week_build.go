@@ -286,7 +286,7 @@ func (w *Week) chores() []string {
 		}
 	}
 	if unmarked > 0 {
-		out = append(out, plural(unmarked, "resolved alert")+" nobody has judged: aftershock alerts mark KEY true|false")
+		out = append(out, words.Plural(unmarked, "resolved alert")+" nobody has judged: aftershock alerts mark KEY true|false")
 	}
 	return out[:min(len(out), maxChores)]
 }

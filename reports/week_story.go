@@ -32,7 +32,7 @@ func (w *Week) tally() string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, o))
 		}
 	}
-	text := plural(len(w.Upgrades), "upgrade") + ": " + strings.Join(parts, ", ")
+	text := words.Plural(len(w.Upgrades), "upgrade") + ": " + strings.Join(parts, ", ")
 	if carried > 0 {
 		text += fmt.Sprintf("; %d began before the week", carried)
 	}
@@ -45,7 +45,7 @@ func (w *Week) worst() string {
 	}
 	s := w.Shifts[0]
 	if !s.Worse() {
-		return fmt.Sprintf("Nothing got worse; %s better.", plural(len(w.Shifts), "indicator"))
+		return fmt.Sprintf("Nothing got worse; %s better.", words.Plural(len(w.Shifts), "indicator"))
 	}
 	text := words.Capital(words.Indicator(s.Verdict.Indicator)) + " after " + words.TheUpgrade(s.review.Upgrade)
 	if e := s.Verdict.Effect; e != nil {
@@ -87,7 +87,7 @@ func (w *Week) done() string {
 	case n == 1:
 		text = "One toggle, of " + words.Name(flag)
 	default:
-		text = plural(n, "toggle")
+		text = words.Plural(n, "toggle")
 	}
 	for _, step := range []struct {
 		what string
@@ -104,7 +104,7 @@ func (w *Week) alarms() string {
 	if w.False.Fired == 0 {
 		return "No alert fired" + w.compared() + "."
 	}
-	text := plural(w.False.Fired, "alert") + " fired"
+	text := words.Plural(w.False.Fired, "alert") + " fired"
 	if w.False.Marked == 0 {
 		return text + ", not judged by anybody yet" + w.compared() + "."
 	}
@@ -117,7 +117,7 @@ func (w *Week) compared() string {
 	if len(w.Past) == 0 || w.Past[0].Upgrades == 0 && w.Past[0].Alerts.Fired == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (week before: %d after %s)", w.Past[0].Alerts.Fired, plural(w.Past[0].Upgrades, "upgrade"))
+	return fmt.Sprintf(" (week before: %d after %s)", w.Past[0].Alerts.Fired, words.Plural(w.Past[0].Upgrades, "upgrade"))
 }
 
 func (w *Week) open() string {
@@ -129,13 +129,13 @@ func (w *Week) open() string {
 		}
 	}
 	if worse > 0 {
-		open = append(open, plural(worse, "indicator")+" still worse")
+		open = append(open, words.Plural(worse, "indicator")+" still worse")
 	}
 	if n := len(w.On); n > 0 {
-		open = append(open, plural(n, "flag")+" still set by a toggle")
+		open = append(open, words.Plural(n, "flag")+" still set by a toggle")
 	}
 	if n := len(w.Undecided) + w.UndecidedMore; n > 0 {
-		text := plural(n, "indicator") + " undecided"
+		text := words.Plural(n, "indicator") + " undecided"
 		if last := w.lastDecided(); last > 0 {
 			text += ", the last until " + words.Time(w.Now.Add(last))
 		}

@@ -62,7 +62,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"quantile":    words.Quantile,
 	"amount":      words.Count,
 	"count":       func(n int) string { return words.Count(float64(n)) },
-	"plural":      plural,
+	"plural":      words.Plural,
 	"suspected":   func(c detector.Cause, b []detector.Binary) suspected { return suspected{c, b} },
 	"decision":    func(t detector.Toggle, who access.Principal) decision { return decision{t, who} },
 	"onExpiry":    onExpiry,
@@ -70,14 +70,6 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"rest":        func(t time.Time) string { return words.Duration(time.Until(t).Round(time.Minute)) },
 	"ago":         func(t time.Time) string { return words.Duration(time.Since(t).Round(time.Second)) },
 }).ParseFS(pages, "pages/*.html"))
-
-// plural counts things: 1 indicator, 1,200 indicators.
-func plural(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return words.Count(float64(n)) + " " + what
-}
 
 // lines is a text with its lines kept, each of them as people may see it.
 func lines(text string) string {

@@ -18,14 +18,15 @@ import (
 
 // signatureArgs are the flags of how signatures are looked at.
 type signatureArgs struct {
-	roots, keys several
-	pins        *string
-	connect     func() (*client, error)
+	roots, keys, accept several
+	pins                *string
+	connect             func() (*client, error)
 }
 
 func (a *signatureArgs) define(f *flag.FlagSet) {
 	f.Var(&a.roots, "roots", "certificates of trusted issuers, as a PEM `file`; may be given several times")
 	f.Var(&a.keys, "key", "a trusted key (PGP keyring, minisign.pub, certificate), as a `file`; may be given several times")
+	f.Var(&a.accept, "pin", "pin the key with this `fingerprint` beside the publisher's earlier ones: you have validated it by a second channel; may be given several times")
 	a.pins = f.String("pins", "", "where keys that signed before are kept, as a `file` (default: the daemon's journal where --server or AFTERSHOCK_SERVER says one, else one of yours)")
 	a.connect = clientFlags(f)
 }
@@ -53,6 +54,7 @@ func (a *signatureArgs) options(ctx context.Context, file string, asked bool) (s
 		}
 		s.Keys = append(s.Keys, signature.KeyFile{Name: filepath.Base(name), Data: data})
 	}
+	s.Accept = a.accept
 	switch {
 	case *a.pins != "":
 		s.Pins = signature.PinFile{Path: *a.pins}

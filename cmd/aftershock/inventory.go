@@ -63,8 +63,9 @@ var inventoryCommand = command{
 			if err := inv.Write(*out); err != nil {
 				return exitUsage, err
 			}
-			_, err = fmt.Fprintf(sh.stdout, "%s: %d packages, %d units, %d programs that run, %d services, %d files, %d databases\n",
-				*out, len(inv.Packages), len(inv.Units), len(inv.Processes), len(inv.Services), len(inv.Files), len(inv.Databases))
+			_, err = fmt.Fprintf(sh.stdout, "%s: %s, %s, %s, %s, %s, %s\n", *out,
+				words.Plural(len(inv.Packages), "package"), words.Plural(len(inv.Units), "unit"), words.Plural(len(inv.Processes), "running program"),
+				words.Plural(len(inv.Services), "service"), words.Plural(len(inv.Files), "file"), words.Plural(len(inv.Databases), "database"))
 			for _, note := range inv.Notes {
 				fmt.Fprintf(sh.stdout, "  note: %s\n", words.Line(note))
 			}

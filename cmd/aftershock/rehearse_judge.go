@@ -235,7 +235,7 @@ func (v *verdict) text(w io.Writer, binaries []detector.Binary) error {
 		return err
 	}
 	if v.Unfailing > 0 {
-		fmt.Fprintf(w, "\nNo request failed in either phase on %d routes.\n", v.Unfailing)
+		fmt.Fprintf(w, "\nNo request failed in either phase on %s.\n", words.Plural(v.Unfailing, "route"))
 	}
 	said := map[string]int{}
 	for i := range v.Verdicts {

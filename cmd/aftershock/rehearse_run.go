@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"time"
 
+	"aftershock/detector/words"
 	"aftershock/rehearsal"
 	"aftershock/rehearsal/mirror"
 )
@@ -139,8 +140,8 @@ func oneLine(err error) error {
 
 // introduce says what is going to happen, and where the copy isn't like production.
 func (r *rehearse) introduce(target *rehearsal.Target, p *rehearsal.Profile) {
-	r.say("%s (%s): %d routes, %.4g requests/s, up to %.4g, for %s %s after %s of warm-up; seed %d.",
-		target, target.Address(), len(p.Routes), p.Rate(), p.Peak(), r.duration, often(r.repeats), r.warmup, r.seed)
+	r.say("%s (%s): %s, %.4g requests/s, up to %.4g, for %s %s after %s of warm-up; seed %d.",
+		target, target.Address(), words.Plural(len(p.Routes), "route"), p.Rate(), p.Peak(), r.duration, often(r.repeats), r.warmup, r.seed)
 	if p.Sessions != nil {
 		r.say("%d sessions are logged in before each run.", p.Sessions.Size)
 	}

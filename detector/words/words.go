@@ -163,6 +163,14 @@ func Share(x float64) string {
 	return Number(x*100) + "%"
 }
 
+// Plural counts things: 1 indicator, 1,200 indicators.
+func Plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return Count(float64(n)) + " " + what
+}
+
 // Count writes a number of things with a comma at every thousand: 1,250,000.
 func Count(x float64) string {
 	if math.IsNaN(x) || math.IsInf(x, 0) || math.Abs(x) >= 1e15 {

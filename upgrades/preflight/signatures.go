@@ -19,6 +19,8 @@ type Signatures struct {
 	Roots *x509.CertPool
 	Keys  []signature.KeyFile
 	Pins  signature.Pins
+	// Accept are the fingerprints of keys that are to be pinned beside earlier ones.
+	Accept []string
 	// Escalate is told of a key that wasn't expected; nil for telling nobody but by the
 	// finding.
 	Escalate func(signature.Unexpected) error
@@ -35,7 +37,7 @@ func (i *inspection) checkSignatures() error {
 	}
 	defer beside.Close()
 	r, err := signature.Examine(i.ctx, signature.Input{
-		Package: name, Beside: beside.FS(), Inside: i.fs, Claimed: i.m.BuiltAt, Now: i.o.Now,
+		Package: name, Beside: beside.FS(), Inside: i.fs, Claimed: i.m.BuiltAt, Now: i.o.Now, Accept: i.o.Signatures.Accept,
 		Roots: i.o.Signatures.Roots, Keys: i.o.Signatures.Keys, Pins: i.o.Signatures.Pins, Publisher: i.m.Publisher.Value,
 		Digests: i.digests(),
 	})

@@ -44,6 +44,7 @@ func (u Unexpected) NotTold(err error) detector.Finding {
 
 // compare holds the key of a signature that verifies to those of earlier packages, and pins the first.
 func (c *check) compare(s found, k signer) error {
+	validated := c.acceptable(k.fingerprint)
 	if k.given {
 		c.known++
 		return nil
@@ -54,6 +55,7 @@ func (c *check) compare(s found, k signer) error {
 	for _, p := range c.pins {
 		if p.Kind == k.kind && p.Fingerprint == k.fingerprint {
 			c.known++
+			c.accepted[validated] = true
 			return nil
 		}
 	}
@@ -71,6 +73,7 @@ func (c *check) compare(s found, k signer) error {
 			})
 			return nil
 		}
+		c.accepted[validated] = true
 		told := "first\xff" + k.kind + k.fingerprint
 		if c.told[told] {
 			return nil // by another signature of this package
@@ -82,6 +85,9 @@ func (c *check) compare(s found, k signer) error {
 			Why:  "A key that comes with the package, or is seen first with it, proves nothing by itself; it tells whether the next package is by the same.",
 			Do:   "Compare the fingerprint once with what the publisher tells through another channel: " + show(k.kind) + ".",
 		})
+		return nil
+	}
+	if validated != "" && c.pinAccepted(s, k) {
 		return nil
 	}
 	u := Unexpected{
@@ -142,7 +148,7 @@ func steps(publisher string, k signer, expected []Pin) []string {
 		fmt.Sprintf("2. Ask %s by a telephone number or address that you had before; take none from the package, its download page or the mail that came with it.", name(publisher)),
 		"3. " + second,
 		fmt.Sprintf("4. Ask since when and why the key is another one: so far it was %s.", expectation(expected)),
-		"5. Where it is theirs, have a second person confirm it, and pin the key. Where it isn't, keep the package and the logs of its download, and tell security on both sides.",
+		"5. Where it is theirs, have a second person confirm it, and pin the key: inspect the package again with --pin FINGERPRINT. Where it isn't, keep the package and the logs of its download, and tell security on both sides.",
 	}
 }
 

@@ -59,6 +59,9 @@ type Input struct {
 	// Digests names, for a file of the package, the files whose digests it holds and which
 	// are held to them elsewhere: those of a manifest. nil where that isn't known.
 	Digests map[string][]string
+	// Accept are the fingerprints of keys that somebody has validated: they are pinned beside
+	// the earlier ones of the publisher.
+	Accept []string
 }
 
 // KeyFile is a file with keys, of at most 1 MB.
@@ -127,7 +130,7 @@ func Check(ctx context.Context, in Input) ([]detector.Finding, []Unexpected, err
 // Examine looks at a package's signatures, and pins the key of a publisher's first one. What can't be
 // read of the package is a finding; an error is one of the pins, of a given key, or the context's.
 func Examine(ctx context.Context, in Input) (Result, error) {
-	c := &check{ctx: ctx, in: in, files: map[string]*file{}, told: map[string]bool{}}
+	c := &check{ctx: ctx, in: in, files: map[string]*file{}, told: map[string]bool{}, accepted: map[string]bool{}}
 	if err := c.giveKeys(); err != nil {
 		return Result{}, err
 	}
@@ -160,6 +163,7 @@ func Examine(ctx context.Context, in Input) (Result, error) {
 		}
 	}
 	c.conclude(form)
+	c.unaccepted()
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}
@@ -176,6 +180,7 @@ type check struct {
 	signatures []found
 	files      map[string]*file
 	told       map[string]bool
+	accepted   map[string]bool // of in.Accept, those that signed
 
 	findings   []detector.Finding
 	unexpected []Unexpected

@@ -28,6 +28,9 @@ import (
 func (i *inspection) checkScripts() error {
 	i.readTexts()
 	for _, t := range i.texts {
+		if isSQL(t.path) && !scripts.Reads(t.path, t.data) {
+			continue
+		}
 		i.scripts = append(i.scripts, scripts.Script{Path: t.path, Text: t.data, Mode: t.mode})
 	}
 	i.add(scripts.Check(i.ctx, i.scripts, i.host())...)
@@ -71,7 +74,7 @@ func (i *inspection) checkMigrations() error {
 	}
 	i.readTexts()
 	for _, t := range i.texts {
-		if strings.EqualFold(path.Ext(t.path), ".sql") {
+		if isSQL(t.path) {
 			st := named[path.Base(t.path)]
 			all = append(all, migrations.Text{File: t.path, SQL: string(t.data), Dialect: st.Dialect, Single: st.Single})
 		}

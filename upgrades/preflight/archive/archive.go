@@ -106,9 +106,13 @@ func Open(ctx context.Context, path, private string, now time.Time, l Limits) (*
 		return nil, fmt.Errorf("unpack package %s: %w", path, plain(err))
 	}
 	u := newUnpacker(ctx, p, now, l)
-	if err := u.file(f, p.Size, p.Form, "", 0); err != nil {
+	if err := u.file(f, p.Size, p.Form, ""); err != nil {
 		return nil, errors.Join(fmt.Errorf("unpack package %s: %w", path, err), p.Close())
 	}
+	if err := u.nested(); err != nil {
+		return nil, errors.Join(fmt.Errorf("unpack package %s: %w", path, err), p.Close())
+	}
+	u.climbing()
 	if err := p.sum(ctx, f); err != nil {
 		return nil, errors.Join(fmt.Errorf("read package %s: %w", path, err), p.Close())
 	}
@@ -166,6 +170,10 @@ func (p *Package) openDirectory(ctx context.Context, now time.Time, l Limits) (e
 		}
 		return u.existing(filepath.ToSlash(name), d)
 	})
+	u.climbing()
+	if err == nil {
+		err = u.nested()
+	}
 	if err != nil && !errors.Is(err, errFull) {
 		return errors.Join(fmt.Errorf("read package %s: %w", p.Path, err), p.Close())
 	}

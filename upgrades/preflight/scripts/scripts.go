@@ -198,9 +198,15 @@ func kindOf(name string, first string) kind {
 	return kindNone
 }
 
+// Reads tells whether a file is one that Check looks at, by its path and its beginning.
+func Reads(name string, head []byte) bool {
+	return kindOf(name, firstLine(head)) != kindNone && !strings.Contains("/"+name, "/usr/share/doc/")
+}
+
 // firstLine gives the first line of a text, as far as it matters.
 func firstLine(text []byte) string {
-	first, _, _ := bytes.Cut(text[:min(len(text), 300)], []byte("\n"))
+	text = bytes.TrimPrefix(text[:min(len(text), 300)], []byte("\ufeff"))
+	first, _, _ := bytes.Cut(text, []byte("\n"))
 	return string(first)
 }
 

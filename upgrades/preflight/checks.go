@@ -27,11 +27,12 @@ import (
 // checkScripts looks at what the package runs, and has run.
 func (i *inspection) checkScripts() error {
 	i.readTexts()
+	system := i.p.Form == archive.FormDeb || i.p.Form == archive.FormRPM
 	for _, t := range i.texts {
 		if isSQL(t.path) && !scripts.Reads(t.path, t.data) {
 			continue
 		}
-		i.scripts = append(i.scripts, scripts.Script{Path: t.path, Text: t.data, Mode: t.mode})
+		i.scripts = append(i.scripts, scripts.Script{Path: t.path, Text: t.data, Mode: t.mode, Program: system && !strings.HasPrefix(t.path, "DEBIAN/") && !strings.HasPrefix(t.path, "RPM/")})
 	}
 	i.add(scripts.Check(i.ctx, i.scripts, i.host())...)
 	return nil

@@ -36,6 +36,9 @@ type Script struct {
 	Path string
 	Text []byte
 	Mode fs.FileMode
+	// Program tells that the package only installs the file, by what the package is: of a deb or rpm all that
+	// isn't run by dpkg or rpm.
+	Program bool
 }
 
 // Host is what is known of the host that the package is for. The zero value knows nothing: what depends on it is
@@ -70,12 +73,15 @@ type Host struct {
 // It fails at nothing: what can't be read is a finding ("scripts/unreadable", "scripts/syntax").
 // Once ctx is done it stops looking and says so in a finding.
 func Check(ctx context.Context, all []Script, host Host) []detector.Finding {
-	c := &checker{host: host, retired: retirees(host.Retired)}
+	c := &checker{host: host, retired: retirees(host.Retired), programs: map[string]bool{}}
 	if len(all) > MaxScripts {
 		c.unreadable(detector.Place{}, fmt.Sprintf("the package has %d scripts, of which %d are read", len(all), MaxScripts))
 		all = all[:MaxScripts]
 	}
 	for _, s := range all {
+		if s.Program {
+			c.programs[s.Path] = true
+		}
 		if ctx.Err() != nil {
 			c.unreadable(detector.Place{File: s.Path}, "the time for reading scripts was up before this one")
 			break
@@ -112,6 +118,7 @@ type checker struct {
 	host     Host
 	retired  retired
 	shells   []*shell
+	programs map[string]bool
 	texts    []text // units and crontabs, as files or written by scripts
 	units    map[string]bool
 	findings []detector.Finding

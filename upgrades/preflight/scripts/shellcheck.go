@@ -17,6 +17,7 @@ import (
 // Bounds of asking shellcheck.
 const (
 	shellcheckTime   = 20 * time.Second // for one script
+	shellcheckAll    = time.Minute      // for those of a package
 	shellcheckOutput = 4 << 20          // bytes of one answer
 	shellcheckTold   = 50               // findings of one script
 )
@@ -30,13 +31,19 @@ type comment struct {
 }
 
 // shellcheck asks the program about each shell script, by its standard input. It follows no
-// sourced files and reads no settings of whoever runs the inspection.
+// sourced files and reads no settings of whoever runs the inspection. What the package only
+// installs isn't asked about.
 func (c *checker) shellcheck(ctx context.Context, all []Script) {
+	ctx, cancel := context.WithTimeout(ctx, shellcheckAll)
+	defer cancel()
 	texts := map[string][]byte{}
 	for _, s := range all {
 		texts[s.Path] = s.Text
 	}
 	for _, s := range c.shells {
+		if c.installed(s.path) {
+			continue
+		}
 		lang := map[syntax.LangVariant]string{syntax.LangPOSIX: "sh", syntax.LangMirBSDKorn: "ksh"}[s.lang]
 		if lang == "" {
 			lang = "bash"
@@ -78,7 +85,7 @@ func (c *checker) ask(ctx context.Context, file, lang string, text []byte) error
 			What: fmt.Sprintf("SC%04d: %s", m.Code, clip(m.Message, 200)), Why: "shellcheck holds it for " + map[bool]string{true: "an error", false: "a " + m.Level}[m.Level == "error"],
 			Do: fmt.Sprintf("see https://www.shellcheck.net/wiki/SC%04d", m.Code),
 		}
-		if m.Level == "error" {
+		if m.Level == "error" && m.Code < 2000 { // the shell reads it otherwise than it stands; from there on it is how it is written
 			f.Severity = detector.Risk
 		}
 		c.findings = append(c.findings, f)

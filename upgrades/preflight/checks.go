@@ -67,7 +67,9 @@ func (i *inspection) checkMigrations() error {
 	for _, s := range i.scripts {
 		for _, st := range scripts.SQL(s) {
 			if st.File != "" {
-				named[path.Base(st.File)] = st
+				if was, ok := named[path.Base(st.File)]; !ok || was.Undoes {
+					named[path.Base(st.File)] = st
+				}
 				continue
 			}
 			all = append(all, migrations.Text{File: s.Path, Line: st.Line, SQL: st.Text, Dialect: st.Dialect, Single: st.Single})
@@ -76,8 +78,18 @@ func (i *inspection) checkMigrations() error {
 	i.readTexts()
 	for _, t := range i.texts {
 		if isSQL(t.path) {
-			st := named[path.Base(t.path)]
-			all = append(all, migrations.Text{File: t.path, SQL: string(t.data), Dialect: st.Dialect, Single: st.Single})
+			st, ok := named[path.Base(t.path)]
+			all = append(all, migrations.Text{File: t.path, SQL: string(t.data), Dialect: st.Dialect, Single: st.Single, Run: ok && !st.Undoes})
+		}
+	}
+	for _, f := range i.p.Files { // what a script gives a client is statements, whatever it is called
+		if st, ok := named[path.Base(f.Path)]; ok && !isSQL(f.Path) && f.Link == "" {
+			data, err := readHead(i.fs, f.Path, migrations.MaxText+1)
+			if err != nil {
+				i.add(unread("migrations/unreadable", f.Path, err))
+				continue
+			}
+			all = append(all, migrations.Text{File: f.Path, SQL: string(data), Dialect: st.Dialect, Single: st.Single, Run: !st.Undoes})
 		}
 	}
 	i.add(migrations.Check(i.ctx, all, i.server())...)

@@ -73,3 +73,15 @@ func TestScriptsThatHide(t *testing.T) {
 		t.Errorf("behind many scripts: %v", got)
 	}
 }
+
+// Statements that a script hands to a client are read, whatever their file is called.
+func TestStatementsThatHide(t *testing.T) {
+	const drop = "DROP TABLE orders;"
+	files := map[string]string{"install.sh": "#!/bin/sh\nset -e\npsql -f data.txt\npsql -f rollback.sql\n", "rollback.sh": "#!/bin/sh\nset -e\npsql -f x.down.sql\n", "data.txt": drop, "rollback.sql": drop, "x.down.sql": drop}
+	got := inspectDirectory(t, files, nil)
+	for file, want := range map[string]bool{"data.txt": true, "rollback.sql": true, "x.down.sql": false} {
+		if slices.Contains(got, "migrations/data-loss "+file) != want {
+			t.Errorf("%s: %v in %v, want %v", file, !want, got, want)
+		}
+	}
+}

@@ -130,14 +130,17 @@ func (i *inspection) report() Report {
 		Package: filepath.Base(i.p.Path), Form: i.p.Form, Name: i.m.Name.Value, Version: i.m.Version.Value, SHA256: i.p.SHA256,
 		Files: len(i.p.Files), Bytes: i.p.Size, InspectedAt: i.o.Now.UTC().Truncate(time.Second), Findings: sortFindings(i.found),
 	}
-	if r.Name == "" {
-		return r
-	}
-	u := i.m.Upgrade(r.Package, i.o.Inventory)
 	for n, f := range r.Findings {
 		f.Hypotheses = i.bound(f)
 		r.Findings[n] = recorded(f)
 	}
+	named := r.Name != ""
+	r.Package, r.Name, r.Version = plain(r.Package), cut(plain(r.Name), recordShort), cut(plain(r.Version), recordShort)
+	if !named {
+		return r
+	}
+	u := i.m.Upgrade(r.Package, i.o.Inventory)
+	u.Binaries = recordedBinaries(u.Binaries)
 	u.Findings = r.Findings
 	r.Upgrade = &u
 	return r

@@ -1,12 +1,17 @@
 package preflight
 
 import (
+	"bytes"
+	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+	"unicode"
 
 	"aftershock/upgrades/preflight/scripts"
 )
@@ -83,5 +88,72 @@ func TestStatementsThatHide(t *testing.T) {
 		if slices.Contains(got, "migrations/data-loss "+file) != want {
 			t.Errorf("%s: %v in %v, want %v", file, !want, got, want)
 		}
+	}
+}
+
+// No form of a report has characters that a terminal acts upon or lines that begin a block of Markdown, with a manifest and without.
+func TestReportsOfHostileTexts(t *testing.T) {
+	const odd = "\u009b2J\u202e\x7f\n~~~\n<script>"
+	name, err := json.Marshal(map[string]any{"name": odd, "version": "1.0.0", "publisher": odd, "binaries": []map[string]string{{"name": "pay", "path": "b", "service": odd}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, manifest := range []string{"", string(name)} {
+		dir := t.TempDir()
+		files := map[string]string{"install.sh": "#!/bin/sh\nset -e\nsystemctl stop 'a" + odd + "'\nrm -r \"$X/~~~\"\n", "x.sql": "DROP TABLE \"" + odd + "\";", "b": "b"}
+		if manifest != "" {
+			files["manifest.json"] = manifest
+		}
+		for name, text := range files {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, err := Inspect(t.Context(), dir, Options{Now: time.Now(), Private: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if manifest != "" && (r.Upgrade == nil || len(r.Upgrade.Binaries) == 0) {
+			t.Errorf("there is no record of it: %+v", r.Upgrade)
+		}
+		for form, write := range map[string]func(io.Writer) error{
+			"json": r.WriteJSON, "md": r.WriteMarkdown, "text": func(w io.Writer) error { return r.WriteText(w, false) }, "sarif": func(w io.Writer) error { return r.WriteSARIF(w, "1") },
+		} {
+			var b bytes.Buffer
+			if err := write(&b); err != nil {
+				t.Fatal(err)
+			}
+			if i := strings.IndexFunc(b.String(), func(c rune) bool { return c != '\n' && !unicode.IsPrint(c) }); i >= 0 {
+				t.Errorf("%s has %q", form, b.String()[max(i-40, 0):i+10])
+			}
+			for line := range strings.Lines(b.String()) {
+				if form == "md" && (strings.HasPrefix(strings.TrimSpace(line), "~~~") || strings.Contains(line, "<script>")) {
+					t.Errorf("%s: a line of its own: %q", form, line)
+				}
+			}
+		}
+	}
+}
+
+// A pipe among the files is told, and not waited for.
+func TestPipes(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"manifest.yaml", "settings.yaml", "install.sh", "x.sql"} {
+		if err := syscall.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := Inspect(t.Context(), dir, Options{Now: time.Now(), Private: t.TempDir()})
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it waits for a pipe")
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"aftershock/detector"
@@ -58,8 +59,25 @@ type Package struct {
 	dir  string // to be removed, "" where nothing was unpacked
 }
 
-// FS are the package's files.
-func (p *Package) FS() fs.FS { return p.root.FS() }
+// FS are the package's files. What is neither a file nor a directory isn't opened: a pipe in a
+// directory would never be read to its end.
+func (p *Package) FS() fs.FS { return regular{p.root} }
+
+type regular struct{ root *os.Root }
+
+func (r regular) Open(name string) (fs.File, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	f, err := r.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() && !st.IsDir() {
+		return nil, errors.Join(&fs.PathError{Op: "open", Path: name, Err: errors.New("it is neither a file nor a directory")}, err, f.Close())
+	}
+	return f, nil
+}
 
 // Close removes what was unpacked.
 func (p *Package) Close() error {

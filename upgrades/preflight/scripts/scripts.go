@@ -73,7 +73,7 @@ type Host struct {
 // It fails at nothing: what can't be read is a finding ("scripts/unreadable", "scripts/syntax").
 // Once ctx is done it stops looking and says so in a finding.
 func Check(ctx context.Context, all []Script, host Host) []detector.Finding {
-	c := &checker{host: host, retired: retirees(host.Retired), programs: map[string]bool{}}
+	c := &checker{host: host, retired: retirees(host.Retired), programs: map[string]bool{}, talking: map[string]talk{}}
 	if len(all) > MaxScripts {
 		c.unreadable(detector.Place{}, fmt.Sprintf("the package has %d scripts, of which %d are read", len(all), MaxScripts))
 		all = all[:MaxScripts]
@@ -89,9 +89,11 @@ func Check(ctx context.Context, all []Script, host Host) []detector.Finding {
 		c.read(s)
 	}
 	c.units = known(host.Units, c.texts)
-	for _, s := range c.shells {
-		c.begin(s.path)
-		c.shell(ctx, s)
+	for _, s := range c.shells { // parsed anew, since the trees of all together have no room
+		c.begin(s.Path)
+		if sh, _ := parse(s); sh != nil {
+			c.shell(ctx, sh)
+		}
 	}
 	for _, t := range c.texts {
 		if ctx.Err() != nil {
@@ -103,7 +105,7 @@ func Check(ctx context.Context, all []Script, host Host) []detector.Finding {
 	c.stopped()
 	c.unknowns()
 	if host.Shellcheck != "" {
-		c.shellcheck(ctx, all)
+		c.shellcheck(ctx)
 	}
 	slices.SortStableFunc(c.findings, func(a, b detector.Finding) int {
 		return cmp.Or(cmp.Compare(a.Place.File, b.Place.File), cmp.Compare(a.Place.Line, b.Place.Line), cmp.Compare(a.Rule, b.Rule))
@@ -117,7 +119,8 @@ func Check(ctx context.Context, all []Script, host Host) []detector.Finding {
 type checker struct {
 	host     Host
 	retired  retired
-	shells   []*shell
+	shells   []Script
+	talking  map[string]talk
 	programs map[string]bool
 	texts    []text // units and crontabs, as files or written by scripts
 	units    map[string]bool
@@ -247,7 +250,8 @@ func (c *checker) read(s Script) {
 			c.syntax(s.Path, err)
 		}
 		if sh != nil {
-			c.shells = append(c.shells, sh)
+			c.shells = append(c.shells, s)
+			c.heard(sh)
 			c.texts = append(c.texts, sh.written()...)
 		}
 	default:

@@ -18,6 +18,7 @@ import (
 const (
 	shellcheckTime   = 20 * time.Second // for one script
 	shellcheckAll    = time.Minute      // for those of a package
+	shellcheckMemory = 512 << 20        // bytes of its data
 	shellcheckOutput = 4 << 20          // bytes of one answer
 	shellcheckTold   = 50               // findings of one script
 )
@@ -33,24 +34,21 @@ type comment struct {
 // shellcheck asks the program about each shell script, by its standard input. It follows no
 // sourced files and reads no settings of whoever runs the inspection. What the package only
 // installs isn't asked about.
-func (c *checker) shellcheck(ctx context.Context, all []Script) {
+func (c *checker) shellcheck(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, shellcheckAll)
 	defer cancel()
-	texts := map[string][]byte{}
-	for _, s := range all {
-		texts[s.Path] = s.Text
-	}
 	for _, s := range c.shells {
-		if c.installed(s.path) {
+		if c.installed(s.Path) {
 			continue
 		}
-		lang := map[syntax.LangVariant]string{syntax.LangPOSIX: "sh", syntax.LangMirBSDKorn: "ksh"}[s.lang]
+		named, _ := language(firstLine(s.Text))
+		lang := map[syntax.LangVariant]string{syntax.LangPOSIX: "sh", syntax.LangMirBSDKorn: "ksh"}[named]
 		if lang == "" {
 			lang = "bash"
 		}
-		if err := c.ask(ctx, s.path, lang, texts[s.path]); err != nil {
+		if err := c.ask(ctx, s.Path, lang, s.Text); err != nil {
 			c.findings = append(c.findings, detector.Finding{
-				Rule: "scripts/shellcheck", Severity: detector.Note, Place: detector.Place{File: s.path},
+				Rule: "scripts/shellcheck", Severity: detector.Note, Place: detector.Place{File: s.Path},
 				What: "shellcheck gave no findings: " + clip(err.Error(), 120), Why: "what it would have found isn't known",
 				Do: "run shellcheck on the script by hand",
 			})
@@ -67,7 +65,11 @@ func (c *checker) ask(ctx context.Context, file, lang string, text []byte) error
 	cmd.WaitDelay = time.Second
 	out := &bounded{most: shellcheckOutput}
 	cmd.Stdout = out
-	err := cmd.Run()
+	err := cmd.Start()
+	if err == nil {
+		confine(cmd.Process.Pid)
+		err = cmd.Wait()
+	}
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) { // 1: it found something
 		return fmt.Errorf("run %s: %w", c.host.Shellcheck, err)

@@ -252,8 +252,10 @@ func TestScriptsOfRPM(t *testing.T) {
 	}
 	long := "#!/bin/sh\n" + strings.Repeat("#", 2<<20)
 	p := open(t, made(rpmHead([]uint32{1023, 1065, 5066, 5076, 5103, 5104}, 8, 0, long+"\x00true\x00")), DefaultLimits)
-	want := []string{"RPM/filetrigger", "RPM/filetrigger-2", "RPM/postuntransaction", "RPM/postuntransaction-2", "RPM/preinstall", "RPM/preinstall-2",
-		"RPM/preuntransaction", "RPM/preuntransaction-2", "RPM/transfiletrigger", "RPM/transfiletrigger-2", "RPM/trigger", "RPM/trigger-2"}
+	want := []string{
+		"RPM/filetrigger", "RPM/filetrigger-2", "RPM/postuntransaction", "RPM/postuntransaction-2", "RPM/preinstall", "RPM/preinstall-2",
+		"RPM/preuntransaction", "RPM/preuntransaction-2", "RPM/transfiletrigger", "RPM/transfiletrigger-2", "RPM/trigger", "RPM/trigger-2",
+	}
 	if d := cmp.Diff(want, paths(p)); d != "" || len(p.Findings) > 0 {
 		t.Error(d, p.Findings)
 	}

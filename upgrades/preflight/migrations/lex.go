@@ -64,10 +64,10 @@ type lexer struct {
 }
 
 // split gives the statements of a text whose first line has the number line, and what is amiss with it ("" if
-// nothing) and in which line.
-func split(s string, line int, mysql bool) ([]statement, string, int) {
+// nothing).
+func split(s string, line int, mysql bool) ([]statement, string) {
 	l := lex(s, line, mysql)
-	return l.all, l.problem, l.at
+	return l.all, l.problem
 }
 
 func lex(s string, line int, mysql bool) *lexer {

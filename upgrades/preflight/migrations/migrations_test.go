@@ -257,7 +257,7 @@ func FuzzCheck(f *testing.F) {
 			}
 		}
 		// Every byte of a statement belongs to one statement alone, in order.
-		all, _, _ := split(sql, 1, !pg)
+		all, _ := split(sql, 1, !pg)
 		rest := sql
 		for _, s := range all {
 			i := strings.Index(rest, s.raw)

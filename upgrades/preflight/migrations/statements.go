@@ -186,7 +186,7 @@ func (c *checker) block(r *run, s statement) {
 		if t.kind != kindString {
 			continue
 		}
-		inner, _, _ := split(t.text, t.line, false)
+		inner, _ := split(t.text, t.line, false)
 		for _, x := range inner {
 			from := 0
 			for i, w := range x.tokens {

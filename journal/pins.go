@@ -13,7 +13,7 @@ const maxPins = 100
 // Pinned gives the keys that are pinned of a publisher, in the order in which they came.
 func (j *Journal) Pinned(ctx context.Context, publisher string) (all []detector.Pin, err error) {
 	err = j.read("read the pinned keys of "+publisher, func(t tx) error {
-		return t.each(ctx, documents(&all), `SELECT document FROM pins WHERE publisher = $1 ORDER BY seq LIMIT $2`, text(publisher), maxPins)
+		return t.each(ctx, documents(&all), `SELECT document FROM pins WHERE lower(publisher) = lower($1) ORDER BY seq LIMIT $2`, text(publisher), maxPins)
 	})
 	return all, err
 }
@@ -27,7 +27,7 @@ func (j *Journal) Pin(ctx context.Context, p detector.Pin) error {
 		}
 		n, same := 0, 0
 		err := one(ctx, t, func(r row) error { return r.Scan(&n, &same) },
-			`SELECT count(*), count(CASE WHEN kind = $2 AND fingerprint = $3 THEN 1 END) FROM pins WHERE publisher = $1`,
+			`SELECT count(*), count(CASE WHEN kind = $2 AND fingerprint = $3 THEN 1 END) FROM pins WHERE lower(publisher) = lower($1)`,
 			text(p.Publisher), text(p.Kind), text(p.Fingerprint))
 		if err != nil || same > 0 {
 			return err

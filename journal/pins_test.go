@@ -29,6 +29,9 @@ func testPins(t *testing.T, p place) {
 	if err := j.Pin(t.Context(), later); err != nil {
 		t.Fatal(err)
 	}
+	if err := j.Pin(t.Context(), pin("DTEN", "AA")); err != nil { // the same publisher's
+		t.Fatal(err)
+	}
 	minisign := pin("dten", "AA")
 	minisign.Kind = detector.PinMinisign
 	if err := j.Pin(t.Context(), minisign); err != nil {
@@ -52,6 +55,7 @@ func testPins(t *testing.T, p place) {
 	j = p.open(t)
 	equal(t, "pins", must[[]detector.Pin](t)(j.Pinned(t.Context(), "dten")), []detector.Pin{pin("dten", "BB"), pin("dten", "AA"), minisign})
 	equal(t, "of another", must[[]detector.Pin](t)(j.Pinned(t.Context(), "other")), []detector.Pin{pin("other", "BB")})
+	equal(t, "in other letters", len(must[[]detector.Pin](t)(j.Pinned(t.Context(), "Dten"))), 3)
 	equal(t, "of nobody", must[[]detector.Pin](t)(j.Pinned(t.Context(), "nobody")), []detector.Pin(nil))
 }
 

@@ -38,9 +38,38 @@ func readArchive(p *Fingerprint, r io.ReaderAt, size int64, head []byte) error {
 	return readOther(p, r, size)
 }
 
-// CheckDirectory bounds an archive's directory before it is read: its size stands
-// in the record at the file's end (APPNOTE.TXT 4.3.16).
-func CheckDirectory(r io.ReaderAt, size int64) error {
+// OpenZip reads a zip's directory, within bounds: what the record at the file's end says
+// of its size (APPNOTE.TXT 4.3.16) is told before, and what it really has is held to them. The
+// error may be zip.ErrInsecurePath, with a reader.
+func OpenZip(r io.ReaderAt, size int64) (*zip.Reader, error) {
+	if err := checkDirectory(r, size); err != nil {
+		return nil, err
+	}
+	b := &boundedAt{r: r, left: maxDirectory + 1<<20}
+	z, err := zip.NewReader(b, size)
+	b.free = true
+	return z, err
+}
+
+// boundedAt reads so many bytes, until it is free to read all.
+type boundedAt struct {
+	r    io.ReaderAt
+	left int64
+	free bool
+}
+
+func (b *boundedAt) ReadAt(p []byte, at int64) (int, error) {
+	if b.free {
+		return b.r.ReadAt(p, at)
+	}
+	if b.left -= int64(len(p)); b.left < 0 {
+		return 0, fmt.Errorf("archive has a directory of more than %d MB, more than is read", maxDirectory>>20)
+	}
+	return b.r.ReadAt(p, at)
+}
+
+// checkDirectory bounds the size that an archive's directory is said to have.
+func checkDirectory(r io.ReaderAt, size int64) error {
 	tail := make([]byte, min(size, 22+1<<16))
 	if _, err := r.ReadAt(tail, size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -60,10 +89,7 @@ var library = regexp.MustCompile(`^(?:.*/)?([^/]+?)(?:-(\d[^/]*?))?\.jar$`)
 
 // readJAR reads a Java archive's directory: a class is compared by its checksum.
 func readJAR(p *Fingerprint, r io.ReaderAt, size int64) error {
-	if err := CheckDirectory(r, size); err != nil {
-		return err
-	}
-	z, err := zip.NewReader(r, size)
+	z, err := OpenZip(r, size)
 	if err != nil {
 		return fmt.Errorf("read archive: %w", err)
 	}

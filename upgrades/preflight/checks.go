@@ -26,8 +26,12 @@ import (
 // checkScripts looks at what the package runs, and has run.
 func (i *inspection) checkScripts() error {
 	i.readTexts()
+	system := i.p.Form == archive.FormDeb || i.p.Form == archive.FormRPM
 	for _, t := range i.texts {
-		i.scripts = append(i.scripts, scripts.Script{Path: t.path, Text: t.data, Mode: t.mode})
+		if isSQL(t.path) && !scripts.Reads(t.path, t.data) {
+			continue
+		}
+		i.scripts = append(i.scripts, scripts.Script{Path: t.path, Text: t.data, Mode: t.mode, Program: system && !strings.HasPrefix(t.path, "DEBIAN/") && !strings.HasPrefix(t.path, "RPM/")})
 	}
 	i.add(scripts.Check(i.ctx, i.scripts, i.host())...)
 	return nil
@@ -62,7 +66,9 @@ func (i *inspection) checkMigrations() error {
 	for _, s := range i.scripts {
 		for _, st := range scripts.SQL(s) {
 			if st.File != "" {
-				named[path.Base(st.File)] = st
+				if was, ok := named[path.Base(st.File)]; !ok || was.Undoes {
+					named[path.Base(st.File)] = st
+				}
 				continue
 			}
 			all = append(all, migrations.Text{File: s.Path, Line: st.Line, SQL: st.Text, Dialect: st.Dialect, Single: st.Single})
@@ -70,9 +76,19 @@ func (i *inspection) checkMigrations() error {
 	}
 	i.readTexts()
 	for _, t := range i.texts {
-		if strings.EqualFold(path.Ext(t.path), ".sql") {
-			st := named[path.Base(t.path)]
-			all = append(all, migrations.Text{File: t.path, SQL: string(t.data), Dialect: st.Dialect, Single: st.Single})
+		if isSQL(t.path) {
+			st, ok := named[path.Base(t.path)]
+			all = append(all, migrations.Text{File: t.path, SQL: string(t.data), Dialect: st.Dialect, Single: st.Single, Run: ok && !st.Undoes})
+		}
+	}
+	for _, f := range i.p.Files { // what a script gives a client is statements, whatever it is called
+		if st, ok := named[path.Base(f.Path)]; ok && !isSQL(f.Path) && f.Link == "" {
+			data, err := readHead(i.fs, f.Path, migrations.MaxText+1)
+			if err != nil {
+				i.add(unread("migrations/unreadable", f.Path, err))
+				continue
+			}
+			all = append(all, migrations.Text{File: f.Path, SQL: string(data), Dialect: st.Dialect, Single: st.Single, Run: !st.Undoes})
 		}
 	}
 	i.add(migrations.Check(i.ctx, all, i.server())...)

@@ -1,7 +1,6 @@
 package preflight
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"aftershock/detector"
 	"aftershock/upgrades/inside"
@@ -19,6 +17,7 @@ import (
 	"aftershock/upgrades/preflight/document"
 	"aftershock/upgrades/preflight/inventory"
 	"aftershock/upgrades/preflight/manifest"
+	"aftershock/upgrades/preflight/migrations"
 	"aftershock/upgrades/preflight/scripts"
 )
 
@@ -132,14 +131,17 @@ func (i *inspection) report() Report {
 		Package: filepath.Base(i.p.Path), Form: i.p.Form, Name: i.m.Name.Value, Version: i.m.Version.Value, SHA256: i.p.SHA256,
 		Files: len(i.p.Files), Bytes: i.p.Size, InspectedAt: i.o.Now.UTC().Truncate(time.Second), Findings: sortFindings(i.found), Verifies: i.verifies,
 	}
-	if r.Name == "" {
-		return r
-	}
-	u := i.m.Upgrade(r.Package, i.o.Inventory)
 	for n, f := range r.Findings {
 		f.Hypotheses = i.bound(f)
 		r.Findings[n] = recorded(f)
 	}
+	named := r.Name != ""
+	r.Package, r.Name, r.Version = plain(r.Package), cut(plain(r.Name), recordShort), cut(plain(r.Version), recordShort)
+	if !named {
+		return r
+	}
+	u := i.m.Upgrade(r.Package, i.o.Inventory)
+	u.Binaries = recordedBinaries(u.Binaries)
 	u.Findings = r.Findings
 	r.Upgrade = &u
 	return r
@@ -243,33 +245,58 @@ func readAll(fsys fs.FS, name string, most int) ([]byte, error) {
 	return data, err
 }
 
-// readTexts reads the package's text files, once.
+// readTexts reads the package's scripts and statements, once. One that is larger than is
+// read comes with one byte more than that, by which its own check tells.
 func (i *inspection) readTexts() {
 	if i.texts != nil {
 		return
 	}
 	i.texts = []textFile{}
-	total := int64(0)
+	total, left, first := 0, 0, ""
+	at := i.p.Contents()
 	for _, f := range i.p.Files {
-		if f.Link != "" || f.Kind != "" || f.Size > scripts.MaxText || total+f.Size > maxScripts {
+		content, ok := at[f.Path]
+		if !ok || f.Kind == "archive" {
 			continue
 		}
-		data, err := readAll(i.fs, f.Path, scripts.MaxText)
-		if err != nil || !isText(data) {
+		most := scripts.MaxText
+		head, err := readHead(i.fs, content, 512)
+		switch {
+		case err != nil || f.Link != "" && (isSQL(content) || scripts.Reads(content, head)): // it is read where it lies
+			continue
+		case isSQL(f.Path):
+			most = migrations.MaxText
+		case !scripts.Reads(f.Path, head):
 			continue
 		}
-		total += f.Size
+		if total += int(min(f.Size, int64(most))); total > maxScripts {
+			if left++; left == 1 {
+				first = f.Path
+			}
+			continue
+		}
+		data, err := readHead(i.fs, content, most+1)
+		if err != nil {
+			i.add(unread("scripts/unreadable", f.Path, err))
+			continue
+		}
 		i.texts = append(i.texts, textFile{f.Path, data, f.Mode})
+	}
+	if left > 0 {
+		i.add(unread("scripts/unreadable", first, fmt.Errorf("scripts and statements are more than %d MB together; %d files from this one on are left out", maxScripts>>20, left)))
 	}
 }
 
-// isText says whether a file's beginning is text.
-func isText(data []byte) bool {
-	head := data[:min(len(data), 4096)]
-	for n := 0; n < 3 && len(head) > 0 && !utf8.Valid(head); n++ {
-		head = head[:len(head)-1] // it may end within a character
+func isSQL(name string) bool { return strings.EqualFold(path.Ext(name), ".sql") }
+
+// readHead reads the beginning of a file.
+func readHead(fsys fs.FS, name string, most int) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
 	}
-	return utf8.Valid(head) && !bytes.ContainsRune(head, 0)
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, int64(most)))
 }
 
 // own finds the matrices that the package brings.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -182,7 +183,24 @@ const (
 	recordLong  = 4096
 	recordShort = 256
 	recordParts = 50
+	recordMany  = 1000 // binaries
 )
+
+// recordedBinaries are binaries as a record holds them.
+func recordedBinaries(all []detector.Binary) []detector.Binary {
+	all = slices.Clone(all[:min(len(all), recordMany)])
+	for i := range all {
+		b := &all[i]
+		for _, text := range []*string{&b.Name, &b.From, &b.To} {
+			*text = cut(plain(*text), recordShort)
+		}
+		b.Selector = maps.Clone(b.Selector)
+		for k, v := range b.Selector {
+			b.Selector[k] = cut(plain(v), recordShort)
+		}
+	}
+	return all
+}
 
 // recorded is a finding as a record holds it: whatever a package is called and says, the
 // record can be read.

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"aftershock/detector"
@@ -58,8 +59,25 @@ type Package struct {
 	dir  string // to be removed, "" where nothing was unpacked
 }
 
-// FS are the package's files.
-func (p *Package) FS() fs.FS { return p.root.FS() }
+// FS are the package's files. What is neither a file nor a directory isn't opened: a pipe in a
+// directory would never be read to its end.
+func (p *Package) FS() fs.FS { return regular{p.root} }
+
+type regular struct{ root *os.Root }
+
+func (r regular) Open(name string) (fs.File, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	f, err := r.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() && !st.IsDir() {
+		return nil, errors.Join(&fs.PathError{Op: "open", Path: name, Err: errors.New("it is neither a file nor a directory")}, err, f.Close())
+	}
+	return f, nil
+}
 
 // Close removes what was unpacked.
 func (p *Package) Close() error {
@@ -106,9 +124,13 @@ func Open(ctx context.Context, path, private string, now time.Time, l Limits) (*
 		return nil, fmt.Errorf("unpack package %s: %w", path, plain(err))
 	}
 	u := newUnpacker(ctx, p, now, l)
-	if err := u.file(f, p.Size, p.Form, "", 0); err != nil {
+	if err := u.file(f, p.Size, p.Form, ""); err != nil {
 		return nil, errors.Join(fmt.Errorf("unpack package %s: %w", path, err), p.Close())
 	}
+	if err := u.nested(); err != nil {
+		return nil, errors.Join(fmt.Errorf("unpack package %s: %w", path, err), p.Close())
+	}
+	u.climbing()
 	if err := p.sum(ctx, f); err != nil {
 		return nil, errors.Join(fmt.Errorf("read package %s: %w", path, err), p.Close())
 	}
@@ -166,6 +188,10 @@ func (p *Package) openDirectory(ctx context.Context, now time.Time, l Limits) (e
 		}
 		return u.existing(filepath.ToSlash(name), d)
 	})
+	u.climbing()
+	if err == nil {
+		err = u.nested()
+	}
 	if err != nil && !errors.Is(err, errFull) {
 		return errors.Join(fmt.Errorf("read package %s: %w", p.Path, err), p.Close())
 	}

@@ -101,7 +101,7 @@ func kindOf(head []byte, name string) string {
 	switch {
 	case bytes.HasPrefix(head, []byte("\x7fELF")):
 		return "elf"
-	case bytes.HasPrefix(head, []byte("MZ")) && len(head) >= 64:
+	case bytes.HasPrefix(head, []byte("MZ")) && len(head) >= 64 && bytes.IndexByte(head[:64], 0) >= 0: // a script may begin so
 		return "pe"
 	case bytes.HasPrefix(head, []byte("\xcf\xfa\xed\xfe")), bytes.HasPrefix(head, []byte("\xce\xfa\xed\xfe")):
 		return "macho"

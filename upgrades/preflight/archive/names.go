@@ -68,9 +68,9 @@ func clip(s string) string {
 	return s
 }
 
-// free notes a file and says whether its path is free: the second of two is told, and not
-// written.
-func (u *unpacker) free(name string) bool {
+// free notes a file or link and says whether its path is free: the second of two is told,
+// and not written, and so is what would be written through a link.
+func (u *unpacker) free(name string, kind byte) bool {
 	twice := func(what string) bool {
 		u.find("archive/duplicate", detector.Blocker, name, what,
 			"which of the two is installed depends on the tool that unpacks it, so that what was inspected needn't be what runs", "ask the vendor for a package in which each file is once")
@@ -80,15 +80,20 @@ func (u *unpacker) free(name string) bool {
 	case 'f':
 		return twice("the archive has this file twice")
 	case 'd':
-		return twice("it is a file here and a directory elsewhere in the archive")
+		return twice("it is a file or link here and a directory elsewhere in the archive")
+	case 'l':
+		return twice("the archive has this path twice, once as a link")
 	}
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-		if u.kinds[dir] == 'f' {
+		switch u.kinds[dir] {
+		case 'f':
 			return twice(fmt.Sprintf("its directory %s is a file elsewhere in the archive", clip(dir)))
+		case 'l':
+			return twice(fmt.Sprintf("its directory %s is a link elsewhere in the archive, so that it is written where the link leads", clip(dir)))
 		}
 		u.kinds[dir] = 'd'
 	}
-	u.kinds[name] = 'f'
+	u.kinds[name] = kind
 	lower := strings.ToLower(name)
 	if other, ok := u.folded[lower]; ok && other != name {
 		u.find("archive/case", detector.Note, name, "it differs from "+clip(other)+" in case alone", "on a file system that doesn't tell the two apart one overwrites the other", "rename one of the two")
@@ -98,8 +103,8 @@ func (u *unpacker) free(name string) bool {
 }
 
 func (u *unpacker) directory(name string) {
-	if u.kinds[name] == 'f' {
-		u.free(name)
+	if k := u.kinds[name]; k == 'f' || k == 'l' {
+		u.free(name, 'd')
 		return
 	}
 	u.kinds[name] = 'd'
@@ -123,6 +128,98 @@ func (u *unpacker) linked(prefix, name string, e entry) {
 		u.find("archive/link", detector.Blocker, name, "a link that leads out of the package, to "+clip(target),
 			"what is unpacked after it through the link is written there, over files of the system", "don't unpack the package; ask the vendor for one without such links")
 	}
+}
+
+// climbing tells of links that lead out of the package by way of another link: a/b -> .. and
+// c -> a/b/.. each look as if they stayed within.
+func (u *unpacker) climbing() {
+	links := map[string]string{}
+	for _, f := range u.p.Files {
+		if f.Mode&fs.ModeSymlink != 0 {
+			links[f.Path] = f.Link
+		}
+	}
+	for _, f := range u.p.Files {
+		prefix := f.Path[:strings.LastIndex(f.Path, "!/")+1]
+		if prefix != "" {
+			prefix += "/"
+		}
+		within := strings.TrimPrefix(f.Path, prefix)
+		if f.Link == "" || strings.HasPrefix(f.Link, "/") || !strings.Contains(f.Link, "..") || strings.HasPrefix(path.Join(path.Dir(within), f.Link), "..") || !climbs(links, prefix, within) {
+			continue
+		}
+		u.find("archive/link", detector.Blocker, f.Path, "a link that leads out of the package by way of another link, to "+clip(f.Link),
+			"what is unpacked after it through the link is written there, over files of the system", "don't unpack the package; ask the vendor for one without such links")
+	}
+}
+
+// Contents tell at which path of the package each file's content lies: of a link, that of the file in
+// the package which it leads to by its name. Links that lead elsewhere are left out.
+func (p *Package) Contents() map[string]string {
+	files, links := make(map[string]string, len(p.Files)), map[string]string{}
+	for _, f := range p.Files {
+		if f.Link == "" {
+			files[f.Path] = f.Path
+			continue
+		}
+		prefix, base := "", path.Dir(f.Path)
+		if n := strings.LastIndex(f.Path, "!/"); n >= 0 {
+			prefix = f.Path[:n+2]
+		}
+		if f.Mode&fs.ModeSymlink == 0 { // a hard one counts from the root
+			base = prefix
+		}
+		if strings.HasPrefix(f.Link, "/") {
+			base = prefix
+		}
+		if to := path.Join(base, f.Link); strings.HasPrefix(to, prefix) && to != f.Path {
+			links[f.Path] = to
+		}
+	}
+	for from, to := range links {
+		for hops := 0; hops < maxHops && links[to] != ""; hops++ {
+			to = links[to]
+		}
+		if _, ok := files[to]; ok && links[to] == "" {
+			files[from] = to
+		}
+	}
+	return files
+}
+
+// maxHops bounds how many links are followed, as the kernel does (path_resolution(7)).
+const maxHops = 40
+
+// climbs follows a link by name alone, through links of the package, and says whether it goes above the
+// root.
+func climbs(links map[string]string, prefix, link string) bool {
+	var at []string
+	todo, hops := strings.Split(link, "/"), 0
+	for len(todo) > 0 && len(todo) < maxName {
+		part := todo[0]
+		todo = todo[1:]
+		switch part {
+		case "", ".":
+			continue
+		case "..":
+			if len(at) == 0 {
+				return true
+			}
+			at = at[:len(at)-1]
+			continue
+		}
+		at = append(at, part)
+		target, ok := links[prefix+strings.Join(at, "/")]
+		if !ok {
+			continue
+		}
+		if hops++; hops > maxHops || strings.HasPrefix(target, "/") { // no end; or told by itself
+			return false
+		}
+		at = at[:len(at)-1]
+		todo = append(strings.Split(target, "/"), todo...)
+	}
+	return false
 }
 
 // permissions tells of what may be done with a file once it is unpacked.

@@ -22,6 +22,12 @@ var rpmTags = map[uint32]string{
 // rpmScripts are what rpm runs, under the names that they get here.
 var rpmScripts = map[uint32]string{
 	1023: "preinstall", 1024: "postinstall", 1025: "preuninstall", 1026: "postuninstall", 1151: "pretransaction", 1152: "posttransaction", 1079: "verify",
+	1065: "trigger", 5066: "filetrigger", 5076: "transfiletrigger", 5103: "preuntransaction", 5104: "postuntransaction",
+}
+
+// rpmInterpreters are the tags of what runs them.
+var rpmInterpreters = map[uint32]uint32{
+	1023: 1085, 1024: 1086, 1025: 1087, 1026: 1088, 1151: 1153, 1152: 1154, 1079: 1091, 1065: 1092, 5066: 5067, 5076: 5077, 5103: 5105, 5104: 5106,
 }
 
 // Bounds of an rpm's header.
@@ -53,7 +59,7 @@ func (u *unpacker) rpm(r io.Reader, prefix string) error {
 	if prefix == "" {
 		for tag, name := range rpmTags {
 			if v := tags[tag]; len(v) > 0 {
-				u.p.Fields[name] = strings.Join(v, "\n")
+				u.p.Fields[name] = joined(v)
 			}
 		}
 		u.relations(tags)
@@ -62,26 +68,53 @@ func (u *unpacker) rpm(r io.Reader, prefix string) error {
 	if s, err := strconv.ParseInt(first(tags[1006]), 10, 64); err == nil {
 		built = time.Unix(s, 0).UTC()
 	}
-	for tag, name := range rpmScripts {
-		text := first(tags[tag])
-		if text == "" {
-			continue
-		}
-		interpreter := map[uint32]uint32{1023: 1085, 1024: 1086, 1025: 1087, 1026: 1088, 1151: 1153, 1152: 1154, 1079: 1091}[tag]
-		if with := first(tags[interpreter]); with != "" && !strings.HasPrefix(text, "#!") {
-			text = "#!" + with + "\n" + text
-		}
-		e := entry{name: "RPM/" + name, mode: 0o755, modTime: built}
-		if err := u.add(prefix, e, strings.NewReader(text)); err != nil {
-			return err
-		}
+	if err := u.rpmScripts(tags, prefix, built); err != nil {
+		return err
 	}
 	z, err := decompressed(b)
 	if err != nil {
 		return fmt.Errorf("payload: %w", err)
 	}
 	defer z.Close()
-	return u.cpio(bufio.NewReaderSize(z, 1<<16), prefix)
+	payload := bufio.NewReaderSize(&metered{u, z}, 1<<16)
+	if err := u.cpio(payload, prefix); err != nil {
+		return err
+	}
+	return u.rest(payload, prefix)
+}
+
+// rpmScripts puts down what rpm runs; of triggers there may be several.
+func (u *unpacker) rpmScripts(tags map[uint32][]string, prefix string, built time.Time) error {
+	for tag, name := range rpmScripts {
+		for i, text := range tags[tag] {
+			if text == "" {
+				continue
+			}
+			with := tags[rpmInterpreters[tag]]
+			if i < len(with) && with[i] != "" && !strings.HasPrefix(text, "#!") {
+				text = "#!" + with[i] + "\n" + text
+			}
+			e := entry{name: "RPM/" + name, mode: 0o755, modTime: built}
+			if i > 0 {
+				e.name += "-" + strconv.Itoa(i+1)
+			}
+			if err := u.add(prefix, e, strings.NewReader(text)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// joined are values line by line, as many as there is room for.
+func joined(values []string) string {
+	size := 0
+	for i, v := range values {
+		if size += len(v) + 1; size > maxControl {
+			return strings.Join(values[:i], "\n")
+		}
+	}
+	return strings.Join(values, "\n")
 }
 
 // relations writes what the package requires with its versions: "name >= 1.2".
@@ -100,7 +133,7 @@ func (u *unpacker) relations(tags map[uint32][]string) {
 			out = append(out, name)
 		}
 		if len(out) > 0 {
-			u.p.Fields[field] = strings.Join(out, "\n")
+			u.p.Fields[field] = joined(out)
 		}
 	}
 }
@@ -134,7 +167,7 @@ func rpmHeader(r io.Reader) (map[uint32][]string, int, error) {
 	if got, err := io.Copy(&grown, io.LimitReader(r, int64(size))); err != nil || got < int64(size) {
 		return nil, 0, errors.Join(err, io.ErrUnexpectedEOF)
 	}
-	store := grown.Bytes()
+	store := grown.String() // values are parts of it: tags may all lie over the same bytes
 	tags := map[uint32][]string{}
 	for ; len(b) > 0; b = b[16:] {
 		tag, kind := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
@@ -142,7 +175,10 @@ func rpmHeader(r io.Reader) (map[uint32][]string, int, error) {
 		if at > size {
 			return nil, 0, errors.New("a tag lies outside it")
 		}
-		if _, known := wanted[tag]; known {
+		if wanted[tag] {
+			if _, twice := tags[tag]; twice {
+				return nil, 0, errors.New("a tag comes twice")
+			}
 			tags[tag] = rpmValues(store[at:], kind, count)
 		}
 	}
@@ -158,28 +194,31 @@ var wanted = func() map[uint32]bool {
 	for t := range rpmScripts {
 		out[t] = true
 	}
-	for _, t := range []uint32{1048, 1050, 1053, 1055, 1085, 1086, 1087, 1088, 1091, 1112, 1113, 1114, 1115, 1153, 1154} {
+	for _, t := range rpmInterpreters {
+		out[t] = true
+	}
+	for _, t := range []uint32{1048, 1050, 1053, 1055, 1112, 1113, 1114, 1115} {
 		out[t] = true
 	}
 	return out
 }()
 
 // rpmValues reads the values of a tag: texts, or 32-bit numbers in decimal.
-func rpmValues(b []byte, kind, count uint32) (out []string) {
+func rpmValues(b string, kind, count uint32) (out []string) {
 	const most = 10_000
 	switch kind {
 	case 4: // INT32
 		for i := uint32(0); i < min(count, most) && len(b) >= 4; i++ {
-			out = append(out, strconv.FormatUint(uint64(binary.BigEndian.Uint32(b)), 10))
+			out = append(out, strconv.FormatUint(uint64(binary.BigEndian.Uint32([]byte(b[:4]))), 10))
 			b = b[4:]
 		}
 	case 6, 8, 9: // STRING, STRING_ARRAY, I18NSTRING
 		for i := uint32(0); i < min(count, most); i++ {
-			text, rest, ok := bytes.Cut(b, []byte{0})
-			if !ok || len(text) > maxControl {
+			text, rest, ok := strings.Cut(b, "\x00")
+			if !ok {
 				return out
 			}
-			out, b = append(out, string(text)), rest
+			out, b = append(out, text), rest
 		}
 	}
 	return out
@@ -219,7 +258,7 @@ func (u *unpacker) cpio(r *bufio.Reader, prefix string) error {
 			return nil
 		}
 		content := &io.LimitedReader{R: r, N: size}
-		e := entry{name: strings.TrimPrefix(strings.TrimPrefix(text, "."), "/"), mode: cpioMode(mode), modTime: time.Unix(mtime, 0).UTC()}
+		e := entry{name: installedName(text), mode: cpioMode(mode), modTime: time.Unix(mtime, 0).UTC()}
 		if e.mode&fs.ModeSymlink != 0 {
 			b, err := io.ReadAll(io.LimitReader(content, maxName))
 			if err != nil {

@@ -35,18 +35,29 @@ type unpacker struct {
 	p      *Package
 	now    time.Time
 	limits Limits
-	bytes  int64
-	// kinds are what each path is: f for a file, d for a directory; folded the paths
-	// without regard to case.
+	bytes  int64 // of files that were written
+	read   int64 // of streams of entries, what isn't written as well
+	// entries are all that were seen, directories and those that are refused as well.
+	entries int
+	// kinds are what each path is: f for a file, d for a directory, l for a link; folded the
+	// paths without regard to case.
 	kinds  map[string]byte
 	folded map[string]string
+	// told are how many findings each rule has.
+	told map[string]int
 }
 
+// maxTold bounds the findings of one rule: a report tells fewer, and counts the rest.
+const maxTold = 10_000
+
 func newUnpacker(ctx context.Context, p *Package, now time.Time, l Limits) *unpacker {
-	return &unpacker{ctx: ctx, p: p, now: now, limits: l, kinds: map[string]byte{}, folded: map[string]string{}}
+	return &unpacker{ctx: ctx, p: p, now: now, limits: l, kinds: map[string]byte{}, folded: map[string]string{}, told: map[string]int{}}
 }
 
 func (u *unpacker) find(rule, severity, file, what, why, do string) {
+	if u.told[rule]++; u.told[rule] > maxTold {
+		return
+	}
 	u.p.Findings = append(u.p.Findings, detector.Finding{Rule: rule, Severity: severity, Place: detector.Place{File: file}, What: what, Why: why, Do: do})
 }
 
@@ -61,7 +72,7 @@ type entry struct {
 }
 
 // file unpacks an archive below a prefix.
-func (u *unpacker) file(f io.ReaderAt, size int64, form, prefix string, depth int) (err error) {
+func (u *unpacker) file(f io.ReaderAt, size int64, form, prefix string) (err error) {
 	switch form {
 	case FormZip:
 		err = u.zip(f, size, prefix)
@@ -87,29 +98,28 @@ func (u *unpacker) file(f io.ReaderAt, size int64, form, prefix string, depth in
 		u.find("archive/damaged", detector.Blocker, strings.TrimSuffix(prefix, "!/"), "it can't be read to its end: "+clip(err.Error()),
 			"an upgrade that stops half-way through unpacking leaves old and new files side by side", "fetch the package again and compare its digest with the vendor's")
 	}
-	return u.nested(depth)
+	return nil
 }
 
-// nested looks into the archives among the files that aren't looked into yet.
-func (u *unpacker) nested(depth int) error {
+// nested looks into the archives among the files, and into those that come out of them.
+func (u *unpacker) nested() error {
 	for i := 0; i < len(u.p.Files); i++ {
 		f := u.p.Files[i]
-		if f.Kind != "archive" || u.kinds[f.Path+"!"] != 0 {
+		if f.Kind != "archive" {
 			continue
 		}
-		u.kinds[f.Path+"!"] = 'd'
-		if depth+1 > u.limits.Depth {
+		if strings.Count(f.Path, "!/") >= u.limits.Depth {
 			u.find("archive/deep", detector.Risk, f.Path, "an archive within archives that isn't looked into", "what isn't looked into isn't inspected", "unpack it and inspect it by itself")
 			continue
 		}
-		if err := u.inner(f, depth+1); err != nil {
+		if err := u.inner(f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (u *unpacker) inner(f File, depth int) error {
+func (u *unpacker) inner(f File) error {
 	in, err := u.p.root.Open(local(f.Path))
 	if err != nil {
 		return err
@@ -123,7 +133,7 @@ func (u *unpacker) inner(f File, depth int) error {
 		u.find("archive/deep", detector.Note, f.Path, "an archive within a directory that isn't looked into", "what isn't looked into isn't inspected", "inspect it by itself")
 		return nil
 	}
-	return u.file(in, f.Size, kind, f.Path+"!/", depth)
+	return u.file(in, f.Size, kind, f.Path+"!/")
 }
 
 // local is where a path lies in the private directory: a name that is the root's own is
@@ -135,7 +145,7 @@ func (u *unpacker) add(prefix string, e entry, r io.Reader) error {
 	if err := u.ctx.Err(); err != nil {
 		return err
 	}
-	if len(u.p.Files) >= u.limits.Files {
+	if u.entries++; u.entries > u.limits.Files {
 		return errFull
 	}
 	name, ok := u.named(prefix, e)
@@ -151,6 +161,7 @@ func (u *unpacker) add(prefix string, e entry, r io.Reader) error {
 	f := File{Path: name, Mode: e.mode, ModTime: e.modTime, Link: e.link}
 	if e.link != "" || e.mode&fs.ModeSymlink != 0 {
 		u.linked(prefix, name, e)
+		u.free(name, 'l')
 		u.p.Files = append(u.p.Files, f)
 		return nil
 	}
@@ -158,7 +169,7 @@ func (u *unpacker) add(prefix string, e entry, r io.Reader) error {
 		u.find("archive/device", detector.Risk, name, "a device, pipe or socket", "unpacked as root it gives whoever may open it the device", "ask the vendor what it is for; unpack the package as somebody else than root")
 		return nil
 	}
-	if !u.free(name) {
+	if !u.free(name, 'f') {
 		return nil
 	}
 	if err := u.write(&f, e, r); err != nil {

@@ -2,13 +2,16 @@ package archive
 
 import (
 	"archive/zip"
+	"bufio"
 	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
+	"strings"
 
 	"aftershock/detector"
 	"aftershock/upgrades/inside"
@@ -16,14 +19,11 @@ import (
 
 // zip unpacks a zip, by its directory; what stands before each file must say the same.
 func (u *unpacker) zip(r io.ReaderAt, size int64, prefix string) error {
-	if err := inside.CheckDirectory(r, size); err != nil {
-		return err
-	}
-	z, err := zip.NewReader(r, size)
+	z, err := inside.OpenZip(r, size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return err
 	}
-	if err := u.regions(r, z.File, prefix); err != nil {
+	if err := u.regions(r, z.File, size, prefix); err != nil {
 		return err
 	}
 	for _, f := range z.File {
@@ -31,7 +31,7 @@ func (u *unpacker) zip(r io.ReaderAt, size int64, prefix string) error {
 			u.find("archive/encrypted", detector.Blocker, prefix+clip(f.Name), "it is encrypted", "what can't be read isn't inspected, and scripts that unpack it need a password from somewhere", "ask the vendor for a package without passwords, or unpack it and inspect the directory")
 			continue
 		}
-		e := entry{name: f.Name, mode: f.Mode(), modTime: f.Modified, packed: int64(min(f.CompressedSize64, 1<<62))}
+		e := entry{name: f.Name, mode: zipMode(f), modTime: f.Modified, packed: int64(min(f.CompressedSize64, 1<<62))}
 		if f.Modified.Equal(epoch) {
 			e.modTime = f.Modified.Truncate(0)
 		}
@@ -51,7 +51,7 @@ func (u *unpacker) zipped(prefix string, f *zip.File, e entry) error {
 		return fmt.Errorf("%s: %w", clip(f.Name), err)
 	}
 	defer in.Close()
-	if e.mode.Type() != 0 { // a link's content is what it points at
+	if e.mode&fs.ModeSymlink != 0 { // a link's content is what it points at
 		b, err := io.ReadAll(io.LimitReader(in, maxName))
 		if err != nil {
 			return fmt.Errorf("%s: %w", clip(f.Name), err)
@@ -59,6 +59,16 @@ func (u *unpacker) zipped(prefix string, f *zip.File, e entry) error {
 		e.link = string(b)
 	}
 	return u.add(prefix, e, in)
+}
+
+// zipMode is an entry's mode. That it is a directory its name alone says, as unzip has it:
+// what the attributes call one and isn't is a file.
+func zipMode(f *zip.File) fs.FileMode {
+	mode := f.Mode()
+	if strings.HasSuffix(f.Name, "/") {
+		return mode&^fs.ModeType | fs.ModeDir
+	}
+	return mode &^ fs.ModeDir
 }
 
 // region is where an entry lies in the file.
@@ -69,7 +79,10 @@ type region struct {
 
 // regions looks whether entries lie over one another, which makes small archives into
 // large ones, and whether each is introduced as the directory has it.
-func (u *unpacker) regions(r io.ReaderAt, files []*zip.File, prefix string) error {
+func (u *unpacker) regions(r io.ReaderAt, files []*zip.File, size int64, prefix string) error {
+	if len(files) > u.limits.Files {
+		return errFull
+	}
 	all := make([]region, 0, len(files))
 	for _, f := range files {
 		data, err := f.DataOffset()
@@ -88,8 +101,11 @@ func (u *unpacker) regions(r io.ReaderAt, files []*zip.File, prefix string) erro
 		if all[i].from < all[i-1].to && all[i-1].to > all[i-1].from {
 			u.find("archive/overlap", detector.Blocker, prefix+clip(all[i].name), "it lies over "+clip(all[i-1].name)+" in the archive",
 				"such archives unpack to many times their size, or to different files with different tools", "don't use the package; ask the vendor how it was made")
-			break
+			return nil
 		}
+	}
+	if err := u.between(r, all, size, prefix); err != nil {
+		return err
 	}
 	if len(all) > 0 && all[0].from > 0 && prefix == "" {
 		u.find("archive/before", detector.Note, "", fmt.Sprintf("%d bytes stand before the archive", all[0].from), "they aren't inspected; self-extracting archives have a program there", "unpack the package with a tool of yours rather than by running it")
@@ -97,24 +113,71 @@ func (u *unpacker) regions(r io.ReaderAt, files []*zip.File, prefix string) erro
 	return nil
 }
 
+// maxDescriptor is what may stand behind an entry's data: its checksum and sizes (4.3.9).
+const maxDescriptor = 24
+
+// between tells of entries that the directory doesn't have: tools that read an archive from its
+// beginning unpack them. Regions are in order of where they begin.
+func (u *unpacker) between(r io.ReaderAt, all []region, size int64, prefix string) error {
+	before := region{}
+	for i, x := range append(slices.Clip(all), region{from: size}) {
+		if gap := x.from - before.to; gap > maxDescriptor {
+			in := bufio.NewReader(&interruptible{u.ctx, io.NewSectionReader(r, before.to, gap)})
+			if i == 0 { // what unpacks itself has a program there
+				in = bufio.NewReader(io.NewSectionReader(r, 0, fixedHeader))
+			}
+			kept, err := holdsEntry(in)
+			if err != nil {
+				return err
+			}
+			if kept {
+				u.find("archive/header", detector.Blocker, strings.TrimSuffix(prefix+clip(before.name), "!/"), "an entry that the archive's directory doesn't have stands behind it",
+					"tools that go by the directory leave it out, and tools that read from the beginning unpack it", "don't use the package; ask the vendor how it was made")
+			}
+		}
+		if x.to > before.to {
+			before = x
+		}
+	}
+	return nil
+}
+
+// fixedHeader is the part of what introduces an entry that has the same size in all.
+const fixedHeader = 30
+
+// holdsEntry says whether an entry begins in a stretch of an archive (APPNOTE.TXT 4.3.7); no
+// method of compression is above 255.
+func holdsEntry(r *bufio.Reader) (bool, error) {
+	for {
+		if _, err := r.ReadSlice('P'); err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			if errors.Is(err, io.EOF) {
+				return false, nil
+			}
+			return false, err
+		}
+		if next, _ := r.Peek(9); len(next) == 9 && bytes.HasPrefix(next, []byte("K\x03\x04")) && next[8] == 0 {
+			return true, nil
+		}
+	}
+}
+
 // introduced finds what stands before a file's data, and says whether it gives the name
 // that the directory gives (APPNOTE.TXT 4.3.7).
 func introduced(r io.ReaderAt, f *zip.File, data int64) (from int64, same bool) {
-	const fixed = 30
-	back := min(data, fixed+int64(len(f.Name))+4096)
+	back := min(data, fixedHeader+int64(len(f.Name))+4096)
 	b := make([]byte, back)
 	if _, err := r.ReadAt(b, data-back); err != nil && !errors.Is(err, io.EOF) {
 		return data, false
 	}
-	for i := len(b) - fixed; i >= 0; i-- {
+	for i := len(b) - fixedHeader; i >= 0; i-- {
 		if !bytes.HasPrefix(b[i:], []byte("PK\x03\x04")) {
 			continue
 		}
 		name, extra := int(binary.LittleEndian.Uint16(b[i+26:])), int(binary.LittleEndian.Uint16(b[i+28:]))
-		if i+fixed+name+extra != len(b) {
+		if i+fixedHeader+name+extra != len(b) {
 			continue
 		}
-		return data - back + int64(i), string(b[i+fixed:i+fixed+name]) == f.Name
+		return data - back + int64(i), string(b[i+fixedHeader:i+fixedHeader+name]) == f.Name
 	}
 	return data, false
 }

@@ -15,8 +15,9 @@ import (
 // Bounds of asking about one text.
 const (
 	Time   = 20 * time.Second
-	Output = 4 << 20 // bytes of one answer
-	Told   = 50      // findings of one text that a report has
+	Output = 4 << 20   // bytes of one answer
+	Memory = 512 << 20 // bytes of the program's data, on Linux
+	Told   = 50        // findings of one text that a report has
 )
 
 var errOver = errors.New("too much output")
@@ -32,7 +33,11 @@ func Ask(ctx context.Context, program string, args []string, text []byte) ([]byt
 	cmd.WaitDelay = time.Second
 	out := &bounded{stop: cancel}
 	cmd.Stdout = out
-	err := cmd.Run()
+	err := cmd.Start()
+	if err == nil {
+		confine(cmd.Process.Pid)
+		err = cmd.Wait()
+	}
 	if out.over {
 		return nil, fmt.Errorf("run %s: it wrote more than %d bytes", program, Output)
 	}

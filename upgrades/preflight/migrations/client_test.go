@@ -35,7 +35,7 @@ func TestSplitAsPsql(t *testing.T) {
 		if err != nil {
 			t.Fatalf("psql: %v", err)
 		}
-		all, problem, _ := split(sql, 1, false)
+		all, problem := split(sql, 1, false)
 		if problem != "" {
 			t.Errorf("%q: %s", sql, problem)
 		}

@@ -44,26 +44,34 @@ const (
 
 // lexer splits a text into statements as the database's own client does: psql, or mysql with its DELIMITER.
 type lexer struct {
-	s       string
-	i       int
-	line    int
-	mysql   bool
-	end     string // the delimiter
-	depth   int    // of parentheses
-	begins  int    // of BEGIN ATOMIC … END
-	now     statement
-	start   int // of the statement's first byte
-	all     []statement
-	down    bool
-	plain   bool
-	tool    string
-	problem string
-	at      int // line of the problem
+	s      string
+	i      int
+	line   int
+	mysql  bool
+	end    string // the delimiter
+	depth  int    // of parentheses
+	begins int    // of BEGIN ATOMIC … END
+	now    statement
+	start  int // of the statement's first byte
+	all    []statement
+	// commands are for the client.
+	commands []clientCommand
+	down     bool
+	plain    bool
+	tool     string
+	problem  string
+	at       int // line of the problem
 }
 
 // split gives the statements of a text whose first line has the number line, and what is amiss with it ("" if
-// nothing) and in which line.
-func split(s string, line int, mysql bool) ([]statement, string, int) {
+// nothing).
+func split(s string, line int, mysql bool) ([]statement, string) {
+	l := lex(s, line, mysql)
+	return l.all, l.problem
+}
+
+func lex(s string, line int, mysql bool) *lexer {
+	s = strings.TrimPrefix(s, "\ufeff")
 	l := &lexer{s: s, line: line, mysql: mysql, end: ";", start: -1}
 	for l.i < len(l.s) && len(l.all) < maxStatements && l.problem == "" {
 		l.step()
@@ -72,7 +80,7 @@ func split(s string, line int, mysql bool) ([]statement, string, int) {
 		l.fault(fmt.Sprintf("there are more than %d statements", maxStatements))
 	}
 	l.finish(len(l.s))
-	return l.all, l.problem, l.at
+	return l
 }
 
 func (l *lexer) fault(what string) {
@@ -101,11 +109,13 @@ func (l *lexer) step() {
 		end := l.i
 		l.skip(len(l.end))
 		l.finish(end)
-	case len(l.now.tokens) == 0 && l.client(r):
 	case !l.mysql && b == '\\' && (strings.HasPrefix(r, `\g`) || strings.HasPrefix(r, `\crosstab`)):
 		end := l.i
+		line, _, _ := strings.Cut(r, "\n")
+		l.command(line)
 		l.toLineEnd()
 		l.finish(end)
+	case l.client(r):
 	case l.quoted(r):
 	case word(b):
 		n := 1
@@ -203,36 +213,19 @@ func (l *lexer) toLineEnd() {
 	l.skip(len(l.s))
 }
 
-// client reads what is the client's own: psql's \commands, mysql's DELIMITER.
-func (l *lexer) client(r string) bool {
-	if !l.mysql {
-		if r[0] == '\\' {
-			l.toLineEnd()
-			return true
-		}
-		return false
-	}
-	if len(r) > 10 && strings.EqualFold(r[:10], "delimiter ") {
-		line, _, _ := strings.Cut(r, "\n")
-		if d := strings.TrimSpace(line[10:]); d != "" && len(d) <= 16 {
-			l.end = d
-		}
-		l.toLineEnd()
-		return true
-	}
-	return false
-}
-
 // comment passes over a comment and heeds what migration tools write into them.
 func (l *lexer) comment(r string) bool {
 	switch {
 	case strings.HasPrefix(r, "--") && (!l.mysql || len(r) == 2 || r[2] == ' ' || r[2] == '\t' || r[2] == '\n' || r[2] == '\r'), l.mysql && r[0] == '#':
 		line, _, _ := strings.Cut(r, "\n")
+		if n := strings.IndexByte(line, '\r'); n >= 0 && !l.mysql { // ends PostgreSQL's comments as well
+			line = line[:n]
+		}
 		l.directive(strings.ToLower(strings.TrimSpace(strings.TrimLeft(line, "-# "))))
-		l.toLineEnd()
+		l.skip(len(line) + 1)
 		return true
-	case strings.HasPrefix(r, "/*!") && l.mysql: // run by MySQL
-		n := 3
+	case l.mysql && (strings.HasPrefix(r, "/*!") || strings.HasPrefix(r, "/*M!")): // run by MySQL, MariaDB
+		n := strings.IndexByte(r, '!') + 1
 		for n < len(r) && r[n] >= '0' && r[n] <= '9' {
 			n++
 		}

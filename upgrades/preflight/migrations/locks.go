@@ -90,7 +90,7 @@ func (a *action) lock(table, mode string, span Span) *action {
 // Locks gives the locks that the statements of a text take, in order, each table's strongest of a statement alone.
 // Statements that take none on a table, or that aren't known, give nothing.
 func Locks(sql, dialect string, version int) []Lock {
-	all, _, _ := split(sql, 1, dialect == MySQL)
+	all, _ := split(sql, 1, dialect == MySQL)
 	var out []Lock
 	for _, s := range all {
 		best := map[string]int{}

@@ -32,6 +32,8 @@ type Text struct {
 	// Dialect is PostgreSQL or MySQL where it is known; otherwise it is told by the text, the path, or
 	// Server.Dialect, in this order.
 	Dialect string
+	// Run tells that a script of the upgrade has it run, whatever its name and directives for tools say.
+	Run bool
 	// Single tells that all of it is run as one transaction (psql -1).
 	Single bool
 }
@@ -184,11 +186,12 @@ func (c *checker) text(ctx context.Context, t Text) {
 	case !utf8.ValidString(t.SQL) || strings.IndexByte(t.SQL, 0) >= 0:
 		c.unreadable(at, "it isn't text in UTF-8")
 		return
-	case undoing.MatchString(path.Base(t.File)):
+	case undoing.MatchString(path.Base(t.File)) && !t.Run:
 		return // the tool's way back, not the upgrade
 	}
 	dialect := dialectOf(t, c.server.Dialect)
-	all, problem, line := split(t.SQL, t.Line, dialect == MySQL)
+	l := lex(t.SQL, t.Line, dialect == MySQL)
+	all, problem, line := l.all, l.problem, l.at
 	if problem != "" {
 		c.unreadable(detector.Place{File: t.File, Line: line}, problem)
 	}
@@ -204,7 +207,7 @@ func (c *checker) text(ctx context.Context, t Text) {
 			c.unreadable(detector.Place{File: t.File, Line: s.line}, "the time for reading migrations was up here")
 			return
 		}
-		if s.down {
+		if s.down && !t.Run {
 			continue
 		}
 		if len(c.findings)-r.first > maxFindings {
@@ -217,6 +220,7 @@ func (c *checker) text(ctx context.Context, t Text) {
 		c.findings = c.findings[:r.first+maxFindings]
 		c.unreadable(at, fmt.Sprintf("there are more than %d findings; the rest isn't told", maxFindings))
 	}
+	c.commanded(r, l.commands)
 	c.whole(r)
 	if r.dialect == PostgreSQL && c.server.Squawk != "" {
 		c.squawk(ctx, r, all)

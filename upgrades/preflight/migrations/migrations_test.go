@@ -65,6 +65,14 @@ func TestRules(t *testing.T) {
 		{"my copy", MySQL, "ALTER TABLE middling PARTITION BY HASH(id) PARTITIONS 4;", []string{"risk rewrite 2"}},
 		{"my delimiter", MySQL, "DELIMITER //\nCREATE PROCEDURE p() BEGIN DELETE FROM big; END//\nDELIMITER ;\nDROP TABLE `big`;", []string{"risk data-loss 5"}},
 		{"my comment", MySQL, "# DROP TABLE big;\n/*!40101 DROP TABLE `big` */;\nSELECT \"DROP TABLE big;\";\nSELECT 'it\\'s; DROP TABLE big';", []string{"risk data-loss 3"}},
+		{"hidden by a return", PostgreSQL, "-- a\rDROP TABLE big;", []string{"risk data-loss 2"}},
+		{"behind a command", PostgreSQL, "\\set a b \\\\ DROP TABLE big;", []string{"risk data-loss 2"}},
+		{"commands", PostgreSQL, "\\! rm x\nSELECT 1 \\! id\n;\n\\o | mail x\nSELECT 'DROP TABLE x' \\gexec\n\\copy t from program 'id'\nCOPY t FROM PROGRAM 'id';\n\\ir other.sql\n\\i /etc/passwd\n\\echo '\\! x'", []string{"risk command 2", "risk command 3", "risk command 5", "risk command 6", "risk command 7", "risk command 8", "note statement 10"}},
+		{"explain and prepare", PostgreSQL, "EXPLAIN DELETE FROM small;\nEXPLAIN ANALYZE DELETE FROM small;\nEXPLAIN (COSTS off, ANALYZE) DELETE FROM small;\nPREPARE p AS DELETE FROM small;", []string{"note whole-table 3", "note whole-table 4", "note whole-table 5"}},
+		{"where all", PostgreSQL, "DELETE FROM small WHERE true;\nUPDATE small SET a = 1 WHERE 1 = 1;\nDELETE FROM small WHERE 1 = 2;\nDELETE FROM small WHERE true AND id = 1;", []string{"note whole-table 2", "note whole-table 3"}},
+		{"owned", PostgreSQL, "DROP OWNED BY dten;", []string{"risk data-loss 2"}},
+		{"my commands", MySQL, "source /etc/x\nsystem id\n\\! id\nSELECT 1 \\! id\n;\nDELETE FROM small;", []string{"note statement 2", "risk command 3", "risk command 4", "risk command 5", "note whole-table 7"}},
+		{"my comment of MariaDB", MySQL, "/*M!100100 DROP TABLE big */;", []string{"risk data-loss 2"}},
 		{"my commit", MySQL, "START TRANSACTION;\nUPDATE small SET a=1 WHERE id=1;\nALTER TABLE small ADD b INT;\nCOMMIT;", []string{"risk implied-commit 4"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -256,7 +264,7 @@ func FuzzCheck(f *testing.F) {
 			}
 		}
 		// Every byte of a statement belongs to one statement alone, in order.
-		all, _, _ := split(sql, 1, !pg)
+		all, _ := split(sql, 1, !pg)
 		rest := sql
 		for _, s := range all {
 			i := strings.Index(rest, s.raw)
@@ -266,4 +274,21 @@ func FuzzCheck(f *testing.F) {
 			rest = rest[i+len(s.raw):]
 		}
 	})
+}
+
+// What a script has run is judged, whatever its name and the words for tools in it say; and a mark of the byte order is no word.
+func TestRun(t *testing.T) {
+	for name, c := range map[string]Text{"a way back": {File: "rollback.sql", SQL: pgSafe + "DROP TABLE t;"}, "a part that goes back": {File: "x.sql", SQL: pgSafe + "-- +goose Down\nDROP TABLE t;"}} {
+		c.Dialect = PostgreSQL
+		if got := brief2(Check(t.Context(), []Text{c}, Server{})); len(got) > 0 {
+			t.Errorf("%s: %v", name, got)
+		}
+		c.Run = true
+		if got := brief2(Check(t.Context(), []Text{c}, Server{})); len(got) != 1 || !strings.HasPrefix(got[0], "risk data-loss") {
+			t.Errorf("%s, run: %v", name, got)
+		}
+	}
+	if got := brief2(Check(t.Context(), []Text{{File: "x.sql", SQL: "\ufeffDROP TABLE t;", Dialect: PostgreSQL}}, Server{})); len(got) == 0 || !strings.Contains(got[0], "data-loss") {
+		t.Error(got)
+	}
 }

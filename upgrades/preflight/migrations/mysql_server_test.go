@@ -324,7 +324,7 @@ func serverLocks(s *myServer) {
 }
 
 func (s *myServer) actions(text string) []action {
-	all, problem, _ := split(text, 1, true)
+	all, problem := split(text, 1, true)
 	if problem != "" || len(all) != 1 {
 		s.t.Fatalf("%s: %d statements, %s", text, len(all), problem)
 	}

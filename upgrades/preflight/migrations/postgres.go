@@ -105,6 +105,21 @@ func each(c *cursor, f func(string) action) []action {
 	}
 }
 
+// narrows tells a WHERE that leaves rows out: not one of TRUE or 1 = 1 alone.
+func (c *cursor) narrows() bool {
+	d := *c
+	n := d.find("WHERE")
+	if n < 0 || !c.outer("WHERE") {
+		return false
+	}
+	d.i = n + 1
+	if d.accept("TRUE") && d.done() {
+		return false
+	}
+	rest := d.t[n+1:]
+	return len(rest) != 3 || rest[0].kind != kindNumber || rest[1].text != "=" || rest[2].text != rest[0].text
+}
+
 // rowChange is UPDATE and DELETE, of all rows or of some.
 func rowChange(c *cursor, verb, mode string) []action {
 	c.accept("FROM")
@@ -121,7 +136,7 @@ func rowChange(c *cursor, verb, mode string) []action {
 		a.lost = "the rows that it deletes"
 	}
 	span := Instant
-	if !c.outer("WHERE") && !c.outer("JOIN") && !c.outer("LIMIT") {
+	if !c.narrows() && !c.outer("JOIN") && !c.outer("LIMIT") {
 		span = Rows
 		a.rule, a.what = "whole-table", fmt.Sprintf("%s without WHERE changes every row of %s at once", verb, t)
 		if verb == "UPDATE" {
@@ -341,7 +356,7 @@ func pgCreateIndex(c *cursor, unique bool) []action {
 
 func pgDrop(c *cursor) []action {
 	c.accept("MATERIALIZED")
-	w := c.any("TABLE", "INDEX", "VIEW", "TRIGGER", "RULE", "POLICY", "SCHEMA", "DATABASE", "SEQUENCE", "FUNCTION", "TYPE", "EXTENSION")
+	w := c.any("TABLE", "INDEX", "VIEW", "TRIGGER", "RULE", "POLICY", "SCHEMA", "DATABASE", "SEQUENCE", "FUNCTION", "TYPE", "EXTENSION", "OWNED")
 	concurrently := c.accept("CONCURRENTLY")
 	c.ifs()
 	switch w {
@@ -375,6 +390,10 @@ func pgDrop(c *cursor) []action {
 			a := action{kind: "drop-" + strings.ToLower(w), table: t, column: n, undo: fmt.Sprintf("CREATE %s %s … ON %s …; -- as it was before", w, n, t)}
 			return []action{*a.lock(t, accessExclusive, Instant)}
 		}
+	case "OWNED":
+		c.accept("BY")
+		n := c.name()
+		return []action{{kind: "drop-owned", column: n, rule: "data-loss", what: "drops all that " + n + " owns", data: true, lost: "everything that " + n + " owns"}}
 	case "SCHEMA", "DATABASE":
 		n := c.name()
 		return []action{{kind: "drop-" + strings.ToLower(w), column: n, rule: "data-loss", what: fmt.Sprintf("drops the %s %s", strings.ToLower(w), n), data: true, lost: "everything in " + n}}

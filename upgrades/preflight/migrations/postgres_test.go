@@ -275,7 +275,7 @@ func TestPostgreSQLRewrites(t *testing.T) {
 			t.Fatal(err)
 		}
 		told, doubt := false, false
-		all, _, _ := split(sql, 1, false)
+		all, _ := split(sql, 1, false)
 		for _, a := range actions(all[0], PostgreSQL, 0) {
 			for _, l := range a.locks {
 				told = told || l.Table == "orders" && l.Span == Rewrite
@@ -293,12 +293,12 @@ func TestRewritesRun(t *testing.T) {
 	server := servers.PostgreSQL(t)
 	ran := 0
 	for _, sql := range pgStatements {
-		all, _, _ := split(sql, 1, false)
+		all, _ := split(sql, 1, false)
 		for _, a := range actions(all[0], PostgreSQL, 0) {
 			if a.rule == "" || a.rewrite == "" || strings.Contains(a.rewrite, "…") || strings.Contains(a.rewrite, "TABLE;") {
 				continue
 			}
-			parts, problem, _ := split(a.rewrite, 1, false)
+			parts, problem := split(a.rewrite, 1, false)
 			if problem != "" {
 				t.Errorf("%s: the rewrite can't be split: %s", sql, problem)
 			}

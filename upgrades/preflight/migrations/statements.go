@@ -10,8 +10,12 @@ import (
 
 // statement looks at one statement.
 func (c *checker) statement(r *run, s statement) {
+	s.tokens = unwrapped(s.tokens)
 	k := &cursor{t: s.tokens}
 	at := detector.Place{File: r.t.File, Line: s.line}
+	if k.peek() == "COPY" && k.has("PROGRAM") {
+		c.runs(at, "has the database's server run a command of the shell")
+	}
 	if s.cut {
 		c.findings = append(c.findings, detector.Finding{
 			Rule: "migrations/statement", Severity: detector.Note, Place: at, What: fmt.Sprintf("only the first %d words of this statement were looked at", maxTokens),
@@ -182,7 +186,7 @@ func (c *checker) block(r *run, s statement) {
 		if t.kind != kindString {
 			continue
 		}
-		inner, _, _ := split(t.text, t.line, false)
+		inner, _ := split(t.text, t.line, false)
 		for _, x := range inner {
 			from := 0
 			for i, w := range x.tokens {

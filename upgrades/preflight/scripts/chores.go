@@ -273,12 +273,7 @@ func (c *checker) temporary(s *shell, target string, at detector.Place) {
 
 // predictable: what is downloaded to such a name.
 func (c *checker) predictable(s *shell, k *call, at detector.Place) {
-	if k.name != "curl" && k.name != "wget" {
-		return
-	}
-	for i, a := range k.args {
-		if (k.name == "curl" && len(a.text) < 8 && strings.HasPrefix(a.text, "-") && strings.HasSuffix(a.text, "o") || a.text == "-O" && k.name == "wget" || a.text == "--output" || a.text == "--output-document") && i+1 < len(k.args) {
-			c.temporary(s, k.args[i+1].text, at)
-		}
+	if len(k.redirs) == 0 {
+		c.temporary(s, s.downloaded(k), at)
 	}
 }

@@ -17,11 +17,11 @@ import (
 func (c *checker) shell(ctx context.Context, s *shell) {
 	at := func(line int) detector.Place { return detector.Place{File: s.path, Line: line} }
 	c.secrets(s)
-	rules := []func(*shell, *call, detector.Place){c.remoteCode, c.permissions, c.defences}
-	if !installed(s.path) {
+	rules := []func(*shell, *call, detector.Place){c.remoteCode, c.encoded, c.fetchedAndRun, c.permissions, c.defences}
+	if !c.installed(s.path) {
 		c.sudo(s)
 		c.errexit(s)
-		rules = append(rules, c.cd, c.removal, c.systemFiles, c.kill, c.reboot, c.unitCall, c.chores, c.cronOff, c.predictable)
+		rules = append(rules, c.cd, c.removal, c.systemFiles, c.kill, c.reboot, c.unitCall, c.chores, c.cronOff, c.predictable, c.destroys, c.deferred)
 	}
 	for i := range s.calls {
 		if ctx.Err() != nil {
@@ -43,7 +43,7 @@ func (c *checker) shell(ctx context.Context, s *shell) {
 	if s.cut > 0 {
 		c.unreadable(at(s.cut), fmt.Sprintf("there are more than %d commands; those from this line on aren't looked at", maxCalls))
 	}
-	if !installed(s.path) {
+	if !c.installed(s.path) {
 		c.redirected(s)
 	}
 }
@@ -52,7 +52,9 @@ var installTree = regexp.MustCompile(`(?:^|/)(?:usr/(?:s?bin|lib|libexec|share|l
 
 // installed tells a program that the package brings to the host from a script that the upgrade runs: how it
 // goes about its own business, years from now, is not the upgrade's.
-func installed(file string) bool { return installTree.MatchString(file) }
+func (c *checker) installed(file string) bool {
+	return c.programs[file] || installTree.MatchString(file)
+}
 
 // has tells whether a call has an option: one letter alone or among others, or a long one.
 func (k *call) has(short byte, long string) bool {
@@ -192,13 +194,13 @@ var effects = map[string]bool{
 
 // errexit: several commands that change something, and none whose failure would be seen.
 func (c *checker) errexit(s *shell) {
-	if len(s.errexit) > 0 || s.library {
+	if s.library || len(s.errexit) > 0 && s.errexit[len(s.errexit)-1].on {
 		return
 	}
 	var lines []int
 	for i := range s.calls {
 		k := &s.calls[i]
-		if effects[k.name] && k.fail == fails && !k.subst {
+		if effects[k.name] && k.fail == fails && !k.subst && !on(s.errexit, k.line) {
 			lines = append(lines, k.line)
 		}
 	}
@@ -207,7 +209,7 @@ func (c *checker) errexit(s *shell) {
 	}
 	c.add(detector.Finding{
 		Rule: "scripts/no-errexit", Severity: detector.Risk, Place: detector.Place{File: s.path, Line: lines[0]},
-		What: fmt.Sprintf("the script goes on when a command fails: no set -e, and %d commands whose failure nothing sees", len(lines)),
+		What: fmt.Sprintf("the script goes on when a command fails: no set -e that holds, and %d commands whose failure nothing sees", len(lines)),
 		Why:  "a step that failed is followed by those that rely on it, and the upgrade ends with status 0 half done",
 		Do:   "put set -eu (bash: set -euo pipefail) at the top, and || true where a failure is meant to pass",
 	})

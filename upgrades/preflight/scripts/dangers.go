@@ -107,6 +107,7 @@ func (c *checker) permissions(_ *shell, k *call, at detector.Place) {
 var systemFiles = map[string]string{
 	"/etc/hosts": "hosts-file", "/etc/sudoers": "sudoers", "/etc/sudoers.d": "sudoers", "/etc/resolv.conf": "hosts-file",
 	"/etc/selinux/config": "selinux", "/etc/sysconfig/selinux": "selinux", "/etc/passwd": "accounts", "/etc/shadow": "accounts",
+	"/etc/group": "accounts", "/etc/gshadow": "accounts", "/etc/ld.so.preload": "preload",
 }
 
 // systemFiles: calls that change such a file in place.
@@ -125,6 +126,19 @@ func (c *checker) systemFiles(_ *shell, k *call, at detector.Place) {
 		}
 	case "cp", "mv", "install", "ln":
 		targets = ops[len(ops)-1:]
+		if to := targets[0].text; to == "/etc" || strings.HasSuffix(to, "/") { // into a folder
+			for _, w := range ops[:len(ops)-1] {
+				w.text = path.Join(to, path.Base(w.text))
+				targets = append(targets, w)
+			}
+		}
+	case "dd":
+		for _, w := range k.args {
+			if to, ok := strings.CutPrefix(w.text, "of="); ok {
+				w.text = to
+				targets = append(targets, w)
+			}
+		}
 	}
 	for _, t := range targets {
 		c.systemFile(t.text, at)
@@ -133,6 +147,9 @@ func (c *checker) systemFiles(_ *shell, k *call, at detector.Place) {
 
 func (c *checker) systemFile(target string, at detector.Place) {
 	rule := systemFiles[target]
+	if strings.HasSuffix(target, "/.ssh/authorized_keys") || strings.HasSuffix(target, "/.ssh/authorized_keys2") {
+		rule = "login-key"
+	}
 	if rule == "" {
 		rule = systemFiles[path.Dir(target)]
 		if path.Dir(target) == "/etc" {
@@ -156,6 +173,17 @@ func (c *checker) systemFile(target string, at detector.Place) {
 		f.What = "changes SELinux's configuration (" + target + ")"
 		f.Why = "it takes effect with the next boot, for everything on the host"
 		f.Do = "ask the vendor for a policy module instead"
+	case "preload":
+		f.Rule = "scripts/accounts"
+		f.What = "has a library loaded into every program of the host (" + target + ")"
+		f.Why = "it sees and changes what all of them do, those of root as well"
+		f.Do = "don't let it: ask the vendor to preload it in the unit that needs it"
+	case "login-key":
+		f.Rule = "scripts/accounts"
+		f.What = "lets whoever has a key log in (" + clip(target, 80) + ")"
+		f.Why = "the door stays open after the upgrade"
+		f.Do = "ask whose key it is; grant access by what manages your accounts"
+		f.Chores = []detector.Chore{{Kind: "credential", Name: clip(target, 80), What: "take the key out again, unless it is meant to stay"}}
 	default:
 		f.What = "writes the host's accounts itself (" + target + ")"
 		f.Why = "two writers at once, or a fault in a line, lock everybody out"

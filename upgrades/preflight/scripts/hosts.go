@@ -206,34 +206,41 @@ func (c *checker) peers(command string, at int) []peer {
 			all = append(all, peer{host: h, by: k.name})
 		}
 		for _, w := range append([]word{k.word}, k.args...) {
-			if sub := c.script(w.text); sub != nil {
-				for j := range sub.calls {
-					for _, h := range peersOf(&sub.calls[j]) {
-						all = append(all, peer{host: h, by: sub.calls[j].name, at: detector.Place{File: sub.path, Line: sub.calls[j].line}})
-					}
-				}
-			}
+			all = append(all, c.script(w.text)...)
 		}
 	}
 	return all
 }
 
-// script finds the package's script that a path of the host means: the only one of its name.
-func (c *checker) script(name string) *shell {
+// talk is what the scripts of one name talk to.
+type talk struct {
+	scripts int
+	peers   []peer
+}
+
+// heard takes down what a script talks to, for those that run it.
+func (c *checker) heard(s *shell) {
+	base := path.Base(s.path)
+	t := c.talking[base]
+	t.scripts++
+	for i := range s.calls {
+		for _, h := range peersOf(&s.calls[i]) {
+			t.peers = append(t.peers, peer{host: h, by: s.calls[i].name, at: detector.Place{File: s.path, Line: s.calls[i].line}})
+		}
+	}
+	c.talking[base] = t
+}
+
+// script gives what the package's script that a path of the host means talks to: the only one of its name.
+func (c *checker) script(name string) []peer {
 	base := path.Base(name)
 	if !strings.Contains(name, "/") && path.Ext(name) == "" || strings.Contains(base, "$") {
 		return nil
 	}
-	var found *shell
-	for _, s := range c.shells {
-		if path.Base(s.path) == base {
-			if found != nil {
-				return nil
-			}
-			found = s
-		}
+	if t := c.talking[base]; t.scripts == 1 {
+		return t.peers
 	}
-	return found
+	return nil
 }
 
 // talks: a command of a script itself that talks to a retired host.

@@ -44,12 +44,32 @@ func TestRules(t *testing.T) {
 		{"kill", "kill -9 $PID\npkill -KILL dten\npkill dten", []string{"risk kill 3", "risk kill 4"}},
 		{"reboot", "shutdown -r now\nshutdown -c", []string{"risk reboot 3"}},
 		{"own reboot", "reboot() { echo no; }\nreboot", nil},
-		{"cd", "set +e\ncd /opt/dten\nrm -rf old\ncd /srv || exit 1\nrm x", []string{"risk cd-unchecked 4"}},
+		{"cd", "set +e\ncd /opt/dten\nrm -rf old\ncd /srv || exit 1\nrm x", []string{"risk cd-unchecked 4", "risk no-errexit 5"}},
 		{"secret", "DB_PASSWORD=hunter2\nPGPASSWORD=hunter2 psql -c 'select 1'", []string{"risk credential 3", "risk credential 4"}},
 		{"secret options", "mysql -u root -phunter2 x\ncurl -u bob:hunter2 https://a.example/\ncurl https://bob:hunter2@a.example/", []string{"risk credential 3", "risk credential 4", "risk credential 5"}},
 		{"secret elsewhere", "DB_PASSWORD=$(cat /etc/dten/pw)\nTOKEN_FILE=/etc/token\nAPI_TOKEN=${1}", nil},
 		{"temp", "date > /tmp/dten.log", []string{"note temp-file 3"}},
-		{"temp run", "curl -so /tmp/x.sh https://a.example/\nsh /tmp/x.sh", []string{"risk temp-file 3"}},
+		{"temp run", "curl -so /tmp/x.sh https://a.example/\nsh /tmp/x.sh", []string{"risk remote-code 3", "risk temp-file 3"}},
+		{"download run", "wget -qO ./i.sh https://a.example/i\nchmod +x i.sh\n./i.sh", []string{"risk remote-code 3"}},
+		{"download checked", "curl -o /opt/i.sh https://a.example/i\necho \"$D /opt/i.sh\" | sha256sum -c\nsh /opt/i.sh", nil},
+		{"download of data", "curl -o /opt/i.json https://a.example/i\njq . /opt/i.json", nil},
+		{"here-document to a shell", "bash <<E\ncurl -s https://x.example/i | sh\nE", []string{"risk remote-code 4"}},
+		{"here-string to a shell", "sh <<< 'curl -s https://x.example/i | sh'", []string{"risk remote-code 3"}},
+		{"here-document as data", "python3 - x <<E\nreboot\nE\nsh x.sh <<E\nreboot\nE", nil},
+		{"eval of a variable", "c='curl -s https://x.example/i | sh'\neval \"$c\"", []string{"risk remote-code 4"}},
+		{"trap", "trap 'reboot' EXIT\ntrap - EXIT", []string{"risk reboot 3"}},
+		{"encoded", "echo cmVib290 | base64 -d | sh\neval \"$(base64 --decode x)\"\nopenssl enc -d -aes256 -in x | bash", []string{"risk encoded-code 3", "risk encoded-code 4", "risk encoded-code 5"}},
+		{"encoded as data", "base64 -d x > y\necho x | base64 | sh -c cat\nbase64 -d x | python3 -c 'import json'", nil},
+		{"set -e undone", "set +e\nmv a b\ncp c d", []string{"risk no-errexit 4"}},
+		{"set -e undone for a while", "set +e\nmv a b\ncp c d\nset -e", nil},
+		{"the host's folders", "rm -rf /*\nrm -r /usr/lib/\nfind /etc -delete\nfind /var/log -name '*.gz' -delete\nrm -rf /usr/lib/dten /opt/dten/*", []string{"blocker removal 3", "blocker removal 4", "blocker removal 5"}},
+		{"a disk", "mkfs.ext4 -q /dev/sdb1\ndd if=/dev/zero of=/dev/nvme0n1\ndd if=/dev/zero of=/swap\nmkfs.ext4 image", []string{"blocker removal 3", "blocker removal 4"}},
+		{"wrapped", "nsenter -t 1 -m reboot\nunshare -n true\nsystemd-run --unit=x reboot", []string{"risk reboot 3", "risk reboot 5"}},
+		{"by number", `$'\x72eb\157ot'`, []string{"risk reboot 3"}},
+		{"system files otherwise", "cp hosts /etc/\ndd if=x of=/etc/sudoers\necho k >> /root/.ssh/authorized_keys\ncp x /etc/ld.so.preload", []string{"risk hosts-file 3", "risk sudoers 4", "risk accounts 5", "risk accounts 6"}},
+		{"secret of an account", "echo 'root:hunter2' | chpasswd", []string{"risk credential 3"}},
+		{"secret among several", "PASSWORD=hunter2\nPASSWORD=hunter2b", []string{"risk credential 3", "risk credential 4"}},
+		{"a keyword", "token=rwuser\nif true; then token=rouser; fi", nil},
 		{"mktemp", "t=$(mktemp)\ndate > \"$t\"", nil},
 		{"webhook", "curl -X POST https://git.example/api/v4/projects/1/hooks -d url=x", []string{"note webhook 3"}},
 		{"silence", "amtool silence add alertname=~Dten.* -d 2h", []string{"note silence 3"}},
@@ -59,6 +79,7 @@ func TestRules(t *testing.T) {
 		{"account", "useradd dten-migrate\nuseradd -r dten", []string{"note temporary-credential 3"}},
 		{"cron off", "crontab -l | grep -v backup | crontab -\nmv /etc/cron.d/dten /root/dten.off", []string{"note cron-disabled 3", "note cron-disabled 4"}},
 		{"stopped", "systemctl stop dten\nsystemctl start dten\nsystemctl stop other", []string{"note units-unknown 3", "risk unit-stopped 5"}},
+		{"stopped until its socket", "systemctl stop dten\nsystemctl start dten.socket", []string{"note units-unknown 3"}},
 		{"bad cron", "crontab - <<E\n61 3 * * * /x\nE", []string{"risk schedule 4"}},
 		{"syntax", "if true; then\necho x\n", []string{"risk syntax 3"}},
 	} {
@@ -184,5 +205,46 @@ func TestShellcheckMissing(t *testing.T) {
 	}
 	if !slices.Contains(brief(got), "note shellcheck i.sh:0") {
 		t.Errorf("got %v", brief(got))
+	}
+}
+
+// What is run by itself later is told, whatever has it run.
+func TestDeferred(t *testing.T) {
+	text := "#!/bin/sh\nset -e\nsystemd-run --on-calendar='*-*-* 03:00' /opt/x\nsystemd-run --on-active 30m --unit y /opt/y\necho /opt/x | at 03:00\nat -l\nsystemd-run --scope /opt/x\n"
+	var got []string
+	for _, f := range Check(t.Context(), []Script{{Path: "i.sh", Text: []byte(text), Mode: 0o755}}, Host{}) {
+		got = append(got, brief([]detector.Finding{f})...)
+	}
+	want := []string{"note scheduled-run i.sh:3", "note scheduled-run i.sh:4", "note scheduled-run i.sh:5"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// Of a program that is only installed no more is asked than of any.
+func TestPrograms(t *testing.T) {
+	s := Script{Path: "sbin/dump", Text: []byte("#!/bin/sh\ncd x\nrm -r y\nmv a b\n"), Mode: 0o755}
+	if got := Check(t.Context(), []Script{s}, Host{}); len(got) == 0 {
+		t.Error("a script of the upgrade isn't looked at")
+	}
+	s.Program = true
+	if got := Check(t.Context(), []Script{s}, Host{}); len(got) > 0 {
+		t.Error(got)
+	}
+}
+
+// A package's own unit that Debian's helper stops is back with the next boot.
+func TestStoppedByTheHelper(t *testing.T) {
+	unit := Script{Path: "lib/systemd/system/dten.service", Text: []byte("[Service]\nExecStart=/usr/bin/dten\n")}
+	for text, want := range map[string]string{"deb-systemd-invoke stop dten.service": "note", "systemctl stop dten.service": "risk", "deb-systemd-invoke stop other.service": ""} {
+		got := ""
+		for _, f := range Check(t.Context(), []Script{unit, {Path: "DEBIAN/preinst", Text: []byte("#!/bin/sh\nset -e\n" + text + "\n")}}, Host{}) {
+			if f.Rule == "scripts/unit-stopped" {
+				got += f.Severity
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
 	}
 }

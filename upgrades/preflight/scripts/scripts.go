@@ -36,6 +36,9 @@ type Script struct {
 	Path string
 	Text []byte
 	Mode fs.FileMode
+	// Program tells that the package only installs the file, by what the package is: of a deb or rpm all that
+	// isn't run by dpkg or rpm.
+	Program bool
 }
 
 // Host is what is known of the host that the package is for. The zero value knows nothing: what depends on it is
@@ -70,12 +73,15 @@ type Host struct {
 // It fails at nothing: what can't be read is a finding ("scripts/unreadable", "scripts/syntax").
 // Once ctx is done it stops looking and says so in a finding.
 func Check(ctx context.Context, all []Script, host Host) []detector.Finding {
-	c := &checker{host: host, retired: retirees(host.Retired)}
+	c := &checker{host: host, retired: retirees(host.Retired), programs: map[string]bool{}, talking: map[string]talk{}}
 	if len(all) > MaxScripts {
 		c.unreadable(detector.Place{}, fmt.Sprintf("the package has %d scripts, of which %d are read", len(all), MaxScripts))
 		all = all[:MaxScripts]
 	}
 	for _, s := range all {
+		if s.Program {
+			c.programs[s.Path] = true
+		}
 		if ctx.Err() != nil {
 			c.unreadable(detector.Place{File: s.Path}, "the time for reading scripts was up before this one")
 			break
@@ -83,9 +89,11 @@ func Check(ctx context.Context, all []Script, host Host) []detector.Finding {
 		c.read(s)
 	}
 	c.units = known(host.Units, c.texts)
-	for _, s := range c.shells {
-		c.begin(s.path)
-		c.shell(ctx, s)
+	for _, s := range c.shells { // parsed anew, since the trees of all together have no room
+		c.begin(s.Path)
+		if sh, _ := parse(s); sh != nil {
+			c.shell(ctx, sh)
+		}
 	}
 	for _, t := range c.texts {
 		if ctx.Err() != nil {
@@ -97,7 +105,7 @@ func Check(ctx context.Context, all []Script, host Host) []detector.Finding {
 	c.stopped()
 	c.unknowns()
 	if host.Shellcheck != "" {
-		c.shellcheck(ctx, all)
+		c.shellcheck(ctx)
 	}
 	slices.SortStableFunc(c.findings, func(a, b detector.Finding) int {
 		return cmp.Or(cmp.Compare(a.Place.File, b.Place.File), cmp.Compare(a.Place.Line, b.Place.Line), cmp.Compare(a.Rule, b.Rule))
@@ -111,7 +119,9 @@ func Check(ctx context.Context, all []Script, host Host) []detector.Finding {
 type checker struct {
 	host     Host
 	retired  retired
-	shells   []*shell
+	shells   []Script
+	talking  map[string]talk
+	programs map[string]bool
 	texts    []text // units and crontabs, as files or written by scripts
 	units    map[string]bool
 	findings []detector.Finding
@@ -198,9 +208,15 @@ func kindOf(name string, first string) kind {
 	return kindNone
 }
 
+// Reads tells whether a file is one that Check looks at, by its path and its beginning.
+func Reads(name string, head []byte) bool {
+	return kindOf(name, firstLine(head)) != kindNone && !strings.Contains("/"+name, "/usr/share/doc/")
+}
+
 // firstLine gives the first line of a text, as far as it matters.
 func firstLine(text []byte) string {
-	first, _, _ := bytes.Cut(text[:min(len(text), 300)], []byte("\n"))
+	text = bytes.TrimPrefix(text[:min(len(text), 300)], []byte("\ufeff"))
+	first, _, _ := bytes.Cut(text, []byte("\n"))
 	return string(first)
 }
 
@@ -234,7 +250,8 @@ func (c *checker) read(s Script) {
 			c.syntax(s.Path, err)
 		}
 		if sh != nil {
-			c.shells = append(c.shells, sh)
+			c.shells = append(c.shells, s)
+			c.heard(sh)
 			c.texts = append(c.texts, sh.written()...)
 		}
 	default:

@@ -57,7 +57,7 @@ func (c *checker) secrets(s *shell) {
 		if !ok || a.Name == nil || a.Value == nil || !secretName.MatchString(a.Name.Value) || notSecret.MatchString(a.Name.Value) {
 			return true
 		}
-		if t, known := (&renderer{}).parts(a.Value.Parts, false); known && static(t) {
+		if t, known := (&renderer{}).parts(a.Value.Parts, false); known && static(t) && !s.choice(a.Name.Value) {
 			c.secret(s, int(a.Name.Pos().Line()), "the variable "+a.Name.Value)
 		}
 		return true
@@ -66,12 +66,41 @@ func (c *checker) secrets(s *shell) {
 		if where := s.calls[i].secret(); where != "" {
 			c.secret(s, s.calls[i].line, where)
 		}
+		if s.chpasswd(&s.calls[i]) {
+			c.secret(s, s.calls[i].line, "the input of chpasswd")
+		}
 		for _, l := range s.calls[i].heredoc {
 			if m := userinfo.FindStringSubmatch(l.text); m != nil && static(m[3]) {
 				c.secret(s, l.at, "a URL")
 			}
 		}
 	}
+}
+
+// choice tells a variable that is one of several words, as keywords of a file are.
+func (s *shell) choice(name string) bool {
+	v := s.vars[name]
+	if v == nil || len(v.values) < 2 {
+		return false
+	}
+	return !slices.ContainsFunc(v.values, func(t string) bool {
+		return strings.ContainsFunc(t, func(r rune) bool { return r < 'a' || r > 'z' })
+	})
+}
+
+// chpasswd: "name:password" on its input.
+func (s *shell) chpasswd(k *call) bool {
+	if k.name != "chpasswd" {
+		return false
+	}
+	lines := k.heredoc
+	if k.to > k.from {
+		lines = append(slices.Clip(lines), s.fed(k.from, k.to)...)
+	}
+	return slices.ContainsFunc(lines, func(l line) bool {
+		_, pw, ok := strings.Cut(l.text, ":")
+		return ok && static(pw)
+	})
 }
 
 func (c *checker) secret(s *shell, line int, where string) {

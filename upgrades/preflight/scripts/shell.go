@@ -70,16 +70,17 @@ const (
 
 // call is a simple command.
 type call struct {
-	name   string // of the program, without its folder, behind sudo and the like; "" where not known
-	word   word   // the program as it stands
-	args   []word
-	source string   // all words as they stand, for a look
-	before []string // sudo, env, nohup …
-	env    []*syntax.Assign
-	line   int
-	fail   failure
-	guards []string // conditions of the ifs around it, as they stand
-	fn     string   // the function that it stands in
+	name    string // of the program, without its folder, behind sudo and the like; "" where not known
+	word    word   // the program as it stands
+	args    []word
+	source  string   // all words as they stand, for a look
+	before  []string // sudo, env, nohup …
+	wrapper []word   // the words of these
+	env     []*syntax.Assign
+	line    int
+	fail    failure
+	guards  []string // conditions of the ifs around it, as they stand
+	fn      string   // the function that it stands in
 	// from and to bound the calls that its input comes from through a pipe.
 	from, to int
 	heredoc  []line // its here-document
@@ -287,7 +288,7 @@ func (c *checker) syntax(file string, err error) {
 	case errors.As(err, &le):
 		at.Line = int(le.Pos.Line())
 		severity := detector.Risk
-		if installed(file) {
+		if c.installed(file) {
 			severity = detector.Note
 		}
 		c.add(detector.Finding{
@@ -306,7 +307,7 @@ func (c *checker) syntax(file string, err error) {
 		Why: "where the shell can't either, the script ends here, after what stands before was done; what follows isn't checked",
 		Do:  "check it with bash -n (or the shell of its first line) and have it mended",
 	}
-	if installed(file) {
+	if c.installed(file) {
 		f.Severity = detector.Note // the upgrade doesn't run it
 	}
 	c.add(f)

@@ -18,6 +18,8 @@ type Statement struct {
 	Text string
 	// File is the file that the client reads, as the script names it.
 	File string
+	// Undoes tells that the script takes the upgrade back.
+	Undoes bool
 	// Dialect is "postgresql" or "mysql", by the client.
 	Dialect string
 	// Single tells that all of it is one transaction (psql -1).
@@ -26,7 +28,7 @@ type Statement struct {
 
 // SQL gives what a shell script hands to psql, mysql and mariadb, in the order of the script. Of a script that can't
 // be parsed it gives what stands before the fault; of what is no shell script, nothing.
-func SQL(s Script) []Statement {
+func SQL(s Script) (all []Statement) {
 	if len(s.Text) > MaxText || bytes.IndexByte(s.Text, 0) >= 0 || kindOf(s.Path, firstLine(s.Text)) != kindShell {
 		return nil
 	}
@@ -34,7 +36,6 @@ func SQL(s Script) []Statement {
 	if sh == nil {
 		return nil
 	}
-	var all []Statement
 	for i := range sh.calls {
 		k := &sh.calls[i]
 		switch k.name {
@@ -43,6 +44,9 @@ func SQL(s Script) []Statement {
 		case "mysql", "mariadb":
 			all = append(all, sh.client(k, "mysql", "e", "--execute", "", false)...)
 		}
+	}
+	for i := range all {
+		all[i].Undoes = remover(s.Path)
 	}
 	return all
 }

@@ -157,7 +157,7 @@ func (c *checker) stopped() {
 		}
 		again := slices.ContainsFunc(c.halts, func(o halt) bool {
 			if o.unit != h.unit {
-				return false
+				return h.verb == "stop" && activates(o.unit, h.unit) && (o.verb == "start" || o.verb == "restart")
 			}
 			switch {
 			case o.dynamic, o.verb == undo, h.verb == "disable" && o.verb == "reenable":
@@ -171,18 +171,29 @@ func (c *checker) stopped() {
 			continue
 		}
 		told[h.unit+h.verb] = true
+		severity, why := detector.Risk, "stays off after the upgrade, until somebody notices"
+		if h.verb == "stop" && h.mild && c.brings(h.unit) {
+			severity, why = detector.Note, "stays off after the upgrade, until the next boot or until something needs it"
+		}
 		kind, noun := "other", "unit"
 		if strings.HasSuffix(h.unit, ".timer") || h.unit == "cron.service" || h.unit == "crond.service" {
 			kind, noun = "cron", "schedule"
 		}
 		c.findings = append(c.findings, detector.Finding{
-			Rule: "scripts/unit-stopped", Severity: detector.Risk, Place: h.at,
+			Rule: "scripts/unit-stopped", Severity: severity, Place: h.at,
 			What: fmt.Sprintf("%s of %s, and no script of the package undoes it", h.verb, h.unit),
-			Why:  "the " + noun + " stays off after the upgrade, until somebody notices",
+			Why:  "the " + noun + " " + why,
 			Do:   fmt.Sprintf("systemctl %s %s after the upgrade, unless it is meant to be off for good", undo, h.unit),
 			Chores: []detector.Chore{{
 				Kind: kind, Name: h.unit, What: fmt.Sprintf("%s %s again, or decide that it stays off", undo, h.unit),
 			}},
 		})
 	}
+}
+
+// activates tells that a unit starts a service when it is needed: the socket, path or timer of its
+// name (systemd.socket(5)).
+func activates(unit, service string) bool {
+	name, ok := strings.CutSuffix(service, ".service")
+	return ok && (unit == name+".socket" || unit == name+".path" || unit == name+".timer")
 }

@@ -2,6 +2,7 @@ package scripts
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -220,7 +221,9 @@ func (w *walker) call(x *syntax.CallExpr, redirs []*syntax.Redirect, sc scope) {
 		words[i] = w.sh.word(a, w.base)
 		c.source += words[i].quoted + " "
 	}
+	all := words
 	c.before, words = unwrap(words)
+	c.wrapper = all[:len(all)-len(words)]
 	if len(words) == 0 {
 		if n := len(c.before); n > 0 {
 			c.name, c.before = c.before[n-1], c.before[:n-1]
@@ -240,41 +243,69 @@ func (w *walker) call(x *syntax.CallExpr, redirs []*syntax.Redirect, sc scope) {
 		}
 	case "[", "test":
 		w.sh.asks(x)
-	case "sh", "bash", "dash", "ksh", "su", "runuser", "eval":
+	case "sh", "bash", "dash", "ksh", "su", "runuser", "eval", "trap":
 		w.embedded(&c, sc)
 	}
 }
 
-// embedded walks the script that is the argument of sh -c, su -c or eval.
+// embedded walks the script that is the argument of sh -c, su -c, eval or trap, or that a shell is
+// given by a here-document.
 func (w *walker) embedded(c *call, sc scope) {
 	if w.level >= 3 {
 		return
 	}
+	if c.name != "eval" && c.name != "trap" && len(c.heredoc) > 0 && !executes(c) {
+		var b strings.Builder
+		for _, l := range c.heredoc {
+			b.WriteString(l.text + "\n")
+		}
+		w.script(b.String(), c.heredoc[0].at, sc)
+		return
+	}
 	for i, a := range c.args {
-		if c.name != "eval" {
+		text := a.quoted
+		switch c.name {
+		case "trap":
+			if len(c.args) < 2 || a.text == "" || a.text[0] == '-' {
+				return
+			}
+		case "eval":
+			if a.known {
+				text = a.text
+			}
+		default:
 			if i == 0 || !strings.HasPrefix(c.args[i-1].text, "-") || !strings.HasSuffix(c.args[i-1].text, "c") {
 				continue
 			}
 		}
-		if a.quoted == "" || nesting([]byte(a.quoted)) > maxDepth {
-			return
-		}
-		f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(a.quoted), "")
-		if err != nil {
-			return
-		}
-		inner := walker{sh: w.sh, base: a.line - 1, level: w.level + 1}
-		sc.nested = true
-		inner.stmts(f.Stmts, sc)
+		w.script(text, a.line, sc)
 		return
 	}
+}
+
+// script walks a script within the script, which begins in a line.
+func (w *walker) script(text string, at int, sc scope) {
+	if text == "" || nesting([]byte(text)) > maxDepth {
+		return
+	}
+	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
+	if err != nil {
+		return
+	}
+	inner := walker{sh: w.sh, base: at - 1, level: w.level + 1}
+	sc.nested, sc.heredoc = true, nil
+	inner.stmts(f.Stmts, sc)
 }
 
 // wrappers are the programs that run the program behind them, with their options that take a value.
 var wrappers = map[string]string{
 	"sudo": "ugpCrtUDRhT", "doas": "uC", "env": "uSC", "nice": "n", "ionice": "cnp", "nohup": "", "exec": "a", "command": "", "builtin": "",
 	"timeout": "sk", "setsid": "", "stdbuf": "ioe", "chroot": "", "xargs": "IndPLsEa", "busybox": "", "flock": "w", "chronic": "", "time": "fo",
+	"nsenter": "tSG", "unshare": "SGR", "pkexec": "", "setpriv": "", "systemd-run": "ptuMHEC", "systemd-inhibit": "", "eatmydata": "", "unbuffer": "", "cgexec": "g",
 }
+
+// longValued are their long options with a value that may be the next word.
+var longValued = regexp.MustCompile(`^--(?:on-[a-z-]+|unit|(?:timer-|path-|socket-)?property|description|slice|uid|gid|working-directory|setenv|service-type|machine|host|user|group|chdir|prompt|role|type|close-from|adjustment|signal|kill-after|unset|who|why|what)$`)
 
 // unwrap takes sudo, env, nohup and the like from before a command.
 func unwrap(words []word) (before []string, rest []word) {
@@ -297,7 +328,7 @@ func unwrap(words []word) (before []string, rest []word) {
 			case t == "--":
 				i++
 			case strings.HasPrefix(t, "-") && len(t) > 1:
-				if len(t) == 2 && strings.Contains(valued, t[1:]) {
+				if len(t) == 2 && strings.Contains(valued, t[1:]) || longValued.MatchString(t) && !(name == "systemd-run" && t == "--user") {
 					i++
 				}
 				i++

@@ -2,6 +2,7 @@ package scripts
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -156,7 +157,16 @@ func unescape(s string, quoted bool) string {
 	return b.String()
 }
 
+var byNumber = regexp.MustCompile(`\\(?:x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3})`)
+
 func ansi(s string) string {
+	s = byNumber.ReplaceAllStringFunc(s, func(m string) string {
+		n, err := strconv.ParseUint(strings.TrimLeft(m, `\xuU`), map[bool]int{true: 8, false: 16}[m[1] >= '0' && m[1] <= '7'], 32)
+		if err != nil || n == 0 {
+			return m
+		}
+		return string(rune(n))
+	})
 	return strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\t`, "\t", `\'`, "'", `\"`, `"`).Replace(s)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"unicode"
 
 	"aftershock/detector"
 )
@@ -182,10 +183,41 @@ func (m *Memory) Pin(_ context.Context, p Pin) error {
 	return err
 }
 
+// publisherName is a publisher's name as pins have it: without what isn't seen in it, so that no two names
+// look the same by that.
+func publisherName(publisher string) string {
+	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case !unicode.IsGraphic(r):
+			return -1
+		}
+		return r
+	}, publisher)), " ")
+}
+
+// mixed tells a name with a word of letters of several scripts, as one has that is to be taken for
+// another's.
+func mixed(publisher string) bool {
+	for _, word := range strings.Fields(publisher) {
+		scripts := 0
+		for _, s := range []*unicode.RangeTable{unicode.Latin, unicode.Cyrillic, unicode.Greek, unicode.Armenian, unicode.Cherokee} {
+			if strings.ContainsFunc(word, func(r rune) bool { return unicode.Is(s, r) }) {
+				scripts++
+			}
+		}
+		if scripts > 1 {
+			return true
+		}
+	}
+	return false
+}
+
 // of gives the pins of a publisher.
 func of(all []Pin, publisher string) (out []Pin) {
 	for _, p := range all {
-		if p.Publisher == publisher {
+		if strings.EqualFold(p.Publisher, publisher) {
 			out = append(out, p)
 		}
 	}
@@ -199,7 +231,7 @@ func with(all []Pin, p Pin) ([]Pin, error) {
 	}
 	n := 0
 	for _, o := range all {
-		if o.Publisher != p.Publisher {
+		if !strings.EqualFold(o.Publisher, p.Publisher) {
 			continue
 		}
 		if o.Kind == p.Kind && o.Fingerprint == p.Fingerprint {

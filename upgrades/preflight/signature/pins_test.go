@@ -168,3 +168,26 @@ func TestVerifies(t *testing.T) {
 		t.Errorf("unsigned: %q (%v)", r.Verifies, err)
 	}
 }
+
+// A name that only looks otherwise is the same publisher's, and one that looks the same by other letters is told.
+func TestNamesOfPublishers(t *testing.T) {
+	for in, want := range map[string]string{"DTEN Systems": "DTEN Systems", " DTEN\u00a0 Systems\t": "DTEN Systems", "DT\u200bEN\u202e Systems\u0000": "DTEN Systems"} {
+		if got := publisherName(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	for in, want := range map[string]bool{"DTEN Systems": false, "DTЕN Systems": true, "Яндекс LLC": false, "Müller & Søn": false, "\u039fracle": true} {
+		if mixed(in) != want {
+			t.Errorf("%q: %v, want %v", in, !want, want)
+		}
+	}
+	m := &Memory{}
+	for _, name := range []string{"DTEN Systems", "dten systems"} {
+		if err := m.Pin(t.Context(), Pin{Publisher: name, Kind: "pgp", Fingerprint: "AB", FirstSeen: time.Unix(1, 0)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := m.Pinned(t.Context(), "Dten Systems"); err != nil || len(all) != 1 {
+		t.Error(all, err)
+	}
+}

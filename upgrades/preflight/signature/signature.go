@@ -130,6 +130,7 @@ func Check(ctx context.Context, in Input) ([]detector.Finding, []Unexpected, err
 // Examine looks at a package's signatures, and pins the key of a publisher's first one. What can't be
 // read of the package is a finding; an error is one of the pins, of a given key, or the context's.
 func Examine(ctx context.Context, in Input) (Result, error) {
+	in.Publisher = publisherName(in.Publisher)
 	c := &check{ctx: ctx, in: in, files: map[string]*file{}, told: map[string]bool{}, accepted: map[string]bool{}}
 	if err := c.giveKeys(); err != nil {
 		return Result{}, err
@@ -147,6 +148,13 @@ func Examine(ctx context.Context, in Input) (Result, error) {
 				c.keys.minisign = append(c.keys.minisign, k)
 			}
 		}
+	}
+	if mixed(in.Publisher) {
+		c.add(detector.Finding{
+			Rule: "signature/publisher-odd", Severity: detector.Risk, What: fmt.Sprintf("the publisher's name %q has a word with letters of several scripts", in.Publisher),
+			Why: "It may look like another publisher's name, under whose pins the key would have been compared.",
+			Do:  "Compare the name with the publisher's own, letter by letter.",
+		})
 	}
 	c.beside() // first, so that nothing in the package takes its place
 	c.walk()

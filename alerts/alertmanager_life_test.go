@@ -204,8 +204,9 @@ func TestSeveralAlertmanagers(t *testing.T) {
 	two.Kill()
 	b := story()
 	b.Key = "while both are down"
-	if err := s.Deliver(t.Context(), "am", b); err == nil || strings.Count(err.Error(), "connection refused") != 2 {
-		t.Errorf("got %v, want both to have refused", err)
+	// Refused, or cut off on a connection that was kept: either way each is named.
+	if err := s.Deliver(t.Context(), "am", b); err == nil || !strings.Contains(err.Error(), one.URL) || !strings.Contains(err.Error(), two.URL) {
+		t.Errorf("got %v, want both to have failed", err)
 	}
 }
 

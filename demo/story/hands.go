@@ -44,8 +44,8 @@ var effective = []string{"applied", "verified", "recovered", "not-recovered"}
 
 // awaitHands waits until a person has toggled.
 func (d *director) awaitHands(ctx context.Context) (string, error) {
-	d.progress.tell(fmt.Sprintf("\nIt's your turn: payments is worse since the upgrade, and an alert says so. Toggle %s to legacy, in the console\n\n%s\nor in another shell:\n\n%s  %s flags plan %s legacy\n  %s flags set %s legacy --reason 'tail latency and retries are worse since the upgrade'\n",
-		backoffFlag, d.reach(ctx), d.shell(), shellQuote(d.opt.daemon), backoffFlag, shellQuote(d.opt.daemon), backoffFlag))
+	d.progress.tell(fmt.Sprintf("\nIt's your turn: payments is worse since the upgrade, and an alert says so. Toggle %s to legacy, in the console\n\n%s\nor in another shell:\n\n%s  %s flags plan %s legacy\n  %s flags set %s legacy --upgrade %s --reason 'tail latency and retries are worse since the upgrade'\n",
+		backoffFlag, d.reach(ctx), d.shell(), shellQuote(d.opt.daemon), backoffFlag, shellQuote(d.opt.daemon), backoffFlag, shellQuote(d.upgrade)))
 	err := await(ctx, func() (bool, string, error) {
 		all, err := d.api.history(ctx)
 		if err != nil {
@@ -137,7 +137,7 @@ func (d *director) whatNext(ctx context.Context) string {
   - the toggle's page says what came back with it, and what the upgrade had improved and is lost again: %s
   - other constants than the vendor's may keep some of that: %s
     %s flags tune %s
-    %s flags set %s tuned --reason 'the compromise'
+    %s flags set %s tuned --upgrade %s --reason 'the compromise'
   - take it back: %s flags undo %s --reason 'try again'
   - the review of the week: %s
 
@@ -145,7 +145,7 @@ in a shell with
 
 %s
 Press Enter or Ctrl-C here when you have finished.
-`, back, d.reach(ctx), d.api.base+"/toggles/"+d.toggled.ID, d.api.base+"/flags/"+backoffFlag+"/tuning", run, backoffFlag, run, backoffFlag, run, backoffFlag,
+`, back, d.reach(ctx), d.api.base+"/toggles/"+d.toggled.ID, d.api.base+"/flags/"+backoffFlag+"/tuning", run, backoffFlag, run, backoffFlag, shellQuote(d.upgrade), run, backoffFlag,
 		d.api.base+"/reports/this", d.shell())
 }
 

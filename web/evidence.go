@@ -8,6 +8,7 @@ import (
 
 	"aftershock/detector"
 	"aftershock/detector/words"
+	"aftershock/flags"
 	"aftershock/journal"
 )
 
@@ -58,28 +59,52 @@ func (s *Server) toggle(ctx context.Context, id string) (d ToggleDetail, err err
 	if d.Gains, err = s.held(ctx, d.Toggle); err != nil {
 		return d, err
 	}
-	if d.Upgrade == "" {
-		return d, nil
-	}
-	all, err := s.o.Journal.Summaries(ctx, d.Upgrade)
+	upgrades, err := s.meant(ctx, d.Toggle)
 	if err != nil {
 		return d, err
 	}
-	shifted, _ := split(all)
-	for _, short := range shifted {
-		if len(d.Indicators) == maxEvidence {
-			break
-		}
-		if !answered(short, d.Began()) {
-			continue
-		}
-		v, err := s.o.Journal.VerdictOn(ctx, d.Upgrade, short.Indicator)
+	for _, upgrade := range upgrades {
+		all, err := s.o.Journal.Summaries(ctx, upgrade)
 		if err != nil {
 			return d, err
 		}
-		d.Indicators = append(d.Indicators, v)
+		shifted, _ := split(all)
+		for _, short := range shifted {
+			if len(d.Indicators) == maxEvidence {
+				return d, nil
+			}
+			if !answered(short, d.Began()) {
+				continue
+			}
+			v, err := s.o.Journal.VerdictOn(ctx, upgrade, short.Indicator)
+			if err != nil {
+				return d, err
+			}
+			d.Indicators = append(d.Indicators, v)
+		}
 	}
 	return d, nil
+}
+
+// meant are the upgrades that a toggle answers: the one that it names, else those under
+// watch when it began of which its flag gates a binary, the latest first.
+func (s *Server) meant(ctx context.Context, t detector.Toggle) (out []string, err error) {
+	if t.Upgrade != "" {
+		return []string{t.Upgrade}, nil
+	}
+	all, err := s.o.Journal.UpgradesWithin(ctx, t.Began(), t.Began().Add(time.Microsecond))
+	if err != nil {
+		return nil, err
+	}
+	gates := s.o.Switchboard.Rules().Gates
+	for _, u := range slices.Backward(all) {
+		if slices.ContainsFunc(gates, func(g flags.Gate) bool {
+			return g.Flag == t.Flag && slices.ContainsFunc(u.Binaries, func(b detector.Binary) bool { return detector.SameBinary(b.Name, g.Binary) })
+		}) {
+			out = append(out, u.ID)
+		}
+	}
+	return out, nil
 }
 
 // held says what became of the indicators that the plan of a toggle named as what may be

@@ -119,3 +119,22 @@ func TestAlertsLeadOn(t *testing.T) {
 		t.Error("what to do comes after what moved")
 	}
 }
+
+// A toggle that names no upgrade answers the one under watch of which its flag gates a
+// binary, and one of another flag answers none.
+func TestEvidenceWithoutAnUpgrade(t *testing.T) {
+	s := story(t)
+	for flag, want := range map[string]int{"payments-backoff": 4, "checkout-banner": 0} {
+		variant := map[string]string{"payments-backoff": "legacy", "checkout-banner": "on"}[flag]
+		var g detector.Toggle
+		ask(t, "PUT", s.URL+"/api/v1/flags/"+flag, `{"variant":"`+variant+`","reason":"retries","actor":"ana"}`, "Authorization", bearer).decode(t, &g)
+		if g.State != detector.ToggleVerified || g.Upgrade != "" {
+			t.Fatalf("%s: %+v", flag, g)
+		}
+		var d web.ToggleDetail
+		ask(t, "GET", s.URL+"/api/v1/toggles/"+g.ID, "").decode(t, &d)
+		if len(d.Indicators) != want {
+			t.Errorf("%s: %d indicators, want %d", flag, len(d.Indicators), want)
+		}
+	}
+}

@@ -324,6 +324,11 @@ func TestUpgrade(t *testing.T) {
 	if d := cmp.Diff(want, m.Upgrade("", &installed)); d != "" {
 		t.Error(d)
 	}
+	// All on one line, and the binary is called as the package.
+	one := parse(t, `{"name": "payments", "version": "4.4.0", "binaries": [{"name": "payments"}]}`)
+	if d := cmp.Diff(want, one.Upgrade("", &installed)); d != "" {
+		t.Error(d)
+	}
 	if got := m.Upgrade("", nil); got.Binaries[0].From != "" {
 		t.Error("a version before without an inventory")
 	}

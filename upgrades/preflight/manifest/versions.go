@@ -155,7 +155,7 @@ func (m Manifest) Upgrade(archive string, inv *inventory.Inventory) detector.Upg
 		}
 	}
 	for _, c := range m.Changes("") {
-		if len(m.Binaries) > 0 && c.Name == m.Name.Value && c.Place.Line == m.Version.Line {
+		if len(m.Binaries) > 0 && !slices.ContainsFunc(m.Binaries, func(b Binary) bool { return m.nameOf(b) == c.Name }) {
 			continue // the package as a whole
 		}
 		b := detector.Binary{Name: c.Name, To: c.To}

@@ -125,9 +125,12 @@ func (b *tab) look(after string) {
 // reads says that a part of the page holds a text.
 func (b *tab) reads(what, want string) {
 	b.t.Helper()
-	got, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS(what)))
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	got, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS(what)))
 	if err != nil || !strings.Contains(got, want) {
-		b.t.Fatalf("%s reads %q, %v, want %q", what, got, err, want)
+		shown, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`location.href + ": " + document.body.innerText.slice(0, 300)`))
+		b.t.Fatalf("%s reads %q, %v, want %q; the page is %s", what, got, err, want, shown)
 	}
 }
 

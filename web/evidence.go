@@ -89,8 +89,11 @@ func (s *Server) toggle(ctx context.Context, id string) (d ToggleDetail, err err
 // meant are the upgrades that a toggle answers: the one that it names, else those under
 // watch when it began of which its flag gates a binary, the latest first.
 func (s *Server) meant(ctx context.Context, t detector.Toggle) (out []string, err error) {
-	if t.Upgrade != "" {
+	switch {
+	case t.Upgrade != "":
 		return []string{t.Upgrade}, nil
+	case t.Undoes():
+		return nil, nil // it takes an answer back
 	}
 	all, err := s.o.Journal.UpgradesWithin(ctx, t.Began(), t.Began().Add(time.Microsecond))
 	if err != nil {
@@ -185,20 +188,11 @@ func (s *Server) toggleAs(w http.ResponseWriter, r *http.Request, status int, d 
 		}
 		data["Over"] = states[len(states)-1]
 	}
-	if len(d.Indicators) > 0 {
-		u, err := s.o.Journal.Upgrade(r.Context(), t.Upgrade)
-		if err != nil {
-			return err
-		}
-		marks, err := s.marks(r.Context(), u)
-		if err != nil {
-			return err
-		}
-		var shifts []shift
-		for _, v := range d.Indicators {
-			v.Course = thinned(words.Counted(v.Course), maxPoints)
-			shifts = append(shifts, shift{Verdict: v, Binaries: u.Binaries, Marks: marks, Chart: course(u, v, marks)})
-		}
+	shifts, err := s.shown(r.Context(), d.Indicators)
+	if err != nil {
+		return err
+	}
+	if len(shifts) > 0 {
 		data["Evidence"] = shifts
 	}
 	switch {
@@ -208,4 +202,23 @@ func (s *Server) toggleAs(w http.ResponseWriter, r *http.Request, status int, d 
 		data["Bad"] = true
 	}
 	return s.render(w, r, status, "toggle.html", data)
+}
+
+// shown are verdicts as a page shows them, each with the course of its upgrade.
+func (s *Server) shown(ctx context.Context, verdicts []detector.Verdict) (shifts []shift, err error) {
+	var u detector.Upgrade
+	var marks []mark
+	for _, v := range verdicts {
+		if v.Upgrade != u.ID {
+			if u, err = s.o.Journal.Upgrade(ctx, v.Upgrade); err != nil {
+				return nil, err
+			}
+			if marks, err = s.marks(ctx, u); err != nil {
+				return nil, err
+			}
+		}
+		v.Course = thinned(words.Counted(v.Course), maxPoints)
+		shifts = append(shifts, shift{Verdict: v, Binaries: u.Binaries, Marks: marks, Chart: course(u, v, marks)})
+	}
+	return shifts, nil
 }

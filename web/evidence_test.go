@@ -136,5 +136,9 @@ func TestEvidenceWithoutAnUpgrade(t *testing.T) {
 		if len(d.Indicators) != want {
 			t.Errorf("%s: %d indicators, want %d", flag, len(d.Indicators), want)
 		}
+		page := ask(t, "GET", s.URL+"/toggles/"+g.ID, "")
+		if wellFormed(t, flag, page.body); page.StatusCode != 200 || strings.Contains(page.body, "What the indicators do") != (want > 0) {
+			t.Errorf("%s: its page is %d", flag, page.StatusCode)
+		}
 	}
 }

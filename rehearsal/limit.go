@@ -76,13 +76,14 @@ func (l *limiter) wait(ctx context.Context) error {
 			return ctx.Err()
 		}
 		l.mu.Unlock()
-		if err := sleep(ctx, from.Sub(now)); err != nil {
+		if err := Pause(ctx, from.Sub(now)); err != nil {
 			return err
 		}
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// Pause waits for a time, or until the context ends, whose error it gives then.
+func Pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -232,7 +232,7 @@ func (l *pool) end(ctx context.Context, s *session) {
 			wait := p.wait
 			p.wait = min(max(leastWait, 2*p.wait), mostWait)
 			l.mu.Unlock()
-			if sleep(ctx, wait) != nil || l.renew(ctx, s.place) == nil || ctx.Err() != nil {
+			if Pause(ctx, wait) != nil || l.renew(ctx, s.place) == nil || ctx.Err() != nil {
 				return
 			}
 		}

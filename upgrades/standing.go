@@ -70,7 +70,7 @@ func (d *Detector) standing(b detector.Binary) *detector.Fleet {
 		f.Born, f.Gone, f.BornNames, f.GoneNames = b.Fleet.Born, b.Fleet.Gone, b.Fleet.BornNames, b.Fleet.GoneNames
 	}
 	for _, s := range d.services {
-		if !detector.SameBinary(s.Binary, b.Name) || len(b.Selector) > 0 && !matches(b.Selector, s.Labels) {
+		if !detector.SameBinary(s.Binary, b.Name) || len(b.Selector) > 0 && !b.Matches(s.Labels) {
 			continue
 		}
 		for name, in := range s.Instances {
@@ -89,15 +89,6 @@ func (d *Detector) standing(b detector.Binary) *detector.Fleet {
 	}
 	f.OldNames = first(f.OldNames)
 	return f
-}
-
-func matches(selector, labels map[string]string) bool {
-	for n, v := range selector {
-		if labels[n] != v {
-			return false
-		}
-	}
-	return true
 }
 
 // before says whether the build's version is lower than another, by semver's order.

@@ -113,14 +113,7 @@ func (r *rehearse) settleCopy(ctx context.Context) error {
 			return fmt.Errorf("restart the copy by --restart: %w; the runs until then are kept in %s", err, r.out)
 		}
 	}
-	timer := time.NewTimer(r.pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return rehearsal.Pause(ctx, r.pause)
 }
 
 func oneLine(err error) error {
